@@ -1,0 +1,117 @@
+# Bianque. `sudo make run` and `sudo make test` are the two commands; both install what they need.
+# One non-recursive file: sources by wildcard, dependencies by the compiler, everything in $(B)/.
+
+B	?= build
+CC	?= gcc
+CLANG	?= clang
+BPFTOOL	?= $(firstword $(wildcard /usr/sbin/bpftool /usr/local/sbin/bpftool) bpftool)
+PREFIX	?= /usr
+DESTDIR	?=
+SAN	?=
+MAKEFLAGS += --no-builtin-rules
+
+VERSION	:= 0.1.0
+
+# ---- packages (Debian 12) -----------------------------------------------------------------------
+DEPS_BUILD := gcc make pkg-config clang llvm bpftool libbpf-dev libelf-dev libdw-dev zlib1g-dev \
+	libunwind-dev libcurl4-openssl-dev libprotobuf-c-dev protobuf-c-compiler libmicrohttpd-dev \
+	libsqlite3-dev libjansson-dev libyaml-dev libiberty-dev libzstd-dev liblzma-dev libxxhash-dev \
+	libcap-dev libseccomp-dev
+DEPS_TEST := libcunit1-dev clang-format clang-tidy cppcheck python3 binutils elfutils gdb linux-perf
+
+# ---- the user whose tree this is ----------------------------------------------------------------
+# Under sudo the build runs as the owner of the tree, so nothing in it ends up root's.
+OWNER	:= $(shell stat -c %u .)
+ifeq ($(shell id -u),0)
+ifneq ($(OWNER),0)
+AS_OWNER := setpriv --reuid=$(OWNER) --regid=$(shell stat -c %g .) --init-groups --inh-caps=-all \
+	env HOME=$(B)
+endif
+endif
+
+# ---- flags --------------------------------------------------------------------------------------
+LIBS	:= libbpf libelf libdw zlib libcurl libprotobuf-c libmicrohttpd sqlite3 jansson yaml-0.1 \
+	libzstd liblzma libxxhash libcap libseccomp libunwind libunwind-ptrace
+WARN	:= -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wundef -Wvla \
+	-Wformat=2 -Wwrite-strings -Wimplicit-fallthrough
+CPPFLAGS += -I. -I$(B)/gen -D_GNU_SOURCE -DBIANQUE_VERSION='"$(VERSION)"'
+CFLAGS	?= -O2 -g
+ALL_CFLAGS = -std=gnu17 $(WARN) $(CFLAGS) $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer \
+	-fno-sanitize-recover=all)
+LDLIBS	= $(shell pkg-config --libs $(LIBS)) -liberty -lpthread -lm -ldl
+ifeq ($(VERBOSE),)
+Q	:= @
+say	= @printf '  %-8s %s\n' $(1) $(2)
+endif
+
+# ---- sources ------------------------------------------------------------------------------------
+SRC	:= $(wildcard profiler/*.c profiler/*/*.c symbolize/*.c runtimes/*.c metrics/*.c events/*.c)
+LIB_OBJ	:= $(patsubst %.c,$(B)/obj/%.o,$(filter-out profiler/main.c,$(SRC)))
+MAIN_OBJ := $(B)/obj/profiler/main.o
+BPF_SRC	:= $(wildcard bpf/*.bpf.c)
+SKEL	:= $(patsubst bpf/%.bpf.c,$(B)/gen/bpf/%.skel.h,$(BPF_SRC))
+PROTO	:= $(wildcard profiler/*/*.proto)
+PB_C	:= $(patsubst %.proto,$(B)/gen/%.pb-c.c,$(PROTO))
+PB_OBJ	:= $(patsubst $(B)/gen/%.c,$(B)/obj/gen/%.o,$(PB_C))
+GEN	:= $(SKEL) $(PB_C)
+UNIT_SRC := $(wildcard tests/unit/*.c tests/unit/*/*.c tests/unit/*/*/*.c)
+UNIT_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(UNIT_SRC))
+
+# ---- targets ------------------------------------------------------------------------------------
+.PHONY: all bianque deps deps-build run test test-unit lint asan clean install help
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(if $(AS_OWNER),as-owner,bianque)
+
+.PHONY: as-owner
+as-owner:
+	$(Q)$(AS_OWNER) $(MAKE) B=$(B) bianque
+
+bianque: $(B)/bianque
+
+$(B)/bianque: $(MAIN_OBJ) $(LIB_OBJ) $(PB_OBJ)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(B)/obj/%.o: %.c | $(GEN)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/obj/gen/%.o: $(B)/gen/%.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -std=gnu17 $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/gen/%.pb-c.c: %.proto
+	$(call say,PROTO,$<)
+	$(Q)mkdir -p $(B)/gen
+	$(Q)protoc-c --c_out=$(B)/gen $<
+
+BPF_ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
+BPF_INC	:= -I/usr/include/$(shell $(CC) -print-multiarch)
+$(B)/bpf/%.bpf.o: bpf/%.bpf.c
+	$(call say,BPF,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPF_ARCH) -I. $(BPF_INC) -O2 -g -Wall \
+		-Wextra -Werror -MMD -MP -c -o $@ $<
+
+$(B)/gen/bpf/%.skel.h: $(B)/bpf/%.bpf.o
+	$(Q)mkdir -p $(@D)
+	$(Q)$(BPFTOOL) gen skeleton $< name $(subst -,_,$*)_bpf > $@
+
+$(B)/unit: $(UNIT_OBJ) $(LIB_OBJ) $(PB_OBJ)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcunit
+
+test-unit: $(B)/unit
+	$(B)/unit
+
+asan:
+	$(Q)$(MAKE) B=$(B)/asan SAN=address,undefined test-unit
+
+clean:
+	rm -rf $(B)
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Small-file helpers, see fs.h. */
+#include "profiler/base/fs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "profiler/base/cleanup.h"
+
+#define READ_STEP ((size_t)4096)
+
+int fs_read(int dirfd, const char *path, size_t max, struct buf *buf)
+{
+	_close_ int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	size_t got = 0;
+
+	if (fd < 0)
+		return -errno;
+	for (;;) {
+		ssize_t n;
+
+		if (buf_reserve(buf, READ_STEP))
+			return buf->err;
+		n = read(fd, buf->data + buf->len, buf->cap - buf->len - 1);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			return 0;
+		got += (size_t)n;
+		if (got > max)
+			return -EFBIG;
+		buf->len += (size_t)n;
+		buf->data[buf->len] = 0;
+	}
+}
+
+ssize_t fs_read_small(int dirfd, const char *path, char *out, size_t size)
+{
+	_close_ int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	size_t len = 0;
+
+	if (fd < 0)
+		return -errno;
+	while (len < size - 1) {
+		ssize_t n = read(fd, out + len, size - 1 - len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		len += (size_t)n;
+	}
+	out[len] = 0;
+	return (ssize_t)len;
+}
+
+int fs_pread_all(int fd, void *out, size_t len, off_t offset)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		ssize_t n = pread(fd, (char *)out + done, len - done, offset + (off_t)done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			return -ENODATA;
+		done += (size_t)n;
+	}
+	return 0;
+}
+
+int fs_write_all(int fd, const void *data, size_t len)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		ssize_t n = write(fd, (const char *)data + done, len - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		done += (size_t)n;
+	}
+	return 0;
+}
+
+int fs_replace(const char *path, const void *data, size_t len)
+{
+	char tmp[PATH_MAX];
+	int err;
+
+	if ((size_t)snprintf(tmp, sizeof(tmp), "%s.tmp-%d-%d", path, getpid(), gettid()) >=
+	    sizeof(tmp))
+		return -ENAMETOOLONG;
+	{
+		_close_ int fd =
+			open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+		if (fd < 0)
+			return -errno;
+		err = fs_write_all(fd, data, len);
+	}
+	if (!err && rename(tmp, path))
+		err = -errno;
+	if (err)
+		unlink(tmp);
+	return err;
+}
+
+int fs_mkdirs(const char *path)
+{
+	char part[PATH_MAX];
+	size_t len = strlen(path);
+
+	if (len == 0)
+		return -EINVAL;
+	if (len >= sizeof(part))
+		return -ENAMETOOLONG;
+	for (size_t i = 1; i <= len; i++) {
+		if (path[i] != '/' && path[i] != 0)
+			continue;
+		memcpy(part, path, i);
+		part[i] = 0;
+		if (mkdir(part, 0700) && errno != EEXIST)
+			return -errno;
+	}
+	return 0;
+}
