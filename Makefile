@@ -108,6 +108,39 @@ $(B)/unit: $(UNIT_OBJ) $(LIB_OBJ) $(PB_OBJ)
 test-unit: $(B)/unit
 	$(B)/unit
 
+# ---- oracles: programs that hold our output against somebody else's ------------------------------
+ORACLES	:= $(patsubst tests/oracle/%.c,$(B)/oracle/%,$(wildcard tests/oracle/*.c))
+$(B)/oracle/%: $(B)/obj/tests/oracle/%.o $(LIB_OBJ) $(PB_OBJ)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+.PHONY: test-unwind-rows
+test-unwind-rows: $(B)/oracle/readelf_rows
+	$< -e tests/oracle/readelf_rows.expected
+
+# ---- fuzzing: one libFuzzer program per parser of foreign bytes ----------------------------------
+# make fuzz runs each for FUZZ_SECONDS; the corpus grows in $(B)/fuzz/corpus.
+FUZZ_SECONDS ?= 60
+FUZZERS	:= $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c))
+FUZZ_FLAGS := -std=gnu17 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+FUZZ_LIB := $(patsubst %.c,$(B)/fuzz/obj/%.o,$(filter symbolize/%.c profiler/base/%.c,$(SRC)))
+$(B)/fuzz/obj/%.o: %.c | $(GEN)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(CPPFLAGS) $(subst fuzzer$(comma),fuzzer-no-link$(comma),$(FUZZ_FLAGS)) -MMD -MP -c -o $@ $<
+comma	:= ,
+$(B)/fuzz/%: $(B)/fuzz/obj/tests/fuzz/%.o $(FUZZ_LIB)
+	$(call say,LINK,$@)
+	$(Q)$(CLANG) $(FUZZ_FLAGS) -o $@ $^ $(LDLIBS)
+
+.PHONY: fuzz fuzzers
+fuzzers: $(FUZZERS)
+fuzz: $(FUZZERS)
+	$(Q)for f in $(FUZZERS); do n=$$(basename $$f); mkdir -p $(B)/fuzz/corpus/$$n; \
+		echo "== $$n"; $$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 -timeout=10 \
+		-max_len=65536 -print_final_stats=0 -verbosity=0 \
+		-artifact_prefix=$(B)/fuzz/$$n- $(B)/fuzz/corpus/$$n || exit 1; done
+
 asan:
 	$(Q)$(MAKE) B=$(B)/asan SAN=address,undefined test-unit
 

@@ -20,9 +20,13 @@ struct cursor {
 	bool bad;
 };
 
+/* NULL stands for an empty window. */
 static inline struct cursor cursor_of(const void *data, size_t len)
 {
-	return (struct cursor){.start = data, .pos = data, .end = (const __u8 *)data + len};
+	static const __u8 nothing[1];
+	const __u8 *p = data ? data : nothing;
+
+	return (struct cursor){.start = p, .pos = p, .end = data ? p + len : p};
 }
 
 static inline size_t cursor_left(const struct cursor *c)

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Call frame information as it stands in a file: the FDEs of one section, and the interpreter of
+ * their programs. The compiler (unwind_compile.c) is its only user; it wants three registers (CFA,
+ * frame pointer, return address) and skips the rest.
+ */
+#pragma once
+
+#include "profiler/base/cursor.h"
+#include "profiler/base/hmap.h"
+#include "profiler/base/vec.h"
+#include "symbolize/unwind.h"
+#include "symbolize/unwind_arch.h"
+
+struct cfi_cie {
+	__u64 offset;
+	__u64 code_align;
+	__s64 data_align;
+	__u32 ra_reg;
+	__u8 fde_encoding; /* DW_EH_PE_* */
+	__u8 address_size;
+	bool has_augmentation; /* 'z': FDEs carry a length and data */
+	bool usable;
+	struct unw_rule initial; /* the state after the CIE's own instructions */
+};
+
+struct cfi_fde {
+	__u64 start, end; /* ELF virtual addresses */
+	const __u8 *program;
+	__u32 program_len;
+	__u32 cie;     /* index in cies of the section it came from */
+	__u16 section; /* 0: .eh_frame, 1: .debug_frame */
+};
+
+struct cfi_section {
+	struct cursor data;
+	__u64 vaddr; /* of data.start; for pc-relative encodings */
+	bool is_eh;  /* .eh_frame, else .debug_frame */
+	__u16 number;
+	const struct unwind_arch *arch;
+	VEC(struct cfi_cie) cies;
+	struct hmap cie_index;
+};
+
+typedef VEC(struct cfi_fde) cfi_fdes;
+
+/* Append the section's FDEs in file order, counting what cannot be read. 0 or -ENOMEM. */
+MUST_CHECK int cfi_read(struct cfi_section *section, cfi_fdes *fdes,
+			__u64 faults[UNWIND_FAULT_COUNT]);
+void cfi_section_fini(struct cfi_section *section);
+
+/* Run an FDE's program: `row` is called for each stretch [start, end) with one state, ascending,
+ * covering the FDE up to the first damaged instruction (then a fault is counted and *ret_end is
+ * where it stopped). Stops and returns what `row` returns when that is not 0. */
+MUST_CHECK int cfi_run(const struct cfi_section *section, const struct cfi_fde *fde,
+		       int (*row)(void *arg, __u64 start, __u64 end, const struct unw_rule *rule),
+		       void *arg, __u64 faults[UNWIND_FAULT_COUNT], __u64 *ret_end);

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * From CFI to parts: read the FDEs of .eh_frame and .debug_frame, order them by address, let the
+ * first claim to an address win (.eh_frame before .debug_frame), run each program into the packer.
+ * About 100 ns a row.
+ */
+#include "symbolize/unwind.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "symbolize/cfi.h"
+#include "symbolize/dwarf_ops.h"
+#include "symbolize/unwind_pack.h"
+
+static const char *const skip_texts[] = {
+#define X(name, text) text,
+	UNWIND_SKIPS(X)
+#undef X
+};
+static const char *const fault_texts[] = {
+#define X(name, text) text,
+	UNWIND_FAULTS(X)
+#undef X
+};
+
+const char *unwind_skip_text(enum unwind_skip why)
+{
+	return skip_texts[why];
+}
+
+const char *unwind_fault_text(enum unwind_fault fault)
+{
+	return fault_texts[fault];
+}
+
+const struct unwind_arch *unwind_arch_of(__u16 machine)
+{
+	static const struct unwind_arch *const all[] = {&unwind_x86_64, &unwind_arm64};
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		if (all[i]->machine == machine)
+			return all[i];
+	return NULL;
+}
+
+enum { EH_FRAME, DEBUG_FRAME, N_CFI_SECTIONS };
+
+struct compile {
+	struct elf *elf;
+	struct unwind_table *table;
+	struct cfi_section sections[N_CFI_SECTIONS];
+	cfi_fdes fdes;
+	struct unwind_packer packer;
+	__u64 clip; /* rows before this address belong to an earlier FDE */
+};
+
+/* .eh_frame by PT_GNU_EH_FRAME, for files without section headers. Its size is not told: to the end
+ * of its segment, the terminator ends it before. */
+static struct cursor eh_frame_by_segment(const struct elf *elf, __u64 *ret_vaddr)
+{
+	for (size_t i = 0; i < elf->n_segments; i++) {
+		struct cursor hdr;
+		__u64 at;
+
+		if (elf->segments[i].type != PT_GNU_EH_FRAME)
+			continue;
+		at = elf->segments[i].vaddr;
+		hdr = elf_at_vaddr(elf, at);
+		/* version 1, eh_frame_ptr pc-relative signed 4 bytes: what every linker writes */
+		if (cursor_u8(&hdr) != 1 || cursor_u8(&hdr) != (DW_EH_PE_pcrel | DW_EH_PE_sdata4))
+			continue;
+		cursor_skip(&hdr, 2);
+		*ret_vaddr = at + 4 + (__u64)(__s64)cursor_s32(&hdr);
+		if (!hdr.bad)
+			return elf_at_vaddr(elf, *ret_vaddr);
+	}
+	return cursor_of(NULL, 0);
+}
+
+static void find_sections(struct compile *c, const struct unwind_arch *arch)
+{
+	struct cfi_section *eh = &c->sections[EH_FRAME], *debug = &c->sections[DEBUG_FRAME];
+	const struct elf_section *s = elf_section(c->elf, ".eh_frame");
+	int err;
+
+	eh->is_eh = true;
+	eh->arch = debug->arch = arch;
+	eh->number = EH_FRAME;
+	debug->number = DEBUG_FRAME;
+	if (s) {
+		eh->data = elf_section_raw(c->elf, s);
+		eh->vaddr = s->addr;
+	} else {
+		eh->data = eh_frame_by_segment(c->elf, &eh->vaddr);
+	}
+	/* A .debug_frame that cannot be decompressed is as good as absent. */
+	debug->data = elf_debug_data(c->elf, "debug_frame", &err);
+}
+
+static int by_start(const void *pa, const void *pb)
+{
+	const struct cfi_fde *a = pa, *b = pb;
+
+	if (a->start != b->start)
+		return a->start < b->start ? -1 : 1;
+	if (a->section != b->section)
+		return a->section < b->section ? -1 : 1;
+	return a->program < b->program ? -1 : a->program > b->program;
+}
+
+/* Drop FDEs of no code (dead functions whose text the linker removed), then order by address. */
+static void order_fdes(struct compile *c)
+{
+	size_t kept = 0;
+	bool sorted = true;
+
+	vec_for_each(fde, &c->fdes)
+	{
+		if (fde->start == fde->end)
+			continue;
+		if (!elf_is_text(c->elf, fde->start, fde->end)) {
+			c->table->faults[UNWIND_FAULT_OUTSIDE]++;
+			continue;
+		}
+		if (kept && by_start(&c->fdes.data[kept - 1], fde) > 0)
+			sorted = false;
+		c->fdes.data[kept++] = *fde;
+	}
+	c->fdes.len = kept;
+	if (!sorted)
+		qsort(c->fdes.data, kept, sizeof(*c->fdes.data), by_start);
+}
+
+static int take_row(void *arg, __u64 start, __u64 end, const struct unw_rule *rule)
+{
+	struct compile *c = arg;
+
+	if (end <= c->clip)
+		return 0;
+	return unwind_pack_row(&c->packer, MAX(start, c->clip), end, rule);
+}
+
+static int compile_fdes(struct compile *c)
+{
+	vec_for_each(fde, &c->fdes)
+	{
+		__u64 end;
+		int err;
+
+		if (fde->start < c->clip && fde->section == EH_FRAME)
+			c->table->faults[UNWIND_FAULT_OVERLAP]++;
+		if (fde->end <= c->clip)
+			continue;
+		err = cfi_run(&c->sections[fde->section], fde, take_row, c, c->table->faults, &end);
+		if (err)
+			return err;
+		c->clip = MAX(c->clip, end);
+		c->table->n_fdes++;
+	}
+	return unwind_pack_finish(&c->packer);
+}
+
+static enum unwind_skip compile(struct compile *c)
+{
+	for (int i = 0; i < N_CFI_SECTIONS; i++)
+		if (cfi_read(&c->sections[i], &c->fdes, c->table->faults))
+			return UNWIND_SKIP_MEMORY;
+	order_fdes(c);
+	if (compile_fdes(c))
+		return UNWIND_SKIP_MEMORY;
+	return c->table->n_parts ? UNWIND_SKIP_NONE : UNWIND_SKIP_EMPTY;
+}
+
+static enum unwind_skip refuse(const struct elf *elf, const struct compile *c)
+{
+	bool text = false;
+
+	if (elf->type == ET_REL)
+		return UNWIND_SKIP_RELOCATABLE;
+	if (elf->type == ET_CORE)
+		return UNWIND_SKIP_CORE;
+	if (!unwind_arch_of(elf->machine))
+		return UNWIND_SKIP_MACHINE;
+	for (size_t i = 0; i < elf->n_segments; i++)
+		text |= elf->segments[i].type == PT_LOAD && elf->segments[i].flags & PF_X;
+	if (!text)
+		return UNWIND_SKIP_NO_TEXT;
+	for (int i = 0; i < N_CFI_SECTIONS; i++)
+		if (cursor_left(&c->sections[i].data))
+			return UNWIND_SKIP_NONE;
+	return UNWIND_SKIP_NO_CFI;
+}
+
+struct unwind_table *unwind_compile(struct elf *elf, enum unwind_skip *ret_why)
+{
+	const struct unwind_arch *arch = unwind_arch_of(elf->machine);
+	struct unwind_table *table = calloc(1, sizeof(*table));
+	struct compile c = {.elf = elf, .table = table, .packer = {.arch = arch, .table = table}};
+
+	*ret_why = UNWIND_SKIP_MEMORY;
+	if (!table)
+		return NULL;
+	table->machine = elf->machine;
+	find_sections(&c, arch);
+	*ret_why = refuse(elf, &c);
+	if (*ret_why == UNWIND_SKIP_NONE)
+		*ret_why = compile(&c);
+	unwind_pack_fini(&c.packer);
+	vec_free(&c.fdes);
+	for (int i = 0; i < N_CFI_SECTIONS; i++)
+		cfi_section_fini(&c.sections[i]);
+	if (*ret_why == UNWIND_SKIP_NONE)
+		return table;
+	unwind_table_free(table);
+	return NULL;
+}
+
+void unwind_table_free(struct unwind_table *table)
+{
+	if (!table)
+		return;
+	for (size_t i = 0; i < table->n_parts; i++)
+		free(table->parts[i].blob);
+	free(table->parts);
+	free(table);
+}
