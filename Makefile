@@ -124,12 +124,16 @@ test-unwind-rows: $(B)/oracle/readelf_rows
 FUZZ_SECONDS ?= 60
 FUZZERS	:= $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c))
 FUZZ_FLAGS := -std=gnu17 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
-FUZZ_LIB := $(patsubst %.c,$(B)/fuzz/obj/%.o,$(filter symbolize/%.c profiler/base/%.c,$(SRC)))
+FUZZ_CFLAGS := $(subst =fuzzer,=fuzzer-no-link,$(FUZZ_FLAGS))
+FUZZ_LIB := $(patsubst %.c,$(B)/fuzz/obj/%.o,$(filter-out profiler/main.c,$(SRC)))
+FUZZ_PB	:= $(patsubst $(B)/gen/%.c,$(B)/fuzz/obj/gen/%.o,$(PB_C))
 $(B)/fuzz/obj/%.o: %.c | $(GEN)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CLANG) $(CPPFLAGS) $(subst fuzzer$(comma),fuzzer-no-link$(comma),$(FUZZ_FLAGS)) -MMD -MP -c -o $@ $<
-comma	:= ,
-$(B)/fuzz/%: $(B)/fuzz/obj/tests/fuzz/%.o $(FUZZ_LIB)
+	$(Q)$(CLANG) $(CPPFLAGS) $(FUZZ_CFLAGS) -MMD -MP -c -o $@ $<
+$(B)/fuzz/obj/gen/%.o: $(B)/gen/%.c
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(CPPFLAGS) $(FUZZ_CFLAGS) -MMD -MP -c -o $@ $<
+$(B)/fuzz/%: $(B)/fuzz/obj/tests/fuzz/%.o $(FUZZ_LIB) $(FUZZ_PB)
 	$(call say,LINK,$@)
 	$(Q)$(CLANG) $(FUZZ_FLAGS) -o $@ $^ $(LDLIBS)
 
