@@ -46,6 +46,9 @@ enum unwind_fault {
 };
 const char *unwind_fault_text(enum unwind_fault fault);
 
+/* The sections whose bytes decide the table, with the program headers: a cache hashes them. */
+#define UNWIND_SECTIONS {".eh_frame", ".debug_frame", ".zdebug_frame"}
+
 struct unwind_part {
 	__u64 start, end; /* ELF virtual addresses: first row, first address behind the last page */
 	__u32 n_pages, n_rows, n_rules;

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What user space decides before the programs are loaded: written to .rodata, so that the verifier
+ * removes what is off. */
+#ifndef BPF_CONFIG_H
+#define BPF_CONFIG_H
+
+#include <linux/types.h>
+
+/* Which tasks are sampled. */
+enum target {
+	TARGET_ALL,
+	TARGET_PIDS,   /* pids in the `targets` map */
+	TARGET_TREE,   /* the same, and what they fork */
+	TARGET_CGROUP, /* cgroup_id and its descendants */
+};
+
+struct bpf_config {
+	__u32 source;	      /* enum source of this instance */
+	__u32 target;	      /* enum target */
+	__u64 target_cgroup;  /* id, for TARGET_CGROUP */
+	__s32 cgroup_subsys;  /* index of the v1 hierarchy that tells containers; -1: v2 */
+	__u32 max_frames;     /* user frames, <= USER_FRAMES_MAX */
+	__u32 wakeup_bytes;   /* data in a ring that wakes the router */
+	__u32 copies_per_s;   /* stack copies per CPU */
+	__u32 copies_per_pid; /* and of one process on one CPU, per second */
+	__u32 exec_wakeup_ns; /* at most one wake-up for exec in so long, per CPU */
+};
+
+#endif

@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The loader thread, see loader.h. */
+#include "profiler/loader.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "profiler/base/clock.h"
+#include "profiler/base/hmap.h"
+#include "profiler/base/log.h"
+#include "profiler/base/vec.h"
+#include "profiler/identity.h"
+#include "profiler/proc_maps.h"
+
+#define MAX_CGROUPS 65536u
+
+enum request_kind { LOAD_OBJECT, READ_MAPS, SCAN, IDENTIFY };
+
+struct request {
+	enum request_kind kind;
+	__u32 pid, generation, object_id;
+	__u64 cgroup_id;
+	bool kernel_thread;
+	struct object_source source;
+	char *text; /* owned: a path, or an executable's name */
+	struct request *next;
+};
+
+/* Paths seen for cgroup ids, for processes that end before they are asked about. */
+struct cgroup_path {
+	__u64 id;
+	char *path;
+};
+
+struct loader {
+	struct loader_options o;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	struct request *first, **last;
+	struct loader_answer *answers, **last_answer;
+	bool stopping;
+	int fd;
+	struct loader_stats stats;
+	/* the thread's own */
+	VEC(struct cgroup_path) cgroups;
+	struct hmap cgroup_index;
+};
+
+/* ---- queues ------------------------------------------------------------------------------------- */
+
+static void request_free(struct request *request)
+{
+	free(request->text);
+	free(request);
+}
+
+/* Takes the request's text; a copy of the rest is queued. */
+static bool ask(struct loader *loader, const struct request *request)
+{
+	struct request *copy = malloc(sizeof(*copy));
+	bool queued = false;
+
+	pthread_mutex_lock(&loader->lock);
+	if (copy && loader->stats.queued < LOADER_MAX_QUEUED) {
+		*copy = *request;
+		copy->next = NULL;
+		*loader->last = copy;
+		loader->last = &copy->next;
+		loader->stats.queued++;
+		queued = true;
+		pthread_cond_signal(&loader->wake);
+	} else {
+		loader->stats.refused_total++;
+	}
+	pthread_mutex_unlock(&loader->lock);
+	if (!queued) {
+		free(copy);
+		free(request->text);
+	}
+	return queued;
+}
+
+static struct request *next_request(struct loader *loader)
+{
+	struct request *request;
+
+	pthread_mutex_lock(&loader->lock);
+	while (!loader->first && !loader->stopping)
+		pthread_cond_wait(&loader->wake, &loader->lock);
+	request = loader->stopping ? NULL : loader->first;
+	if (request) {
+		loader->first = request->next;
+		if (!loader->first)
+			loader->last = &loader->first;
+		loader->stats.queued--;
+	}
+	pthread_mutex_unlock(&loader->lock);
+	return request;
+}
+
+static void answer(struct loader *loader, const struct loader_answer *from)
+{
+	struct loader_answer *a = malloc(sizeof(*a));
+	__u64 one = 1;
+
+	if (!a) {
+		struct loader_answer lost = *from;
+
+		log_limited(process, LOG_LEVEL_ERROR, "out of memory: an answer of the loader is lost");
+		object_image_free(lost.image, loader->o.segments);
+		identity_unref(lost.identity);
+		free(lost.maps);
+		free(lost.text);
+		return;
+	}
+	*a = *from;
+	a->next = NULL;
+	pthread_mutex_lock(&loader->lock);
+	*loader->last_answer = a;
+	loader->last_answer = &a->next;
+	loader->stats.objects_total += a->kind == LOADER_OBJECT;
+	loader->stats.maps_total += a->kind == LOADER_MAPS;
+	loader->stats.identities_total += a->kind == LOADER_IDENTITY;
+	pthread_mutex_unlock(&loader->lock);
+	if (write(loader->fd, &one, sizeof(one)) < 0) {
+		/* the counter is full: the router has been woken often enough */
+	}
+}
+
+struct loader_answer *loader_take(struct loader *loader)
+{
+	struct loader_answer *answers;
+	__u64 count;
+
+	if (read(loader->fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
+		log_limited(process, LOG_LEVEL_ERROR, "loader's eventfd: %s", strerror(errno));
+	pthread_mutex_lock(&loader->lock);
+	answers = loader->answers;
+	loader->answers = NULL;
+	loader->last_answer = &loader->answers;
+	pthread_mutex_unlock(&loader->lock);
+	return answers;
+}
+
+void loader_answer_free(struct loader_answer *a, struct segments *segments)
+{
+	object_image_free(a->image, segments);
+	identity_unref(a->identity);
+	free(a->maps);
+	free(a->text);
+	free(a);
+}
+
+/* ---- cgroup paths by id ------------------------------------------------------------------------- */
+
+static const char *known_cgroup(const struct loader *loader, __u64 id)
+{
+	__u32 i;
+
+	hmap_for_each_match(&loader->cgroup_index, hash_u64(id), i)
+	{
+		if (loader->cgroups.data[i].id == id)
+			return loader->cgroups.data[i].path;
+	}
+	return NULL;
+}
+
+static void learn_cgroup(struct loader *loader, __u64 id, const char *path)
+{
+	char *copy;
+
+	if (!id || !*path || known_cgroup(loader, id))
+		return;
+	if (loader->cgroups.len >= MAX_CGROUPS) { /* ids are not reused; start anew */
+		vec_for_each(c, &loader->cgroups)
+			free(c->path);
+		loader->cgroups.len = 0;
+		hmap_clear(&loader->cgroup_index);
+	}
+	copy = strdup(path);
+	if (copy && !vec_push(&loader->cgroups, (struct cgroup_path){id, copy})) {
+		if (!hmap_add(&loader->cgroup_index, hash_u64(id),
+			      (__u32)loader->cgroups.len - 1))
+			return;
+		loader->cgroups.len--;
+	}
+	free(copy);
+}
+
+/* ---- requests ----------------------------------------------------------------------------------- */
+
+static void do_load(struct loader *loader, const struct request *r)
+{
+	struct loader_answer a = {.kind = LOADER_OBJECT, .object_id = r->object_id};
+
+	a.image = object_load(&r->source, loader->o.segments, loader->o.cache);
+	answer(loader, &a);
+}
+
+static void do_maps(struct loader *loader, __u32 pid)
+{
+	struct loader_answer a = {.kind = LOADER_MAPS, .pid = pid, .read_ns = clock_monotonic_ns()};
+
+	a.err = proc_maps_read(loader->o.procfs, pid, &a.maps, &a.n_maps, &a.text);
+	answer(loader, &a);
+}
+
+static void do_scan(struct loader *loader)
+{
+	struct loader_answer done = {.kind = LOADER_SCANNED};
+	DIR *dir = opendir(loader->o.procfs);
+	struct dirent *d;
+
+	if (!dir) {
+		done.err = -errno;
+		log_error(process, "'%s' cannot be read (%s): processes that already run stay unknown",
+			  loader->o.procfs, strerror(errno));
+	}
+	while (dir && (d = readdir(dir))) {
+		__u64 pid;
+
+		if (!units_parse_u64(d->d_name, &pid) && pid <= UINT32_MAX)
+			do_maps(loader, (__u32)pid);
+	}
+	if (dir)
+		closedir(dir);
+	answer(loader, &done);
+}
+
+static void do_identify(struct loader *loader, const struct request *r)
+{
+	struct loader_answer a = {
+		.kind = LOADER_IDENTITY, .pid = r->pid, .generation = r->generation};
+	struct identity_hint hint = {
+		.exe = r->text,
+		.cgroup = known_cgroup(loader, r->cgroup_id),
+		.kernel_thread = r->kernel_thread,
+	};
+
+	a.identity = identity_read(loader->o.procfs, r->pid, loader->o.controller, &hint);
+	if (a.identity)
+		learn_cgroup(loader, r->cgroup_id, a.identity->cgroup);
+	answer(loader, &a);
+}
+
+static void *run(void *arg)
+{
+	struct loader *loader = arg;
+	struct request *r;
+
+	pthread_setname_np(pthread_self(), "loader");
+	while ((r = next_request(loader))) {
+		switch (r->kind) {
+		case LOAD_OBJECT:
+			do_load(loader, r);
+			break;
+		case READ_MAPS:
+			do_maps(loader, r->pid);
+			break;
+		case SCAN:
+			do_scan(loader);
+			break;
+		case IDENTIFY:
+			do_identify(loader, r);
+			break;
+		}
+		request_free(r);
+	}
+	return NULL;
+}
+
+/* ---- the router's side -------------------------------------------------------------------------- */
+
+bool loader_load_object(struct loader *loader, __u32 object_id, const struct object_source *source)
+{
+	struct request r = {
+		.kind = LOAD_OBJECT, .object_id = object_id, .text = strdup(source->path)};
+
+	if (!r.text)
+		return false;
+	r.source = *source;
+	r.source.path = r.text;
+	return ask(loader, &r);
+}
+
+bool loader_read_maps(struct loader *loader, __u32 pid)
+{
+	return ask(loader, &(struct request){.kind = READ_MAPS, .pid = pid});
+}
+
+bool loader_scan(struct loader *loader)
+{
+	return ask(loader, &(struct request){.kind = SCAN});
+}
+
+bool loader_identify(struct loader *loader, __u32 pid, __u32 generation, __u64 cgroup_id,
+		     const struct identity_hint *hint)
+{
+	struct request r = {
+		.kind = IDENTIFY,
+		.pid = pid,
+		.generation = generation,
+		.cgroup_id = cgroup_id,
+		.kernel_thread = hint->kernel_thread,
+		.text = strdup(hint->exe ? hint->exe : ""),
+	};
+
+	return r.text && ask(loader, &r);
+}
+
+int loader_fd(const struct loader *loader)
+{
+	return loader->fd;
+}
+
+struct loader_stats loader_stats(struct loader *loader)
+{
+	struct loader_stats stats;
+
+	pthread_mutex_lock(&loader->lock);
+	stats = loader->stats;
+	pthread_mutex_unlock(&loader->lock);
+	return stats;
+}
+
+static void loader_free(struct loader *loader)
+{
+	struct loader_answer *a = loader->answers;
+
+	while (loader->first) {
+		struct request *next = loader->first->next;
+
+		request_free(loader->first);
+		loader->first = next;
+	}
+	while (a) {
+		struct loader_answer *next = a->next;
+
+		loader_answer_free(a, loader->o.segments);
+		a = next;
+	}
+	vec_for_each(c, &loader->cgroups)
+		free(c->path);
+	vec_free(&loader->cgroups);
+	hmap_fini(&loader->cgroup_index);
+	if (loader->fd >= 0)
+		close(loader->fd);
+	pthread_mutex_destroy(&loader->lock);
+	pthread_cond_destroy(&loader->wake);
+	free(loader);
+}
+
+int loader_start(const struct loader_options *options, struct loader **ret_loader)
+{
+	struct loader *loader = calloc(1, sizeof(*loader));
+	sigset_t all, old;
+	int err;
+
+	if (!loader)
+		return -ENOMEM;
+	loader->o = *options;
+	loader->last = &loader->first;
+	loader->last_answer = &loader->answers;
+	pthread_mutex_init(&loader->lock, NULL);
+	pthread_cond_init(&loader->wake, NULL);
+	loader->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (loader->fd < 0) {
+		err = -errno;
+		loader_free(loader);
+		return err;
+	}
+	/* Signals are the agent thread's. SIGBUS stays open: mapped files of others need it. */
+	sigfillset(&all);
+	sigdelset(&all, SIGBUS);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	err = -pthread_create(&loader->thread, NULL, run, loader);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (err) {
+		loader_free(loader);
+		return err;
+	}
+	*ret_loader = loader;
+	return 0;
+}
+
+void loader_stop(struct loader *loader)
+{
+	if (!loader)
+		return;
+	pthread_mutex_lock(&loader->lock);
+	loader->stopping = true;
+	pthread_cond_signal(&loader->wake);
+	pthread_mutex_unlock(&loader->lock);
+	pthread_join(loader->thread, NULL);
+	loader_free(loader);
+}

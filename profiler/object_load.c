@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Loading objects, see object_load.h. */
+#include "profiler/object_load.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "profiler/base/cleanup.h"
+#include "profiler/process.h"
+#include "profiler/row_cache.h"
+#include "symbolize/elf.h"
+#include "symbolize/unwind.h"
+
+#define OVERLAYFS_MAGIC	  0x794c7630
+#define BTRFS_MAGIC	  0x9123683e
+#define VDSO_MAX_BYTES	  (64 << 10)
+#define DELETED_SUFFIX	  " (deleted)"
+#define OPEN_FLAGS	  (O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+
+/* The link of a map_files entry names what is mapped there now; it must still be our file. */
+static bool same_path(const char *link, const char *path)
+{
+	size_t len = strlen(link), suffix = strlen(DELETED_SUFFIX);
+
+	if (!strcmp(link, path))
+		return true;
+	return len > suffix && !strcmp(link + len - suffix, DELETED_SUFFIX) &&
+	       strlen(path) == len - suffix && !strncmp(link, path, len - suffix);
+}
+
+static int open_map_file(const struct object_source *source)
+{
+	char name[96], link[PATH_MAX];
+	ssize_t len;
+	int fd;
+
+	snprintf(name, sizeof(name), "/proc/%u/map_files/%llx-%llx", source->pid,
+		 (unsigned long long)source->start, (unsigned long long)source->end);
+	len = readlink(name, link, sizeof(link) - 1);
+	if (len < 0)
+		return -errno;
+	link[len] = 0;
+	if (!same_path(link, source->path))
+		return -ESTALE;
+	fd = open(name, OPEN_FLAGS);
+	return fd < 0 ? -errno : fd;
+}
+
+/* Is this the inode that was mapped? On overlayfs and btrfs the kernel shows mappings another device
+ * or inode than stat does, so there the path must do. */
+static bool is_mapped_inode(int fd, const struct object_key *key)
+{
+	struct statfs fs;
+	struct stat st;
+
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode))
+		return false;
+	if (st.st_ino == key->inode)
+		return true;
+	return !fstatfs(fd, &fs) && (fs.f_type == OVERLAYFS_MAGIC || fs.f_type == BTRFS_MAGIC);
+}
+
+static int open_in_root(const char *root, const struct object_source *source)
+{
+	char name[PATH_MAX];
+	_close_ int fd = -1;
+
+	if (source->path[0] != '/' ||
+	    (size_t)snprintf(name, sizeof(name), "%s%s", root, source->path) >= sizeof(name))
+		return -ENOENT;
+	fd = open(name, OPEN_FLAGS);
+	if (fd < 0)
+		return -errno;
+	return is_mapped_inode(fd, &source->key) ? take_fd(&fd) : -ENOENT;
+}
+
+int object_open(const struct object_source *source)
+{
+	char root[32];
+	int fd = open_map_file(source);
+
+	for (int i = 0; fd < 0 && i < 3; i++) {
+		root[0] = 0;
+		if (i < 2)
+			snprintf(root, sizeof(root), "/proc/%u/root",
+				 i == 0 ? source->pid : source->parent);
+		if (i != 1 || source->parent)
+			fd = open_in_root(root, source);
+	}
+	return fd;
+}
+
+/* ---- images ------------------------------------------------------------------------------------- */
+
+static void fail(struct object_image *image, enum object_state state, const char *why)
+{
+	image->state = state;
+	image->why = why;
+}
+
+static int take_loads(struct object_image *image, const struct elf *elf)
+{
+	image->loads = calloc(elf->n_segments + 1, sizeof(*image->loads));
+	if (!image->loads)
+		return -ENOMEM;
+	for (size_t i = 0; i < elf->n_segments; i++) {
+		const struct elf_segment *s = &elf->segments[i];
+
+		if (s->type == PT_LOAD && s->flags & PF_X)
+			image->loads[image->n_loads++] = (struct object_load){
+				.offset = s->offset, .vaddr = s->vaddr, .filesz = s->filesz};
+	}
+	image->machine = elf->machine;
+	image->build_id_len = (__u8)elf->build_id_len;
+	memcpy(image->build_id, elf->build_id, elf->build_id_len);
+	return 0;
+}
+
+/* Copy the parts into segments; what was copied stays recorded, so that a failure frees it. */
+static int take_parts(struct object_image *image, const struct unwind_table *table,
+		      struct segments *segments)
+{
+	image->parts = calloc(table->n_parts, sizeof(*image->parts));
+	image->blobs = calloc(table->n_parts, sizeof(*image->blobs));
+	if (!image->parts || !image->blobs)
+		return -ENOMEM;
+	for (size_t i = 0; i < table->n_parts; i++) {
+		const struct unwind_part *from = &table->parts[i];
+		struct blob *blob = &image->blobs[i];
+		int err = segments_alloc(segments, from->n_words, blob);
+
+		if (err)
+			return err;
+		memcpy(segments_words(segments, blob), from->blob, (size_t)from->n_words * 4);
+		image->parts[i] = (struct object_part){
+			.start = from->start,
+			.end = from->end,
+			.n_pages = from->n_pages,
+			.dir = blob->offset + from->dir,
+			.rows = blob->offset + from->rows,
+			.rules = blob->offset + from->rules,
+			.segment = (__u16)blob->segment,
+			.shift = from->shift,
+		};
+		image->n_parts = i + 1;
+	}
+	image->n_rows = table->n_rows;
+	return 0;
+}
+
+static void load_elf(struct object_image *image, struct elf *elf, struct segments *segments,
+		     struct row_cache *cache)
+{
+	enum unwind_skip why = UNWIND_SKIP_NONE;
+	struct unwind_table *table;
+
+	if (take_loads(image, elf)) {
+		fail(image, OBJECT_GONE, "out of memory");
+		return;
+	}
+	table = row_cache_compile(cache, elf, &why, &image->from_cache);
+	if (!table) {
+		fail(image, OBJECT_NO_ROWS, unwind_skip_text(why));
+		return;
+	}
+	if (take_parts(image, table, segments)) {
+		for (size_t i = 0; i < table->n_parts && image->blobs; i++)
+			segments_release(segments, &image->blobs[i]);
+		image->n_parts = 0;
+		fail(image, OBJECT_NO_ROWS, "no memory for unwind rows (symbols.rows_budget)");
+	} else {
+		image->state = OBJECT_READY;
+		image->why = "";
+	}
+	unwind_table_free(table);
+}
+
+/* The vDSO is the same in every 64-bit process: take our own. */
+static struct elf *open_vdso(enum elf_refusal *ret_refusal)
+{
+	const void *at = (const void *)getauxval(AT_SYSINFO_EHDR);
+	char line[512];
+	size_t size = 0;
+	FILE *f = at ? fopen("/proc/self/maps", "re") : NULL;
+
+	while (f && fgets(line, sizeof(line), f)) {
+		unsigned long start, end;
+
+		if (strstr(line, VDSO_PATH) && sscanf(line, "%lx-%lx", &start, &end) == 2 &&
+		    start == (unsigned long)at)
+			size = MIN(end - start, (unsigned long)VDSO_MAX_BYTES);
+	}
+	if (f)
+		fclose(f);
+	*ret_refusal = ELF_REFUSAL_READ;
+	return size ? elf_open_memory(at, size, ret_refusal) : NULL;
+}
+
+struct object_image *object_load(const struct object_source *source, struct segments *segments,
+				 struct row_cache *cache)
+{
+	struct object_image *image = calloc(1, sizeof(*image));
+	enum elf_refusal refusal = ELF_REFUSAL_NONE;
+	struct elf *elf = NULL;
+	struct stat st;
+
+	if (!image)
+		return NULL;
+	if (!source->key.inode && !strcmp(source->path, VDSO_PATH)) {
+		elf = open_vdso(&refusal);
+	} else {
+		_close_ int fd = object_open(source);
+
+		if (fd < 0) {
+			fail(image, OBJECT_GONE, "file gone");
+			return image;
+		}
+		if (!fstat(fd, &st)) {
+			image->size = (__u64)st.st_size;
+			image->mtime_ns =
+				(__u64)st.st_mtim.tv_sec * 1000000000ull + (__u64)st.st_mtim.tv_nsec;
+		}
+		elf = elf_open(fd, &refusal);
+	}
+	if (elf)
+		load_elf(image, elf, segments, cache);
+	else if (refusal == ELF_REFUSAL_MEMORY || refusal == ELF_REFUSAL_READ)
+		fail(image, OBJECT_GONE, elf_refusal_text(refusal));
+	else
+		fail(image, OBJECT_NOT_ELF, elf_refusal_text(refusal));
+	elf_free(elf);
+	return image;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From a mapped file to its rows in segments: open it as its process sees it, take the rows from the
+ * cache or compile them, put them where the unwinder reads. Slow (milliseconds): the loader thread's
+ * work. Nothing of the file is trusted or executed.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "profiler/object.h"
+
+struct row_cache;
+
+/* A mapping by which the file can be opened. */
+struct object_source {
+	struct object_key key;
+	const char *path; /* as the process sees it */
+	__u32 pid, parent;
+	__u64 start, end; /* of a mapping in pid */
+};
+
+/* Open the file: through /proc/PID/map_files (works when it was deleted or lies in another mount
+ * namespace), else by path in the root of the process, its parent, or ours, if the inode is the one
+ * that was mapped. A descriptor, or -ENOENT when it is gone, or -errno. */
+MUST_CHECK int object_open(const struct object_source *source);
+
+/* The image, never NULL but for lack of memory: its state and `why` say what became of it. cache may
+ * be NULL. */
+struct object_image *object_load(const struct object_source *source, struct segments *segments,
+				 struct row_cache *cache);

@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The row cache, see row_cache.h. */
+#include "profiler/row_cache.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "profiler/base/cleanup.h"
+#include "profiler/base/fs.h"
+#include "profiler/base/log.h"
+#include "profiler/base/vec.h"
+#include "symbolize/unwind_arch.h"
+
+#define ROWS_MAGIC     0x736b77726f77bb01ull
+#define ROWS_VERSION   1u /* of this file and of bpf/unwind.h */
+#define MAX_FILE_BYTES ((off_t)512 << 20)
+#define MAX_PARTS      65536u
+#define SWEEP_EVERY    64u /* stores between two looks at the folder's size */
+
+struct row_cache {
+	char *dir;     /* NULL: stores nothing */
+	__u64 secret;
+	__u64 max_bytes;
+	unsigned stores;
+	bool complained;
+	struct row_cache_stats stats;
+};
+
+struct file_head {
+	__u64 magic;
+	__u32 version, machine;
+	__u64 checksum; /* of all that follows the head */
+	__u64 n_parts, n_rows, n_fdes, n_raw_rows;
+};
+
+struct file_part {
+	__u64 start, end;
+	__u32 n_pages, n_rows, n_rules;
+	__u32 dir, rows, rules, n_words;
+	__u32 shift;
+};
+
+/* ---- the folder --------------------------------------------------------------------------------- */
+
+static int load_secret(const char *dir, __u64 *ret_secret)
+{
+	char path[PATH_MAX];
+	struct buf buf = {0};
+	int err;
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/secret", dir) >= sizeof(path))
+		return -ENAMETOOLONG;
+	err = fs_read(AT_FDCWD, path, sizeof(*ret_secret), &buf);
+	if (!err && buf.len == sizeof(*ret_secret)) {
+		memcpy(ret_secret, buf.data, sizeof(*ret_secret));
+		buf_fini(&buf);
+		return 0;
+	}
+	buf_fini(&buf);
+	if (getrandom(ret_secret, sizeof(*ret_secret), 0) != sizeof(*ret_secret))
+		return -EIO;
+	return fs_replace(path, ret_secret, sizeof(*ret_secret));
+}
+
+struct row_cache *row_cache_open(const char *dir, __u64 max_bytes)
+{
+	struct row_cache *cache = calloc(1, sizeof(*cache));
+	char path[PATH_MAX];
+	int err;
+
+	if (!cache)
+		return NULL;
+	cache->max_bytes = max_bytes;
+	if ((size_t)snprintf(path, sizeof(path), "%s/rows", dir) >= sizeof(path))
+		err = -ENAMETOOLONG;
+	else
+		err = fs_mkdirs(path);
+	if (!err)
+		err = load_secret(path, &cache->secret);
+	if (!err && !(cache->dir = strdup(path)))
+		err = -ENOMEM;
+	if (err)
+		log_warn(unwind,
+			 "row cache '%s' cannot be used (%s); unwind rows are compiled at every start",
+			 path, strerror(-err));
+	return cache;
+}
+
+void row_cache_close(struct row_cache *cache)
+{
+	if (!cache)
+		return;
+	free(cache->dir);
+	free(cache);
+}
+
+struct row_cache_stats row_cache_stats(const struct row_cache *cache)
+{
+	return cache->stats;
+}
+
+struct entry {
+	struct timespec used;
+	off_t size;
+	char name[NAME_MAX + 1];
+};
+
+static int by_use(const void *pa, const void *pb)
+{
+	const struct entry *a = pa, *b = pb;
+
+	if (a->used.tv_sec != b->used.tv_sec)
+		return a->used.tv_sec < b->used.tv_sec ? -1 : 1;
+	return a->used.tv_nsec < b->used.tv_nsec ? -1 : a->used.tv_nsec > b->used.tv_nsec;
+}
+
+/* Remove the files not used for longest until the folder is below its bound. A hit sets mtime. */
+static void sweep(const struct row_cache *cache)
+{
+	VEC(struct entry) entries = {0};
+	DIR *dir = opendir(cache->dir);
+	struct dirent *d;
+	__u64 total = 0;
+
+	while (dir && (d = readdir(dir))) {
+		struct entry e;
+		struct stat st;
+
+		if (!strstr(d->d_name, ".rows") || fstatat(dirfd(dir), d->d_name, &st, 0))
+			continue;
+		e.used = st.st_mtim;
+		e.size = st.st_size;
+		snprintf(e.name, sizeof(e.name), "%s", d->d_name);
+		total += (__u64)st.st_size;
+		if (vec_push(&entries, e))
+			break;
+	}
+	if (total > cache->max_bytes) {
+		qsort(entries.data, entries.len, sizeof(*entries.data), by_use);
+		vec_for_each(e, &entries)
+		{
+			if (total <= cache->max_bytes / 4 * 3)
+				break;
+			unlinkat(dirfd(dir), e->name, 0);
+			total -= (__u64)e->size;
+		}
+	}
+	if (dir)
+		closedir(dir);
+	vec_free(&entries);
+}
+
+/* ---- reading ------------------------------------------------------------------------------------ */
+
+/* All that the unwinder and our own walks index must lie within the blob. */
+static bool part_is_sound(const struct unwind_part *part)
+{
+	const __u16 *dir = (const __u16 *)part->blob;
+	__u64 pages = part->n_pages, words = part->n_words;
+
+	if (part->shift < UNW_MIN_SHIFT || part->shift > UNW_MAX_SHIFT || part->dir != 0 ||
+	    part->n_rows > UNW_PART_MAX_ROWS + 1 || part->n_rules > UNW_MAX_RULES ||
+	    part->end <= part->start || part->end - part->start > pages << part->shift ||
+	    (pages + 1) * 2 > (__u64)part->rows * 4 || part->rows + (__u64)part->n_rows > words ||
+	    part->rules % 2 || part->rules < part->rows + part->n_rows ||
+	    part->rules + (__u64)part->n_rules * (sizeof(struct unw_rule) / 4) > words)
+		return false;
+	for (__u32 page = 0; page < part->n_pages; page++)
+		if (dir[page] > dir[page + 1])
+			return false;
+	return dir[part->n_pages] <= part->n_rows;
+}
+
+static int read_part(struct cursor *c, struct unwind_part *part)
+{
+	struct file_part head;
+	const void *raw = cursor_bytes(c, sizeof(head)), *words;
+
+	if (!raw)
+		return -EINVAL;
+	memcpy(&head, raw, sizeof(head));
+	*part = (struct unwind_part){
+		.start = head.start,
+		.end = head.end,
+		.n_pages = head.n_pages,
+		.n_rows = head.n_rows,
+		.n_rules = head.n_rules,
+		.dir = head.dir,
+		.rows = head.rows,
+		.rules = head.rules,
+		.n_words = head.n_words,
+		.shift = (__u8)head.shift,
+	};
+	words = cursor_bytes(c, (size_t)head.n_words * 4);
+	if (!words || head.n_words * 4ull > UNW_PART_MAX_BYTES)
+		return -EINVAL;
+	part->blob = malloc((size_t)head.n_words * 4);
+	if (!part->blob)
+		return -ENOMEM;
+	memcpy(part->blob, words, (size_t)head.n_words * 4);
+	return part_is_sound(part) ? 0 : -EINVAL;
+}
+
+static int read_table(const void *data, size_t size, __u16 machine, struct unwind_table *table)
+{
+	struct cursor c = cursor_of(data, size);
+	const void *raw = cursor_bytes(&c, sizeof(struct file_head));
+	struct file_head head;
+	int err = 0;
+
+	if (!raw)
+		return -EINVAL;
+	memcpy(&head, raw, sizeof(head));
+	if (head.magic != ROWS_MAGIC || head.version != ROWS_VERSION || head.machine != machine ||
+	    head.n_parts == 0 || head.n_parts > MAX_PARTS ||
+	    head.checksum != XXH3_64bits(c.pos, cursor_left(&c)))
+		return -EINVAL;
+	table->machine = machine;
+	table->n_rows = head.n_rows;
+	table->n_fdes = head.n_fdes;
+	table->n_raw_rows = head.n_raw_rows;
+	table->parts = calloc(head.n_parts, sizeof(*table->parts));
+	if (!table->parts)
+		return -ENOMEM;
+	while (!err && table->n_parts < head.n_parts)
+		err = read_part(&c, &table->parts[table->n_parts++]);
+	return err;
+}
+
+static struct unwind_table *load(struct row_cache *cache, const char *path, __u16 machine)
+{
+	struct unwind_table *table = NULL;
+	_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	_free_ void *data = NULL;
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_size <= 0 ||
+	    st.st_size > MAX_FILE_BYTES)
+		return NULL;
+	data = malloc((size_t)st.st_size);
+	table = calloc(1, sizeof(*table));
+	if (data && table && !fs_pread_all(fd, data, (size_t)st.st_size, 0) &&
+	    !read_table(data, (size_t)st.st_size, machine, table)) {
+		futimens(fd, NULL);
+		return table;
+	}
+	unwind_table_free(table);
+	cache->stats.damaged_total++;
+	unlink(path);
+	return NULL;
+}
+
+/* ---- writing ------------------------------------------------------------------------------------ */
+
+static void write_table(struct buf *out, const struct unwind_table *table)
+{
+	struct file_head head = {
+		.magic = ROWS_MAGIC,
+		.version = ROWS_VERSION,
+		.machine = table->machine,
+		.n_parts = table->n_parts,
+		.n_rows = table->n_rows,
+		.n_fdes = table->n_fdes,
+		.n_raw_rows = table->n_raw_rows,
+	};
+
+	buf_add(out, &head, sizeof(head));
+	for (size_t i = 0; i < table->n_parts; i++) {
+		const struct unwind_part *p = &table->parts[i];
+		struct file_part part = {
+			.start = p->start,
+			.end = p->end,
+			.n_pages = p->n_pages,
+			.n_rows = p->n_rows,
+			.n_rules = p->n_rules,
+			.dir = p->dir,
+			.rows = p->rows,
+			.rules = p->rules,
+			.n_words = p->n_words,
+			.shift = p->shift,
+		};
+
+		buf_add(out, &part, sizeof(part));
+		buf_add(out, p->blob, (size_t)p->n_words * 4);
+	}
+	if (out->err)
+		return;
+	head.checksum = XXH3_64bits(out->data + sizeof(head), out->len - sizeof(head));
+	memcpy(out->data, &head, sizeof(head));
+}
+
+static void store(struct row_cache *cache, const char *path, const struct unwind_table *table)
+{
+	struct buf out = {0};
+	int err;
+
+	write_table(&out, table);
+	err = out.err ? out.err : fs_replace(path, out.data, out.len);
+	buf_fini(&out);
+	if (err) {
+		cache->stats.failed_total++;
+		if (!cache->complained)
+			log_warn(unwind, "row cache '%s' cannot be written (%s); going on without it",
+				 path, strerror(-err));
+		cache->complained = true;
+		return;
+	}
+	if (cache->stores++ % SWEEP_EVERY == 0)
+		sweep(cache);
+}
+
+/* ---- keys --------------------------------------------------------------------------------------- */
+
+static __u64 hash_section(struct elf *elf, const char *name, __u64 seed)
+{
+	const struct elf_section *s = elf_section(elf, name);
+	struct cursor c = s ? elf_section_raw(elf, s) : cursor_of(NULL, 0);
+
+	return XXH3_64bits_withSeed(c.pos, cursor_left(&c), seed + (s ? s->addr : 0));
+}
+
+/* All that unwind_compile reads: the CFI bytes, and the segments that say which code is real. */
+static void content_key(const struct row_cache *cache, struct elf *elf, char *out, size_t size)
+{
+	static const char *const sections[] = UNWIND_SECTIONS;
+	char build_id[2 * ELF_BUILD_ID_MAX + 1];
+	__u64 hash = XXH3_64bits_withSeed(elf->segments,
+					  elf->n_segments * sizeof(*elf->segments),
+					  cache->secret ^ elf->entry);
+
+	for (size_t i = 0; i < ARRAY_SIZE(sections); i++)
+		hash = hash_section(elf, sections[i], hash);
+	elf_build_id_hex(elf, build_id);
+	snprintf(out, size, "%s/%.64s-%016llx%08llx.rows", cache->dir,
+		 build_id[0] ? build_id : "none", (unsigned long long)hash,
+		 (unsigned long long)elf->size);
+}
+
+struct unwind_table *row_cache_compile(struct row_cache *cache, struct elf *elf,
+				       enum unwind_skip *ret_why, bool *ret_from_cache)
+{
+	struct unwind_table *table;
+	char path[PATH_MAX];
+
+	*ret_from_cache = false;
+	if (!cache || !cache->dir || !elf->n_sections || !unwind_arch_of(elf->machine))
+		return unwind_compile(elf, ret_why);
+	content_key(cache, elf, path, sizeof(path));
+	table = load(cache, path, elf->machine);
+	if (table) {
+		cache->stats.hits_total++;
+		*ret_from_cache = true;
+		return table;
+	}
+	cache->stats.misses_total++;
+	table = unwind_compile(elf, ret_why);
+	if (table)
+		store(cache, path, table);
+	return table;
+}
