@@ -75,17 +75,37 @@ static __always_inline __u64 wakeup_flags(void *ring)
 		       : BPF_RB_NO_WAKEUP;
 }
 
+/* Index of a v1 controller in css_set.subsys on this kernel; -1 when it is not built in. */
+static __always_inline int subsys_index(void)
+{
+	switch (config.hierarchy) {
+#define X(NAME, name)                                                                              \
+	case CGROUP_##NAME:                                                                        \
+		return bpf_core_enum_value_exists(enum cgroup_subsys_id, name##_cgrp_id)           \
+			       ? (int)bpf_core_enum_value(enum cgroup_subsys_id, name##_cgrp_id)   \
+			       : -1;
+		CGROUP_V1_LIST(X)
+#undef X
+	default:
+		return -1;
+	}
+}
+
 static __always_inline __u64 task_cgroup_id(void)
 {
 	const struct task_struct *task;
 	const struct css_set *set;
 	const struct cgroup_subsys_state *css;
+	int index;
 
-	if (config.cgroup_subsys < 0)
+	if (config.hierarchy == CGROUP_V2)
 		return bpf_get_current_cgroup_id();
+	index = subsys_index();
+	if (index < 0)
+		return 0;
 	task = (const void *)bpf_get_current_task();
 	set = BPF_CORE_READ(task, cgroups);
-	if (bpf_probe_read_kernel(&css, sizeof(css), &set->subsys[0] + (config.cgroup_subsys & 15)))
+	if (bpf_probe_read_kernel(&css, sizeof(css), &set->subsys[0] + (index & 15)))
 		return 0;
 	return BPF_CORE_READ(css, cgroup, kn, id);
 }

@@ -121,6 +121,7 @@ int sample_cpu(struct bpf_perf_event_data *ctx)
 	if (!c || !local)
 		return 0;
 	c->runs[config.source & 7]++;
+	c->periods[config.source & 7] += ctx->sample_period;
 	if (!pid || !is_target(pid))
 		return 0;
 	level = local->level;

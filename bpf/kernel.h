@@ -49,6 +49,17 @@ struct task_struct {
 	struct signal_struct *signal;
 };
 
+/* Numbers differ by configuration: only their CO-RE values are used. */
+enum cgroup_subsys_id {
+	cpuset_cgrp_id,
+	cpu_cgrp_id,
+	cpuacct_cgrp_id,
+	memory_cgrp_id,
+	devices_cgrp_id,
+	freezer_cgrp_id,
+	pids_cgrp_id,
+};
+
 #pragma clang attribute pop
 
 /* include/linux/sched.h; stable since 2.6 resp. 5.12 */

@@ -143,6 +143,7 @@ struct proc_entry {
 /* Per CPU, summed by user space. */
 struct cpu_counters {
 	__u64 runs[SOURCE_COUNT];    /* program runs */
+	__u64 periods[SOURCE_COUNT]; /* sum of the event's periods over these runs (cycles, ns) */
 	__u64 samples[SOURCE_COUNT]; /* SAMPLE and COPY records submitted */
 	__u64 lost[8][SOURCE_COUNT]; /* by enum loss */
 	__u64 stacks;		     /* STACK records submitted */

@@ -27,7 +27,7 @@
 #define UNW_SEGMENT_WORDS    (UNW_SEGMENT_BYTES / 4)
 /* Behind the words, so that a struct read at a masked index stays inside the map's value. */
 #define UNW_SEGMENT_SLACK    64u
-#define UNW_MAX_SEGMENTS     256
+#define UNW_MAX_SEGMENTS     256u
 #define UNW_PART_MAX_ROWS    65534u /* row indexes are u16, and dir[n_pages] == n_rows */
 #define UNW_PART_MAX_BYTES   (512u << 10)
 #define UNW_MIN_SHIFT	     6

@@ -5,9 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -16,6 +14,7 @@
 #include "profiler/base/clock.h"
 #include "profiler/base/hmap.h"
 #include "profiler/base/log.h"
+#include "profiler/base/thread.h"
 #include "profiler/base/vec.h"
 #include "profiler/identity.h"
 #include "profiler/proc_maps.h"
@@ -26,11 +25,10 @@ enum request_kind { LOAD_OBJECT, READ_MAPS, SCAN, IDENTIFY };
 
 struct request {
 	enum request_kind kind;
-	__u32 pid, generation, object_id;
-	__u64 cgroup_id;
-	bool kernel_thread;
+	__u32 pid, object_id;
 	struct object_source source;
-	char *text; /* owned: a path, or an executable's name */
+	char *path;	     /* owned: the source's */
+	struct image *image; /* IDENTIFY: referenced */
 	struct request *next;
 };
 
@@ -59,11 +57,12 @@ struct loader {
 
 static void request_free(struct request *request)
 {
-	free(request->text);
+	free(request->path);
+	image_unref(request->image);
 	free(request);
 }
 
-/* Takes the request's text; a copy of the rest is queued. */
+/* Queues a copy; takes what the request owns, also when it is refused. */
 static bool ask(struct loader *loader, const struct request *request)
 {
 	struct request *copy = malloc(sizeof(*copy));
@@ -84,7 +83,8 @@ static bool ask(struct loader *loader, const struct request *request)
 	pthread_mutex_unlock(&loader->lock);
 	if (!queued) {
 		free(copy);
-		free(request->text);
+		free(request->path);
+		image_unref(request->image);
 	}
 	return queued;
 }
@@ -118,6 +118,7 @@ static void answer(struct loader *loader, const struct loader_answer *from)
 		log_limited(process, LOG_LEVEL_ERROR, "out of memory: an answer of the loader is lost");
 		object_image_free(lost.image, loader->o.segments);
 		identity_unref(lost.identity);
+		image_unref(lost.asked);
 		free(lost.maps);
 		free(lost.text);
 		return;
@@ -155,6 +156,7 @@ void loader_answer_free(struct loader_answer *a, struct segments *segments)
 {
 	object_image_free(a->image, segments);
 	identity_unref(a->identity);
+	image_unref(a->asked);
 	free(a->maps);
 	free(a->text);
 	free(a);
@@ -238,17 +240,17 @@ static void do_scan(struct loader *loader)
 
 static void do_identify(struct loader *loader, const struct request *r)
 {
-	struct loader_answer a = {
-		.kind = LOADER_IDENTITY, .pid = r->pid, .generation = r->generation};
+	struct loader_answer a = {.kind = LOADER_IDENTITY, .asked = image_ref(r->image)};
+	const struct image *image = r->image;
 	struct identity_hint hint = {
-		.exe = r->text,
-		.cgroup = known_cgroup(loader, r->cgroup_id),
-		.kernel_thread = r->kernel_thread,
+		.exe = image->exe ? image->exe->name : image->comm,
+		.cgroup = known_cgroup(loader, image->cgroup_id),
+		.kernel_thread = image->kernel_thread,
 	};
 
-	a.identity = identity_read(loader->o.procfs, r->pid, loader->o.controller, &hint);
+	a.identity = identity_read(loader->o.procfs, image->pid, loader->o.controller, &hint);
 	if (a.identity)
-		learn_cgroup(loader, r->cgroup_id, a.identity->cgroup);
+		learn_cgroup(loader, image->cgroup_id, a.identity->cgroup);
 	answer(loader, &a);
 }
 
@@ -257,7 +259,6 @@ static void *run(void *arg)
 	struct loader *loader = arg;
 	struct request *r;
 
-	pthread_setname_np(pthread_self(), "loader");
 	while ((r = next_request(loader))) {
 		switch (r->kind) {
 		case LOAD_OBJECT:
@@ -282,14 +283,13 @@ static void *run(void *arg)
 
 bool loader_load_object(struct loader *loader, __u32 object_id, const struct object_source *source)
 {
-	struct request r = {
-		.kind = LOAD_OBJECT, .object_id = object_id, .text = strdup(source->path)};
+	struct request r = {.kind = LOAD_OBJECT,
+			    .object_id = object_id,
+			    .source = *source,
+			    .path = strdup(source->path)};
 
-	if (!r.text)
-		return false;
-	r.source = *source;
-	r.source.path = r.text;
-	return ask(loader, &r);
+	r.source.path = r.path;
+	return r.path && ask(loader, &r);
 }
 
 bool loader_read_maps(struct loader *loader, __u32 pid)
@@ -302,19 +302,9 @@ bool loader_scan(struct loader *loader)
 	return ask(loader, &(struct request){.kind = SCAN});
 }
 
-bool loader_identify(struct loader *loader, __u32 pid, __u32 generation, __u64 cgroup_id,
-		     const struct identity_hint *hint)
+bool loader_identify(struct loader *loader, struct image *image)
 {
-	struct request r = {
-		.kind = IDENTIFY,
-		.pid = pid,
-		.generation = generation,
-		.cgroup_id = cgroup_id,
-		.kernel_thread = hint->kernel_thread,
-		.text = strdup(hint->exe ? hint->exe : ""),
-	};
-
-	return r.text && ask(loader, &r);
+	return ask(loader, &(struct request){.kind = IDENTIFY, .image = image_ref(image)});
 }
 
 int loader_fd(const struct loader *loader)
@@ -362,7 +352,6 @@ static void loader_free(struct loader *loader)
 int loader_start(const struct loader_options *options, struct loader **ret_loader)
 {
 	struct loader *loader = calloc(1, sizeof(*loader));
-	sigset_t all, old;
 	int err;
 
 	if (!loader)
@@ -378,12 +367,7 @@ int loader_start(const struct loader_options *options, struct loader **ret_loade
 		loader_free(loader);
 		return err;
 	}
-	/* Signals are the agent thread's. SIGBUS stays open: mapped files of others need it. */
-	sigfillset(&all);
-	sigdelset(&all, SIGBUS);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = -pthread_create(&loader->thread, NULL, run, loader);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	err = thread_start(&loader->thread, "loader", run, loader);
 	if (err) {
 		loader_free(loader);
 		return err;

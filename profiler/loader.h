@@ -12,7 +12,6 @@
 
 #define LOADER_MAX_QUEUED 65536u
 
-struct identity_hint;
 struct loader;
 struct row_cache;
 
@@ -35,8 +34,8 @@ bool loader_load_object(struct loader *loader, __u32 object_id, const struct obj
 bool loader_read_maps(struct loader *loader, __u32 pid);
 /* Maps of every process, then LOADER_SCANNED. */
 bool loader_scan(struct loader *loader);
-bool loader_identify(struct loader *loader, __u32 pid, __u32 generation, __u64 cgroup_id,
-		     const struct identity_hint *hint);
+/* Keeps a reference to the image; the answer gives it back. */
+bool loader_identify(struct loader *loader, struct image *image);
 
 enum loader_answer_kind { LOADER_OBJECT, LOADER_MAPS, LOADER_SCANNED, LOADER_IDENTITY };
 
@@ -44,12 +43,13 @@ struct loader_answer {
 	enum loader_answer_kind kind;
 	__u32 object_id;
 	struct object_image *image; /* OBJECT: the taker's; NULL when memory ended */
-	__u32 pid, generation;
+	__u32 pid;
 	__u64 read_ns;		   /* MAPS */
 	int err;		   /* MAPS: -errno when they could not be read (-ESRCH: gone) */
 	struct snapshot_map *maps; /* paths point into `text` */
 	size_t n_maps;
 	char *text;
+	struct image *asked;	   /* IDENTITY: the reference that the question kept */
 	struct identity *identity; /* IDENTITY: the taker's reference; NULL when memory ended */
 	struct loader_answer *next;
 };

@@ -21,6 +21,6 @@ const struct mapping *map_list_find(const struct map_list *list, __u64 addr);
 /* Count the mappings whose object is being loaded into list->waiting. */
 void map_list_count_waiting(struct map_list *list);
 
-/* Compile into a new blob and give the old one back. 0, -ENOSPC when segments are full (the old blob
+/* Compile into a new blob and give the old one back; the kernel side learns of it elsewhere. 0, -ENOSPC when segments are full (the old blob
  * stays), -ENOMEM. */
 MUST_CHECK int map_list_publish(struct map_list *list, struct segments *segments);

@@ -47,6 +47,42 @@ void identity_unref(struct identity *identity)
 	free(identity);
 }
 
+struct image *image_ref(struct image *image)
+{
+	atomic_fetch_add_explicit(&image->refs, 1, memory_order_relaxed);
+	return image;
+}
+
+void image_unref(struct image *image)
+{
+	if (!image || atomic_fetch_sub_explicit(&image->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	identity_unref(atomic_load(&image->identity));
+	object_unref(image->exe);
+	free(image);
+}
+
+void image_set_identity(struct image *image, struct identity *identity)
+{
+	struct identity *none = NULL;
+
+	if (!atomic_compare_exchange_strong(&image->identity, &none, identity))
+		identity_unref(identity);
+}
+
+static struct image *image_new(struct process_table *table, __u32 pid, __u64 time_ns)
+{
+	struct image *image = calloc(1, sizeof(*image));
+
+	if (!image)
+		return NULL;
+	atomic_init(&image->refs, 1);
+	image->pid = pid;
+	image->generation = ++table->next_generation;
+	image->start_ns = time_ns;
+	return image;
+}
+
 /* ---- the table ---------------------------------------------------------------------------------- */
 
 struct process_table *process_table_new(const struct process_table_options *options)
@@ -106,19 +142,18 @@ struct process *process_get(struct process_table *table, __u32 pid, __u64 time_n
 		return process;
 	}
 	process = table->n < table->o.max ? calloc(1, sizeof(*process)) : NULL;
-	if (!process) {
-		table->refused_total++;
-		return NULL;
+	if (process) {
+		process->pid = pid;
+		process->used_ns = time_ns;
+		process->image = image_new(table, pid, time_ns);
 	}
-	process->pid = pid;
-	process->generation = ++table->next_generation;
-	process->used_ns = process->start_ns = time_ns;
-	if (insert(table, process)) {
-		free(process);
-		table->refused_total++;
-		return NULL;
-	}
-	return process;
+	if (process && process->image && !insert(table, process))
+		return process;
+	if (process)
+		image_unref(process->image);
+	free(process);
+	table->refused_total++;
+	return NULL;
 }
 
 /* ---- map lists and the processes that share them ------------------------------------------------- */
@@ -128,6 +163,23 @@ static void forget_in_kernel(struct process_table *table, struct process *proces
 	if (process->in_kernel && table->o.procs_fd >= 0)
 		bpf_map_delete_elem(table->o.procs_fd, &process->pid);
 	process->in_kernel = false;
+}
+
+struct map_list *process_hold_list(struct map_list *list)
+{
+	list->refs++;
+	return list;
+}
+
+void process_release_list(struct process_table *table, struct map_list *list)
+{
+	if (--list->refs)
+		return;
+	if (list->listed) /* the list of dirty ones is short: at most one batch's changes */
+		for (size_t i = 0; i < table->dirty.len; i++)
+			if (table->dirty.data[i] == list)
+				table->dirty.data[i] = NULL;
+	map_list_free(list, table->o.segments);
 }
 
 static void leave_list(struct process_table *table, struct process *process)
@@ -144,13 +196,7 @@ static void leave_list(struct process_table *table, struct process *process)
 	}
 	process->maps = NULL;
 	process->next_sharing = NULL;
-	if (--list->refs)
-		return;
-	if (list->listed) /* the list of dirty ones is short: at most one batch's changes */
-		for (size_t i = 0; i < table->dirty.len; i++)
-			if (table->dirty.data[i] == list)
-				table->dirty.data[i] = NULL;
-	map_list_free(list, table->o.segments);
+	process_release_list(table, list);
 }
 
 static void join_list(struct process *process, struct map_list *list)
@@ -160,15 +206,21 @@ static void join_list(struct process *process, struct map_list *list)
 	list->first = process;
 }
 
-static void mark_dirty(struct process_table *table, struct map_list *list)
+/* Enter the list's set (again) at the end of this batch. */
+static void mark_listed(struct process_table *table, struct map_list *list)
 {
-	list->dirty = true;
 	if (list->listed)
 		return;
 	if (vec_push(&table->dirty, list))
-		table->publish_failed_total++; /* it stays dirty: the next change lists it */
+		table->publish_failed_total++; /* the next change lists it */
 	else
 		list->listed = true;
+}
+
+static void mark_dirty(struct process_table *table, struct map_list *list)
+{
+	list->dirty = true;
+	mark_listed(table, list);
 }
 
 /* The process's list, its own to change; NULL when memory ends. */
@@ -186,14 +238,19 @@ static struct map_list *own_list(struct process_table *table, struct process *pr
 	return list;
 }
 
-static void reset_image(struct process_table *table, struct process *process, __u64 time_ns)
+/* A new image; without memory for one the old goes on under the new program. */
+static void start_image(struct process_table *table, struct process *process, __u64 time_ns)
 {
+	struct image *image = image_new(table, process->pid, time_ns);
+
 	leave_list(table, process);
-	identity_unref(process->identity);
-	process->identity = NULL;
-	process->identity_asked = false;
-	process->generation = ++table->next_generation;
-	process->start_ns = process->used_ns = time_ns;
+	if (image) {
+		image_unref(process->image);
+		process->image = image;
+	} else {
+		table->refused_total++;
+	}
+	process->used_ns = time_ns;
 	process->exit_ns = 0;
 	process->maps_known = true;
 	process->in_kernel = false;
@@ -208,21 +265,22 @@ void process_on_fork(struct process_table *table, __u32 parent_pid, __u32 child_
 
 	if (!child)
 		return;
-	reset_image(table, child, time_ns); /* a pid that was used before starts anew */
+	start_image(table, child, time_ns); /* a pid that was used before starts anew */
 	child->parent = parent_pid;
 	child->maps_known = parent && parent->maps_known;
 	if (!parent)
 		return;
-	child->cgroup_id = parent->cgroup_id;
-	memcpy(child->comm, parent->comm, sizeof(child->comm));
+	child->image->cgroup_id = parent->image->cgroup_id;
+	if (parent->image->exe && !child->image->exe)
+		child->image->exe = object_ref(parent->image->exe);
 	if (!parent->maps)
 		return;
 	parent->maps->refs++;
 	join_list(child, parent->maps);
 	/* The kernel side copied the parent's entry; if that was replaced since, the child's is old. */
 	child->in_kernel = parent->in_kernel;
-	if (parent->maps->dirty || parent->maps->published_ns >= time_ns)
-		mark_dirty(table, parent->maps);
+	if (parent->maps->listed || parent->maps->published_ns >= time_ns)
+		mark_listed(table, parent->maps);
 }
 
 void process_on_exec(struct process_table *table, __u32 pid, __u64 time_ns)
@@ -231,7 +289,7 @@ void process_on_exec(struct process_table *table, __u32 pid, __u64 time_ns)
 
 	if (!process)
 		return;
-	reset_image(table, process, time_ns);
+	start_image(table, process, time_ns);
 	process->exec_ns = time_ns;
 }
 
@@ -241,11 +299,11 @@ void process_on_exec_done(struct process_table *table, const struct rec *head)
 
 	if (!process)
 		return;
-	process->cgroup_id = head->cgroup_id;
+	process->image->cgroup_id = head->cgroup_id;
 	process->exec_ns = 0;
 	process->in_kernel = false; /* the program has just deleted it */
 	if (process->maps)
-		mark_dirty(table, process->maps);
+		mark_listed(table, process->maps);
 }
 
 void process_on_exit(struct process_table *table, __u32 pid, __u64 time_ns)
@@ -297,6 +355,8 @@ static void add_mapping(struct process_table *table, struct process *process,
 		if (!mapping.object)
 			return; /* counted by the object table; its frames stay unmapped */
 		mapping.object->used_ns = process->used_ns;
+		if (!process->image->exe && key->inode)
+			process->image->exe = object_ref(mapping.object);
 		if (!key->inode)
 			mapping.offset = 0; /* the vDSO is an image of its own */
 	}
@@ -336,7 +396,7 @@ void process_on_snapshot(struct process_table *table, __u32 pid, __u64 read_ns,
 	struct map_list *list;
 
 	/* An image that started after the reading is not the one that was read. */
-	if (!process || process->exit_ns || (process->maps_known && process->start_ns > read_ns))
+	if (!process || process->exit_ns || (process->maps_known && process->image->start_ns > read_ns))
 		return;
 	list = map_list_new();
 	if (!list) {
@@ -378,7 +438,7 @@ static void publish_entry(struct process_table *table, struct process *process)
 		.segment = list->blob.segment,
 		.offset = list->blob.offset,
 		.n = list->n_published,
-		.generation = process->generation,
+		.generation = process->image->generation,
 	};
 
 	if (!list->n_published) {
@@ -402,24 +462,33 @@ static bool exec_pending(const struct process *process, __u64 now_ns)
 	return process->exec_ns && now_ns < process->exec_ns + EXEC_PATIENCE_NS;
 }
 
-static void publish_list(struct process_table *table, struct map_list *list, __u64 now_ns)
+bool process_compile(struct process_table *table, struct map_list *list)
 {
 	int err;
 
-	/* While an exec runs, its program would delete what we write now: the record brings us back. */
-	if (list->refs == 1 && exec_pending(list->first, now_ns))
-		return;
+	if (!list->dirty)
+		return true;
 	err = map_list_publish(list, table->o.segments);
 	if (err) {
 		table->publish_failed_total++;
 		log_limited(process, LOG_LEVEL_WARN, "mappings of pid %u not published: %s",
-			    list->first->pid, strerror(-err));
-		return;
+			    list->first ? list->first->pid : 0, strerror(-err));
+		return false;
 	}
 	list->dirty = false;
-	list->published_ns = now_ns;
 	table->published_total++;
 	table->cut_total += list->cut;
+	return true;
+}
+
+static void publish_list(struct process_table *table, struct map_list *list, __u64 now_ns)
+{
+	/* While an exec runs, its program would delete what we write now: the record brings us back. */
+	if (list->refs == 1 && exec_pending(list->first, now_ns))
+		return;
+	if (!process_compile(table, list))
+		return;
+	list->published_ns = now_ns;
 	for (struct process *p = list->first; p; p = p->next_sharing)
 		if (!exec_pending(p, now_ns))
 			publish_entry(table, p);
@@ -468,7 +537,7 @@ static void forget(struct process_table *table, __u32 slot)
 
 	forget_in_kernel(table, process);
 	leave_list(table, process);
-	identity_unref(process->identity);
+	image_unref(process->image);
 	hmap_del(&table->by_pid, hash_u64(process->pid), slot);
 	table->slots.data[slot] = NULL;
 	if (vec_push(&table->free_slots, slot)) {
@@ -490,7 +559,7 @@ void process_table_sweep(struct process_table *table, __u64 before_ns)
 		if (process->exec_ns && !exec_pending(process, now_ns)) {
 			process->exec_ns = 0; /* its record was lost */
 			if (process->maps)
-				mark_dirty(table, process->maps);
+				mark_listed(table, process->maps);
 		}
 		if (process->exit_ns && process->exit_ns < before_ns)
 			forget(table, slot);

@@ -30,47 +30,60 @@ struct mapping {
 struct map_list {
 	__u32 refs;
 	__u32 waiting; /* mappings whose object is being loaded */
-	bool dirty;    /* the published set is behind */
-	bool listed;   /* in the table's list of dirty ones */
+	bool dirty;    /* the compiled set is behind */
+	bool listed;   /* in the table's list of those to enter */
 	bool cut;      /* more mappings than a set can hold */
 	struct mapping *maps;
 	size_t n, cap;
-	struct blob blob; /* published; n_words 0: not */
+	struct blob blob; /* the compiled set; n_words 0: none */
 	__u32 n_published;
-	__u64 published_ns;
+	__u64 published_ns; /* when it was last entered into the kernel's map */
 	struct process *first; /* the processes that share it */
 };
 
 /* Names of a process for labels; made by the loader, shared, immutable. */
 struct identity {
 	_Atomic __u32 refs;
-	char *exe;	    /* base name of /proc/PID/exe; else of the first mapping, else comm */
-	char *cgroup;	    /* path below the hierarchy's root; "" unknown */
-	char *container;    /* id; "" none */
-	char *unit;	    /* systemd unit; "" none */
-	char *service;	    /* service_name: container, else unit, else exe */
-	__u32 ns_pid;	    /* innermost PID namespace */
+	char *exe;	 /* base name of /proc/PID/exe; else of the first mapping, else comm */
+	char *cgroup;	 /* path below the hierarchy's root; "" unknown */
+	char *container; /* id; "" none */
+	char *unit;	 /* systemd unit; "" none */
+	char *service;	 /* service_name: container, else unit, else exe */
+	__u32 ns_pid;	 /* innermost PID namespace */
 };
 struct identity *identity_ref(struct identity *identity);
 void identity_unref(struct identity *identity);
 
+/*
+ * One program run by a process: from exec (or fork) to the next exec or exit. What samples and stacks
+ * refer to, so it outlives the process. Reference counted; the router writes, the identity once.
+ */
+struct image {
+	_Atomic __u32 refs;
+	__u32 pid, generation; /* generations count images of all processes */
+	__u64 start_ns;
+	__u64 cgroup_id;     /* 0 unknown */
+	struct object *exe;  /* first file mapped executable: the program; NULL unknown */
+	char comm[PROCESS_COMM_BYTES]; /* of the first sample */
+	bool kernel_thread, identity_asked;
+	_Atomic(struct identity *) identity; /* NULL until the loader answered */
+};
+struct image *image_ref(struct image *image);
+void image_unref(struct image *image);
+/* Sets the identity if there is none yet; takes it. */
+void image_set_identity(struct image *image, struct identity *identity);
+
 struct process {
 	__u32 pid, parent;
-	__u32 generation;    /* counts images of all processes: unique */
-	__u64 cgroup_id;     /* 0 unknown */
-	__u64 start_ns;	     /* of the image, as far as known */
-	__u64 used_ns;	     /* last event or sample */
-	__u64 exit_ns;	     /* 0: lives */
-	__u64 exec_ns;	     /* an exec began and is not complete yet; 0: none */
-	char comm[PROCESS_COMM_BYTES];
+	__u64 used_ns; /* last event or sample */
+	__u64 exit_ns; /* 0: lives */
+	__u64 exec_ns; /* an exec began and is not complete yet; 0: none */
+	struct image *image;
 	struct map_list *maps;
 	struct process *next_sharing;
-	struct identity *identity; /* NULL until asked for and answered */
-	bool identity_asked;
 	bool maps_known; /* from exec or fork on, or read from /proc: nothing can be missing */
 	bool in_kernel;	 /* its pid is in the `procs` map */
 	__u64 snapshot_asked_ns;
-	__u64 samples_total;
 };
 
 /* What the table needs done elsewhere; called in the router thread, must not block. */
@@ -124,8 +137,14 @@ void process_want_snapshot(struct process_table *table, struct process *process,
 /* The loader answered for one or more objects: lists that wait for them are published anew. */
 void process_on_objects(struct process_table *table);
 
-/* Publish the lists that changed; called once at the end of each batch of events. */
+/* Compile the lists that changed and enter them for the kernel side; called once at the end of each
+ * batch of events. */
 void process_table_publish(struct process_table *table);
+/* Compile one list now, for unwinding here. False when that failed (counted). */
+bool process_compile(struct process_table *table, struct map_list *list);
+/* Keep a list beyond its processes, and give it back. */
+struct map_list *process_hold_list(struct map_list *list);
+void process_release_list(struct process_table *table, struct map_list *list);
 /* Forget processes that ended before `before_ns`. */
 void process_table_sweep(struct process_table *table, __u64 before_ns);
 

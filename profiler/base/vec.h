@@ -13,7 +13,7 @@
 
 #define VEC(...)                                                                                   \
 	struct {                                                                                   \
-		__VA_ARGS__ *data;                                                                         \
+		__VA_ARGS__ *data;                                                                 \
 		size_t len, cap;                                                                   \
 	}
 

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A capture: samples of a stretch of time, filtered and added up by (image, thread, comm, stack). The
+ * router fills it, the builder names and encodes what it holds. Windows of the agent, `record` and a
+ * request over HTTP are all captures.
+ *
+ * Bounded: beyond max_entries a sample counts under the stack of its image marked as lost detail
+ * (overflow_total tells), so totals stay right.
+ *
+ * Owner: the router until capture_finish, then whoever took it.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "profiler/base/hmap.h"
+#include "profiler/base/vec.h"
+#include "profiler/sample.h"
+
+struct capture_options {
+	__u8 source;	  /* enum source */
+	__u64 cgroup_id;  /* 0: any */
+	__u32 pid;	  /* 0: any */
+	bool by_thread;	  /* keep threads apart: tid and comm */
+	__u32 max_entries; /* 0: CAPTURE_DEFAULT_ENTRIES */
+};
+#define CAPTURE_DEFAULT_ENTRIES (1u << 20)
+
+struct capture_entry {
+	struct image *image;	   /* referenced */
+	const struct stack *stack; /* referenced; NULL: the entries ran out */
+	__u32 tid;
+	char comm[COMM_BYTES];
+	__u64 samples, weight;
+};
+
+/* What the capture's time saw besides samples; counters of the router, end minus start. */
+struct capture_counts {
+	__u64 samples_total, lost_total, not_run_total;
+	__u64 whole_total; /* samples whose user stack has its root, or has none to have */
+	__u64 kernel_total, copied_total;
+};
+
+struct capture {
+	struct capture_options o;
+	VEC(struct capture_entry) entries;
+	struct hmap index;
+	__u64 start_ns, end_ns;	       /* CLOCK_MONOTONIC */
+	__u64 start_wall_ns, end_wall_ns; /* CLOCK_REALTIME */
+	unsigned hz;
+	struct capture_counts counts;
+	__u64 overflow_total, refused_total;
+};
+
+/* NULL when memory ends. */
+struct capture *capture_new(const struct capture_options *options, unsigned hz);
+/* Add a sample if the filter lets it through. */
+void capture_add(struct capture *capture, const struct sample *sample);
+void capture_finish(struct capture *capture, __u64 end_ns);
+void capture_free(struct capture *capture);

@@ -1,0 +1,574 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The router, see router.h. Merging: a binary heap of the rings' oldest records. */
+#include "profiler/router.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "profiler/base/clock.h"
+#include "profiler/base/log.h"
+#include "profiler/base/thread.h"
+#include "profiler/base/vec.h"
+#include "profiler/not_run.h"
+#include "profiler/ring.h"
+#include "profiler/sideband.h"
+
+#define TICK_NS		(1 * NS_PER_S)
+#define LEFTOVER_MS	3 /* until records younger than the slack are read */
+#define END_PATIENCE_NS (300 * NS_PER_MS) /* a capture's end waits for held samples so long */
+#define MAX_EVENTS	64
+#define ROUTER_NICE	-10
+
+/* A ring or a side-band, with its oldest unread record. */
+struct feed {
+	struct ring *ring;	   /* or */
+	struct sideband *sideband;
+	const struct rec *rec;
+	struct sideband_event event;
+	__u64 time_ns; /* of that record */
+};
+
+struct running {
+	struct capture *capture;
+	void (*done)(void *arg, struct capture *capture);
+	void *arg;
+	__u64 stop_ns; /* 0: runs */
+	bool discard;
+	struct capture_counts before;
+};
+
+struct visit {
+	bool (*visit)(void *arg, struct process *process);
+	void *arg;
+	pthread_cond_t done;
+	bool finished;
+};
+
+struct router {
+	struct router_options o;
+	struct resolver *resolver;
+	pthread_t thread;
+	int epoll_fd, command_fd;
+	struct feed *feeds;
+	struct feed **heap;
+	size_t n_feeds, n_heap;
+	__u64 drained_ns, tick_ns;
+	struct cpu_counters *counters; /* per possible CPU */
+	struct not_run not_run;
+	VEC(struct running) running;
+
+	pthread_mutex_t lock; /* of what follows */
+	VEC(struct running) added;
+	VEC(struct running) ended; /* capture, stop_ns and discard only */
+	struct visit *visit;
+	struct router_stats stats;
+	bool stopping;
+};
+
+/* ---- feeds -------------------------------------------------------------------------------------- */
+
+static bool load_head(struct feed *s)
+{
+	if (s->ring) {
+		s->rec = ring_peek(s->ring);
+		s->time_ns = s->rec ? s->rec->time_ns : 0;
+		return s->rec;
+	}
+	if (!sideband_peek(s->sideband, &s->event))
+		return false;
+	s->time_ns = s->event.time_ns;
+	return true;
+}
+
+static void watch(struct router *router, int fd)
+{
+	/* Edges: a ring with young records left in it would else be ready for ever. */
+	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.fd = fd};
+
+	if (fd >= 0 && epoll_ctl(router->epoll_fd, EPOLL_CTL_ADD, fd, &event) && errno != EEXIST)
+		log_warn(ring, "a ring cannot be watched (%s): it is read every %d ms only",
+			 strerror(errno), ROUTER_PERIOD_MS);
+}
+
+/* The rings and side-bands of the CPUs that are online now. */
+static int take_feeds(struct router *router)
+{
+	unsigned n_cpus = sampler_possible_cpus(router->o.sampler);
+	struct feed *feeds = calloc(2 * n_cpus, sizeof(*feeds));
+	struct feed **heap = calloc(2 * n_cpus, sizeof(*heap));
+	size_t n = 0;
+
+	if (!feeds || !heap) {
+		free(feeds);
+		free(heap);
+		return -ENOMEM;
+	}
+	for (unsigned cpu = 0; cpu < n_cpus; cpu++) {
+		struct ring *ring = sampler_ring(router->o.sampler, cpu);
+		struct sideband *sideband = sampler_sideband(router->o.sampler, cpu);
+
+		if (ring) {
+			feeds[n++].ring = ring;
+			watch(router, sampler_ring_fd(router->o.sampler, cpu));
+		}
+		if (sideband) {
+			feeds[n++].sideband = sideband;
+			watch(router, sideband_fd(sideband));
+		}
+	}
+	free(router->feeds);
+	free(router->heap);
+	router->feeds = feeds;
+	router->heap = heap;
+	router->n_feeds = n;
+	return 0;
+}
+
+static void sift_down(struct router *router, size_t i)
+{
+	struct feed **h = router->heap, *moving = h[i];
+
+	for (;;) {
+		size_t child = 2 * i + 1;
+
+		if (child >= router->n_heap)
+			break;
+		if (child + 1 < router->n_heap && h[child + 1]->time_ns < h[child]->time_ns)
+			child++;
+		if (moving->time_ns <= h[child]->time_ns)
+			break;
+		h[i] = h[child];
+		i = child;
+	}
+	h[i] = moving;
+}
+
+/* ---- draining ----------------------------------------------------------------------------------- */
+
+/* Hand over all records up to the horizon, in order. True when younger ones are left. */
+static bool drain(struct router *router, __u64 horizon_ns)
+{
+	bool left = false;
+	__u64 records = 0;
+
+	router->n_heap = 0;
+	for (size_t i = 0; i < router->n_feeds; i++) {
+		struct feed *s = &router->feeds[i];
+
+		if (!load_head(s))
+			continue;
+		if (s->time_ns > horizon_ns)
+			left = true;
+		else
+			router->heap[router->n_heap++] = s;
+	}
+	for (size_t i = router->n_heap; i-- > 0;)
+		sift_down(router, i);
+	while (router->n_heap) {
+		struct feed *s = router->heap[0];
+
+		if (s->ring) {
+			resolver_record(router->resolver, s->rec);
+			ring_pop(s->ring);
+		} else {
+			resolver_sideband(router->resolver, &s->event);
+			sideband_pop(s->sideband);
+		}
+		records++;
+		if (!load_head(s) || s->time_ns > horizon_ns) {
+			left |= s->time_ns > horizon_ns;
+			router->heap[0] = router->heap[--router->n_heap];
+		}
+		if (router->n_heap)
+			sift_down(router, 0);
+	}
+	for (size_t i = 0; i < router->n_feeds; i++) {
+		if (router->feeds[i].ring)
+			ring_release(router->feeds[i].ring);
+		else
+			sideband_release(router->feeds[i].sideband);
+	}
+	router->drained_ns = MAX(router->drained_ns, horizon_ns);
+	router->stats.records_total += records;
+	router->stats.batches_total++;
+	return left;
+}
+
+static void on_sample(void *arg, const struct sample *sample)
+{
+	struct router *router = arg;
+
+	vec_for_each(r, &router->running)
+	{
+		if (!r->stop_ns || sample->time_ns <= r->stop_ns)
+			capture_add(r->capture, sample);
+	}
+}
+
+/* ---- statistics --------------------------------------------------------------------------------- */
+
+static void add_counters(struct cpu_counters *sum, const struct cpu_counters *one)
+{
+	const __u64 *from = (const __u64 *)one;
+	__u64 *to = (__u64 *)sum;
+
+	for (size_t i = 0; i < sizeof(*sum) / sizeof(__u64); i++)
+		to[i] += from[i];
+}
+
+static void update_stats(struct router *router)
+{
+	unsigned n_cpus = sampler_possible_cpus(router->o.sampler);
+	struct router_stats *s = &router->stats;
+
+	pthread_mutex_lock(&router->lock);
+	s->resolver = resolver_stats(router->resolver);
+	memset(&s->kernel, 0, sizeof(s->kernel));
+	if (!sampler_counters(router->o.sampler, router->counters))
+		for (unsigned cpu = 0; cpu < n_cpus; cpu++)
+			add_counters(&s->kernel, &router->counters[cpu]);
+	s->not_run = MAX(s->not_run, not_run_estimate(&router->not_run, router->o.sampler,
+						      router->counters));
+	for (int i = 0; i < LOSS_COUNT; i++) {
+		s->lost[i] = s->resolver.lost[i];
+		for (int source = 0; source < SOURCE_COUNT; source++)
+			s->lost[i] += s->kernel.lost[i][source];
+	}
+	s->lost[LOSS_NOT_RUN] = s->not_run;
+	s->rings_fill = 0;
+	for (size_t i = 0; i < router->n_feeds; i++) {
+		if (!router->feeds[i].ring)
+			continue;
+		s->lost[LOSS_BAD_RECORD] += ring_bad_total(router->feeds[i].ring);
+		s->rings_size = ring_size(router->feeds[i].ring);
+	}
+	s->scanned = resolver_scanned(router->resolver);
+	s->cpu_ns = clock_thread_cpu_ns();
+	pthread_mutex_unlock(&router->lock);
+}
+
+static struct capture_counts counts_now(const struct router *router)
+{
+	struct capture_counts c = {0};
+
+	for (int i = 0; i < LOSS_COUNT; i++)
+		if (i != LOSS_NOT_RUN)
+			c.lost_total += router->stats.lost[i];
+	c.not_run_total = router->stats.not_run;
+	c.copied_total = router->stats.resolver.copies_total;
+	return c;
+}
+
+/* ---- captures ----------------------------------------------------------------------------------- */
+
+static void finish(struct router *router, struct running *r, __u64 now_ns)
+{
+	struct capture_counts now;
+
+	if (r->discard) {
+		capture_free(r->capture);
+		r->done(r->arg, NULL);
+		return;
+	}
+	now = counts_now(router);
+	r->capture->counts.lost_total = now.lost_total - r->before.lost_total;
+	r->capture->counts.not_run_total = now.not_run_total - r->before.not_run_total;
+	r->capture->counts.copied_total = now.copied_total - r->before.copied_total;
+	capture_finish(r->capture, r->stop_ns ? r->stop_ns : now_ns);
+	r->done(r->arg, r->capture);
+}
+
+static bool may_finish(const struct router *router, const struct running *r, __u64 now_ns)
+{
+	return r->discard ||
+	       (r->stop_ns && router->drained_ns >= r->stop_ns &&
+		(now_ns > r->stop_ns + END_PATIENCE_NS ||
+		 resolver_oldest_pending(router->resolver) > r->stop_ns));
+}
+
+static void finish_captures(struct router *router, bool all)
+{
+	__u64 now_ns = clock_monotonic_ns();
+	bool fresh = false;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < router->running.len; i++) {
+		struct running r = router->running.data[i];
+
+		if (!all && !may_finish(router, &r, now_ns)) {
+			router->running.data[kept++] = r;
+			continue;
+		}
+		if (!fresh)
+			update_stats(router);
+		fresh = true;
+		finish(router, &r, now_ns);
+	}
+	router->running.len = kept;
+}
+
+static bool some_capture_ends(const struct router *router)
+{
+	vec_for_each(r, &router->running)
+	{
+		if (r->stop_ns)
+			return true;
+	}
+	return false;
+}
+
+/* ---- commands ----------------------------------------------------------------------------------- */
+
+static void wake(const struct router *router)
+{
+	__u64 one = 1;
+
+	if (write(router->command_fd, &one, sizeof(one)) < 0) {
+		/* the counter is full: it is awake */
+	}
+}
+
+int router_add_capture(struct router *router, struct capture *capture,
+		       void (*done)(void *arg, struct capture *capture), void *arg)
+{
+	struct running r = {.capture = capture, .done = done, .arg = arg};
+	int err;
+
+	pthread_mutex_lock(&router->lock);
+	err = vec_push(&router->added, r);
+	pthread_mutex_unlock(&router->lock);
+	if (!err)
+		wake(router);
+	return err;
+}
+
+void router_end_capture(struct router *router, struct capture *capture, bool discard)
+{
+	struct running r = {
+		.capture = capture, .stop_ns = clock_monotonic_ns(), .discard = discard};
+
+	pthread_mutex_lock(&router->lock);
+	if (vec_push(&router->ended, r))
+		log_error(ring, "out of memory: a profile cannot be ended");
+	pthread_mutex_unlock(&router->lock);
+	wake(router);
+}
+
+void router_each_process(struct router *router, bool (*visit)(void *arg, struct process *process),
+			 void *arg)
+{
+	struct visit v = {.visit = visit, .arg = arg, .done = PTHREAD_COND_INITIALIZER};
+
+	pthread_mutex_lock(&router->lock);
+	while (router->visit && !router->stopping)
+		pthread_cond_wait(&router->visit->done, &router->lock);
+	if (!router->stopping) {
+		router->visit = &v;
+		wake(router);
+		while (!v.finished)
+			pthread_cond_wait(&v.done, &router->lock);
+	}
+	pthread_mutex_unlock(&router->lock);
+}
+
+struct router_stats router_stats(struct router *router)
+{
+	struct router_stats stats;
+
+	pthread_mutex_lock(&router->lock);
+	stats = router->stats;
+	pthread_mutex_unlock(&router->lock);
+	return stats;
+}
+
+static void mark_ended(struct router *router, const struct running *end)
+{
+	vec_for_each(r, &router->running)
+	{
+		if (r->capture != end->capture)
+			continue;
+		r->discard = end->discard;
+		if (!r->stop_ns)
+			r->stop_ns = end->stop_ns;
+	}
+}
+
+/* True when the thread is to end. */
+static bool take_commands(struct router *router)
+{
+	struct visit *visit;
+	bool stopping;
+	__u64 count;
+
+	if (read(router->command_fd, &count, sizeof(count)) < 0) {
+		/* nothing new */
+	}
+	pthread_mutex_lock(&router->lock);
+	vec_for_each(r, &router->added)
+	{
+		r->before = counts_now(router);
+		if (vec_push(&router->running, *r)) {
+			r->discard = true;
+			finish(router, r, 0);
+		}
+	}
+	router->added.len = 0;
+	vec_for_each(r, &router->ended)
+		mark_ended(router, r);
+	router->ended.len = 0;
+	visit = router->visit;
+	stopping = router->stopping;
+	pthread_mutex_unlock(&router->lock);
+	if (visit) {
+		process_each(resolver_processes(router->resolver), visit->visit, visit->arg);
+		pthread_mutex_lock(&router->lock);
+		router->visit = NULL;
+		visit->finished = true;
+		pthread_cond_broadcast(&visit->done);
+		pthread_mutex_unlock(&router->lock);
+	}
+	return stopping;
+}
+
+/* ---- the thread --------------------------------------------------------------------------------- */
+
+static void tick(struct router *router, __u64 now_ns)
+{
+	router->tick_ns = now_ns;
+	if (sampler_update_cpus(router->o.sampler) && take_feeds(router))
+		log_error(ring, "out of memory: CPUs that came online are not read");
+	resolver_tick(router->resolver, now_ns);
+	update_stats(router);
+}
+
+static void run_batch(struct router *router, bool *ret_left)
+{
+	__u64 now_ns = clock_monotonic_ns();
+
+	*ret_left = drain(router, now_ns - MERGE_SLACK_NS);
+	if (router->o.loader)
+		resolver_answers(router->resolver);
+	resolver_batch_end(router->resolver, router->drained_ns);
+	finish_captures(router, false);
+	if (now_ns >= router->tick_ns + TICK_NS)
+		tick(router, now_ns);
+}
+
+static void *run(void *arg)
+{
+	struct router *router = arg;
+	struct epoll_event events[MAX_EVENTS];
+	bool left = false;
+
+	/* Without CAP_SYS_NICE this fails, and a loaded host may cost records: check says so. */
+	setpriority(PRIO_PROCESS, (id_t)gettid(), ROUTER_NICE);
+	while (!take_commands(router)) {
+		int timeout = left || some_capture_ends(router) ? LEFTOVER_MS : ROUTER_PERIOD_MS;
+
+		if (epoll_wait(router->epoll_fd, events, MAX_EVENTS, timeout) > 0)
+			router->stats.wakeups_total++;
+		run_batch(router, &left);
+	}
+	drain(router, UINT64_MAX);
+	resolver_answers(router->resolver);
+	resolver_batch_end(router->resolver, clock_monotonic_ns());
+	resolver_flush(router->resolver);
+	finish_captures(router, true);
+	return NULL;
+}
+
+static void router_free(struct router *router)
+{
+	resolver_free(router->resolver);
+	not_run_fini(&router->not_run);
+	if (router->epoll_fd >= 0)
+		close(router->epoll_fd);
+	if (router->command_fd >= 0)
+		close(router->command_fd);
+	vec_free(&router->running);
+	vec_free(&router->added);
+	vec_free(&router->ended);
+	pthread_mutex_destroy(&router->lock);
+	free(router->counters);
+	free(router->feeds);
+	free(router->heap);
+	free(router);
+}
+
+static int init(struct router *router)
+{
+	const struct router_options *o = &router->o;
+	unsigned n_cpus = sampler_possible_cpus(o->sampler);
+	struct resolver_options r = {
+		.segments = o->segments,
+		.loader = o->loader,
+		.procs_fd = sampler_procs_fd(o->sampler),
+		.max_processes = o->max_processes,
+		.max_objects = o->max_objects,
+		.max_frames = o->max_frames,
+		.stacks_bytes = o->stacks_bytes,
+		.idle_rows_bytes = o->idle_rows_bytes,
+		.on_sample = on_sample,
+		.arg = router,
+	};
+	int err;
+
+	r.known = sampler_known(o->sampler, &r.n_known);
+	router->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	router->command_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (router->epoll_fd < 0 || router->command_fd < 0)
+		return -errno;
+	router->counters = calloc(n_cpus, sizeof(*router->counters));
+	router->resolver = resolver_new(&r);
+	if (!router->counters || !router->resolver)
+		return -ENOMEM;
+	err = not_run_init(&router->not_run, n_cpus);
+	if (err)
+		return err;
+	watch(router, router->command_fd);
+	if (o->loader)
+		watch(router, loader_fd(o->loader));
+	err = take_feeds(router);
+	if (!err)
+		resolver_scan(router->resolver);
+	return err;
+}
+
+int router_start(const struct router_options *options, struct router **ret_router)
+{
+	struct router *router = calloc(1, sizeof(*router));
+	int err;
+
+	if (!router)
+		return -ENOMEM;
+	router->o = *options;
+	router->epoll_fd = router->command_fd = -1;
+	pthread_mutex_init(&router->lock, NULL);
+	err = init(router);
+	if (!err)
+		err = thread_start(&router->thread, "router", run, router);
+	if (err) {
+		router_free(router);
+		return err;
+	}
+	*ret_router = router;
+	return 0;
+}
+
+void router_stop(struct router *router)
+{
+	if (!router)
+		return;
+	pthread_mutex_lock(&router->lock);
+	router->stopping = true;
+	pthread_mutex_unlock(&router->lock);
+	wake(router);
+	pthread_join(router->thread, NULL);
+	router_free(router);
+}

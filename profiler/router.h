@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The router: the one thread that reads all rings, BPF's and perf's side-band, of all CPUs, merges
+ * them by time and gives what they say to the resolver, the captures and the collectors.
+ *
+ * It sleeps in epoll: a ring wakes it when a quarter full or at an exec, else every ROUTER_PERIOD_MS.
+ * Records younger than MERGE_SLACK_NS stay in their ring for the next round, since another CPU may
+ * still be writing an older one.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "profiler/capture.h"
+#include "profiler/resolve.h"
+#include "profiler/sampler.h"
+
+#define ROUTER_PERIOD_MS 100
+#define MERGE_SLACK_NS	 (2ull * 1000 * 1000)
+
+struct router;
+
+struct router_options {
+	struct sampler *sampler; /* outlives the router */
+	struct loader *loader;
+	struct segments *segments;
+	__u32 max_processes, max_objects, max_frames;
+	size_t stacks_bytes, idle_rows_bytes;
+};
+
+/* Make it and start the thread. 0 or -errno. */
+MUST_CHECK int router_start(const struct router_options *options, struct router **ret_router);
+/* Drain, finish the captures that run (their done is called), end the thread. */
+void router_stop(struct router *router);
+
+/* From any thread. The capture belongs to the router until done(arg, capture) is called in the router
+ * thread, which passes it on; -ENOMEM leaves it with the caller. */
+MUST_CHECK int router_add_capture(struct router *router, struct capture *capture,
+				  void (*done)(void *arg, struct capture *capture), void *arg);
+/* End a capture now: it gets all samples taken until this call. A capture that is already done is
+ * ignored. discard: nobody wants it any more, done gets NULL. */
+void router_end_capture(struct router *router, struct capture *capture, bool discard);
+
+struct router_stats {
+	struct resolver_stats resolver;
+	struct cpu_counters kernel; /* summed over CPUs */
+	__u64 lost[LOSS_COUNT];	    /* everywhere together */
+	__u64 not_run;		    /* estimate; tolerance beside it */
+	__u64 records_total, batches_total, wakeups_total;
+	__u64 rings_fill, rings_size; /* of the fullest ring */
+	__u64 cpu_ns;		    /* of the thread */
+	bool scanned;
+};
+/* A copy of what the router last published (once a second and at each capture's end). */
+struct router_stats router_stats(struct router *router);
+/* Visit the processes in the router thread, and wait for it: for status pages. */
+void router_each_process(struct router *router,
+			 bool (*visit)(void *arg, struct process *process), void *arg);

@@ -1,0 +1,544 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Loading and attaching the kernel side, see sampler.h. perf_event_open(2): cycles when there is a
+ * PMU, else cpu-clock (an hrtimer), both by frequency, idle excluded.
+ */
+#include "profiler/sampler.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/perf_event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "bpf/profile.skel.h"
+#include "bpf/unwind.h"
+#include "profiler/base/cleanup.h"
+#include "profiler/base/log.h"
+#include "profiler/cpus.h"
+#include "profiler/ring.h"
+#include "profiler/sideband.h"
+
+#define RING_BYTES	  (256u << 10)
+#define RING_BYTES_SMALL  (128u << 10)
+#define RINGS_MAX_BYTES	  (8u << 20) /* all together, up to 64 CPUs */
+#define SIDEBAND_PAGES	  32u
+#define COPIES_PER_PID	  64u
+#define EXEC_WAKEUP_NS	  (20u * 1000 * 1000)
+#define MAX_NESTED_COPIES 4u /* copies per second and CPU, as a multiple of the rate */
+#define MIN_COPIES	  100u
+
+struct cpu {
+	int event_fd, ring_fd; /* -1: none */
+	struct ring *ring;
+	struct sideband *sideband;
+};
+
+struct sampler {
+	struct profile_bpf *skel;
+	struct sampler *base; /* of a request with its own rate; NULL: this is it */
+	struct sampler_options o;
+	struct cpu *cpus;
+	unsigned n_cpus; /* possible */
+	__u32 ring_bytes;
+	bool has_pmu, enabled;
+	__u64 *known;
+};
+
+static int quiet(enum libbpf_print_level level, const char *format, va_list args)
+{
+	char line[1024];
+
+	if (!log_wants(LOG_bpf, LOG_LEVEL_DEBUG) || level == LIBBPF_DEBUG)
+		return 0;
+	vsnprintf(line, sizeof(line), format, args);
+	log_debug(bpf, "%s", line);
+	return 0;
+}
+
+/* What a refusal means and what to do about it; NULL when memory ends. */
+static char *explain(const char *what, int err)
+{
+	const char *hint = "";
+	char *text = NULL;
+
+	if (err == -EPERM || err == -EACCES)
+		hint = "; run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE (before kernel 5.11 "
+		       "also a raised memlock limit); bianque check says what is missing";
+	else if (err == -ENOENT || err == -ESRCH)
+		hint = "; this kernel has no BTF (CONFIG_DEBUG_INFO_BTF); bianque check says more";
+	else if (err == -ENOMEM)
+		hint = "; raise the memory or memlock limit";
+	if (asprintf(&text, "%s: %s%s", what, strerror(-err), hint) < 0)
+		return NULL;
+	return text;
+}
+
+/* ---- the object --------------------------------------------------------------------------------- */
+
+static __u32 ring_bytes_for(unsigned n_cpus)
+{
+	return n_cpus * RING_BYTES <= RINGS_MAX_BYTES ? RING_BYTES : RING_BYTES_SMALL;
+}
+
+static void fill_config(struct sampler *s)
+{
+	struct bpf_config *config = (struct bpf_config *)&s->skel->rodata->config;
+
+	config->source = s->o.source;
+	config->target = s->o.target;
+	config->hierarchy = s->o.hierarchy;
+	config->max_frames = s->o.max_frames;
+	config->wakeup_bytes = s->ring_bytes / 4;
+	config->copies_per_s = MAX(MAX_NESTED_COPIES * s->o.hz, MIN_COPIES);
+	config->copies_per_pid = COPIES_PER_PID;
+	config->exec_wakeup_ns = EXEC_WAKEUP_NS;
+}
+
+static int size_maps(struct sampler *s)
+{
+	int err = bpf_map__set_max_entries(s->skel->maps.rings, s->n_cpus);
+
+	if (!err)
+		err = bpf_map__set_max_entries(s->skel->maps.segments,
+					       MIN(s->o.max_segments, UNW_MAX_SEGMENTS));
+	if (!err)
+		err = bpf_map__set_max_entries(s->skel->maps.procs, s->o.max_processes);
+	return err;
+}
+
+/* A request's instance works on the maps of the base; only its own targets are its own. */
+static int share_maps(struct sampler *s)
+{
+	struct bpf_map *map;
+	int err = 0;
+
+	bpf_object__for_each_map(map, s->skel->obj)
+	{
+		const struct bpf_map *theirs;
+
+		if (map == s->skel->maps.targets || map == s->skel->maps.rodata)
+			continue;
+		theirs = bpf_object__find_map_by_name(s->base->skel->obj, bpf_map__name(map));
+		if (theirs)
+			err = bpf_map__reuse_fd(map, bpf_map__fd(theirs));
+		if (err)
+			return err;
+	}
+	bpf_program__set_autoload(s->skel->progs.process_fork, false);
+	bpf_program__set_autoload(s->skel->progs.process_exec, false);
+	bpf_program__set_autoload(s->skel->progs.process_exit, false);
+	return 0;
+}
+
+static int load(struct sampler *s, char **ret_why)
+{
+	int err;
+
+	libbpf_set_print(quiet);
+	s->skel = profile_bpf__open();
+	if (!s->skel) {
+		err = -errno;
+		*ret_why = explain("the BPF programs cannot be opened", err);
+		return err;
+	}
+	fill_config(s);
+	err = s->base ? share_maps(s) : size_maps(s);
+	if (!err)
+		err = profile_bpf__load(s->skel);
+	if (err)
+		*ret_why = explain("the BPF programs cannot be loaded", err);
+	for (size_t i = 0; !err && i < s->o.n_targets; i++) {
+		err = sampler_set_target(s, s->o.targets[i], true);
+		if (err)
+			*ret_why = explain("the targets cannot be set", err);
+	}
+	return err;
+}
+
+static int attach_process_programs(struct sampler *s, char **ret_why)
+{
+	int err = 0;
+
+	s->skel->links.process_fork = bpf_program__attach(s->skel->progs.process_fork);
+	s->skel->links.process_exec = bpf_program__attach(s->skel->progs.process_exec);
+	s->skel->links.process_exit = bpf_program__attach(s->skel->progs.process_exit);
+	if (!s->skel->links.process_fork || !s->skel->links.process_exec ||
+	    !s->skel->links.process_exit) {
+		err = -errno;
+		*ret_why = explain("the process tracepoints cannot be attached", err);
+	}
+	return err;
+}
+
+static int map_known(struct sampler *s)
+{
+	size_t bytes = (size_t)bpf_map__max_entries(s->skel->maps.known) * sizeof(__u64);
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+		       bpf_map__fd(s->skel->maps.known), 0);
+
+	if (p == MAP_FAILED)
+		return -errno;
+	s->known = p;
+	return 0;
+}
+
+/* ---- CPUs --------------------------------------------------------------------------------------- */
+
+static int open_event(const struct sampler *s, unsigned cpu, bool pmu)
+{
+	struct perf_event_attr attr = {
+		.type = pmu ? PERF_TYPE_HARDWARE : PERF_TYPE_SOFTWARE,
+		.size = sizeof(attr),
+		.config = pmu ? PERF_COUNT_HW_CPU_CYCLES : PERF_COUNT_SW_CPU_CLOCK,
+		.sample_freq = s->o.hz,
+		.freq = 1,
+		.exclude_idle = 1,
+		.exclude_guest = pmu,
+		.disabled = 1,
+	};
+	int fd = (int)syscall(SYS_perf_event_open, &attr, -1, (int)cpu, -1, PERF_FLAG_FD_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static int open_sampling(struct sampler *s, unsigned cpu)
+{
+	struct cpu *c = &s->cpus[cpu];
+	int fd = open_event(s, cpu, s->has_pmu);
+
+	if (fd < 0)
+		return fd;
+	if (ioctl(fd, PERF_EVENT_IOC_SET_BPF, bpf_program__fd(s->skel->progs.sample_cpu)) ||
+	    (s->enabled && ioctl(fd, PERF_EVENT_IOC_ENABLE, 0))) {
+		int err = -errno;
+
+		close(fd);
+		return err;
+	}
+	c->event_fd = fd;
+	return 0;
+}
+
+static int open_ring(struct sampler *s, unsigned cpu)
+{
+	struct cpu *c = &s->cpus[cpu];
+	int err, rings = bpf_map__fd(s->skel->maps.rings);
+
+	c->ring_fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "ring", 0, 0, s->ring_bytes, NULL);
+	if (c->ring_fd < 0)
+		return -errno;
+	err = ring_open(c->ring_fd, s->ring_bytes, &c->ring);
+	if (!err && bpf_map_update_elem(rings, &cpu, &c->ring_fd, BPF_ANY))
+		err = -errno;
+	return err;
+}
+
+static void close_cpu(struct cpu *c)
+{
+	sideband_close(c->sideband);
+	ring_close(c->ring);
+	if (c->event_fd >= 0)
+		close(c->event_fd);
+	if (c->ring_fd >= 0)
+		close(c->ring_fd);
+	*c = (struct cpu){.event_fd = -1, .ring_fd = -1};
+}
+
+/* Rings come before what fills them. A ring outlives its CPU's offline time: it may hold records. */
+static int open_cpu(struct sampler *s, unsigned cpu)
+{
+	struct cpu *c = &s->cpus[cpu];
+	int err = 0;
+
+	if (!s->base && !c->ring)
+		err = open_ring(s, cpu);
+	if (!err && !s->base)
+		err = sideband_open((int)cpu, SIDEBAND_PAGES, &c->sideband);
+	if (!err)
+		err = open_sampling(s, cpu);
+	return err;
+}
+
+static bool probe_pmu(const struct sampler *s, const bool *online)
+{
+	for (unsigned cpu = 0; cpu < s->n_cpus; cpu++) {
+		int fd;
+
+		if (!online[cpu])
+			continue;
+		fd = open_event(s, cpu, true);
+		if (fd >= 0)
+			close(fd);
+		return fd >= 0;
+	}
+	return false;
+}
+
+static int open_cpus(struct sampler *s, char **ret_why)
+{
+	_free_ bool *online = calloc(s->n_cpus, sizeof(*online));
+	int err = online ? 0 : -ENOMEM;
+
+	if (err)
+		return err;
+	cpus_online(online, s->n_cpus);
+	s->has_pmu = s->base ? s->base->has_pmu : probe_pmu(s, online);
+	for (unsigned cpu = 0; !err && cpu < s->n_cpus; cpu++) {
+		if (!online[cpu])
+			continue;
+		err = open_cpu(s, cpu);
+		if (err)
+			*ret_why = explain("perf events cannot be opened", err);
+	}
+	return err;
+}
+
+bool sampler_update_cpus(struct sampler *s)
+{
+	_free_ bool *online = calloc(s->n_cpus, sizeof(*online));
+	bool changed = false;
+
+	if (!online)
+		return false;
+	cpus_online(online, s->n_cpus);
+	for (unsigned cpu = 0; cpu < s->n_cpus; cpu++) {
+		struct cpu *c = &s->cpus[cpu];
+
+		if (online[cpu] == (c->event_fd >= 0))
+			continue;
+		changed = true;
+		if (online[cpu]) {
+			int err = open_cpu(s, cpu);
+
+			if (err)
+				log_limited(ring, LOG_LEVEL_WARN, "CPU %u came online: %s", cpu,
+					    strerror(-err));
+			continue;
+		}
+		close(c->event_fd);
+		c->event_fd = -1;
+		sideband_close(c->sideband);
+		c->sideband = NULL;
+	}
+	return changed;
+}
+
+/* ---- life --------------------------------------------------------------------------------------- */
+
+static int open_sampler(struct sampler *base, const struct sampler_options *options,
+			struct sampler **ret_sampler, char **ret_why)
+{
+	struct sampler *s = calloc(1, sizeof(*s));
+	int err, n_cpus = libbpf_num_possible_cpus();
+
+	*ret_why = NULL;
+	if (!s || n_cpus <= 0) {
+		free(s);
+		return s ? n_cpus : -ENOMEM;
+	}
+	s->base = base;
+	s->o = *options;
+	s->n_cpus = (unsigned)n_cpus;
+	s->ring_bytes = ring_bytes_for(s->n_cpus);
+	s->enabled = !options->paused;
+	s->cpus = calloc(s->n_cpus, sizeof(*s->cpus));
+	if (!s->cpus) {
+		free(s);
+		return -ENOMEM;
+	}
+	for (unsigned cpu = 0; cpu < s->n_cpus; cpu++)
+		s->cpus[cpu] = (struct cpu){.event_fd = -1, .ring_fd = -1};
+	err = load(s, ret_why);
+	if (!err && !base)
+		err = map_known(s);
+	if (!err)
+		err = open_cpus(s, ret_why);
+	if (!err && !base)
+		err = attach_process_programs(s, ret_why);
+	s->o.targets = NULL; /* the caller's; they are in the map now */
+	s->o.n_targets = 0;
+	if (err) {
+		sampler_close(s);
+		return err;
+	}
+	*ret_sampler = s;
+	return 0;
+}
+
+int sampler_open(const struct sampler_options *options, struct sampler **ret_sampler,
+		 char **ret_why)
+{
+	return open_sampler(NULL, options, ret_sampler, ret_why);
+}
+
+int sampler_open_on_demand(struct sampler *base, const struct sampler_options *options,
+			   struct sampler **ret_sampler, char **ret_why)
+{
+	return open_sampler(base, options, ret_sampler, ret_why);
+}
+
+void sampler_close(struct sampler *s)
+{
+	if (!s)
+		return;
+	for (unsigned cpu = 0; cpu < s->n_cpus; cpu++)
+		close_cpu(&s->cpus[cpu]);
+	if (s->known)
+		munmap(s->known,
+		       (size_t)bpf_map__max_entries(s->skel->maps.known) * sizeof(__u64));
+	profile_bpf__destroy(s->skel);
+	free(s->cpus);
+	free(s);
+}
+
+void sampler_enable(struct sampler *s, bool on)
+{
+	s->enabled = on;
+	for (unsigned cpu = 0; cpu < s->n_cpus; cpu++)
+		if (s->cpus[cpu].event_fd >= 0 &&
+		    ioctl(s->cpus[cpu].event_fd,
+			  on ? PERF_EVENT_IOC_ENABLE : PERF_EVENT_IOC_DISABLE, 0))
+			log_limited(ring, LOG_LEVEL_WARN, "perf event of CPU %u: %s", cpu,
+				    strerror(errno));
+}
+
+int sampler_set_hz(struct sampler *s, unsigned hz)
+{
+	__u64 value = hz;
+
+	for (unsigned cpu = 0; cpu < s->n_cpus; cpu++)
+		if (s->cpus[cpu].event_fd >= 0 &&
+		    ioctl(s->cpus[cpu].event_fd, PERF_EVENT_IOC_PERIOD, &value))
+			return -errno;
+	s->o.hz = hz;
+	return 0;
+}
+
+int sampler_set_target(struct sampler *s, __u64 key, bool wanted)
+{
+	int fd = bpf_map__fd(s->skel->maps.targets), err;
+	__u32 one = 1;
+
+	err = wanted ? bpf_map_update_elem(fd, &key, &one, BPF_ANY) : bpf_map_delete_elem(fd, &key);
+	return err ? -errno : 0;
+}
+
+/* ---- telling ------------------------------------------------------------------------------------ */
+
+unsigned sampler_hz(const struct sampler *s)
+{
+	return s->o.hz;
+}
+
+bool sampler_has_pmu(const struct sampler *s)
+{
+	return s->has_pmu;
+}
+
+const char *sampler_event(const struct sampler *s)
+{
+	return s->has_pmu ? "cycles" : "cpu-clock";
+}
+
+unsigned sampler_possible_cpus(const struct sampler *s)
+{
+	return s->n_cpus;
+}
+
+struct ring *sampler_ring(const struct sampler *s, unsigned cpu)
+{
+	return s->cpus[cpu].ring;
+}
+
+int sampler_ring_fd(const struct sampler *s, unsigned cpu)
+{
+	return s->cpus[cpu].ring_fd;
+}
+
+struct sideband *sampler_sideband(const struct sampler *s, unsigned cpu)
+{
+	return s->cpus[cpu].sideband;
+}
+
+int sampler_segments_fd(const struct sampler *s)
+{
+	return bpf_map__fd(s->skel->maps.segments);
+}
+
+int sampler_procs_fd(const struct sampler *s)
+{
+	return bpf_map__fd(s->skel->maps.procs);
+}
+
+__u64 *sampler_known(const struct sampler *s, size_t *ret_n)
+{
+	*ret_n = bpf_map__max_entries(s->skel->maps.known);
+	return s->known;
+}
+
+int sampler_counters(const struct sampler *s, struct cpu_counters *out)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(bpf_map__fd(s->skel->maps.counters), &zero, out) ? -errno : 0;
+}
+
+int sampler_event_count(const struct sampler *s, unsigned cpu, __u64 *ret_count)
+{
+	if (s->cpus[cpu].event_fd < 0)
+		return -ENODEV;
+	return read(s->cpus[cpu].event_fd, ret_count, sizeof(*ret_count)) == sizeof(*ret_count)
+		       ? 0
+		       : -EIO;
+}
+
+bool sampler_bpf_stats(const struct sampler *s, __u64 *ret_run_ns, __u64 *ret_run_count,
+		       __u64 *ret_verified_insns)
+{
+	struct bpf_prog_info info = {0};
+	__u32 len = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(bpf_program__fd(s->skel->progs.sample_cpu), &info, &len))
+		return false;
+	*ret_run_ns = info.run_time_ns;
+	*ret_run_count = info.run_cnt;
+	*ret_verified_insns = info.verified_insns;
+	return info.run_cnt > 0;
+}
+
+/* memlock of a map as /proc/self/fdinfo tells it; 0 when it does not. */
+static __u64 map_memlock(int fd)
+{
+	char path[64], line[128];
+	unsigned long long bytes = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "memlock: %llu", &bytes) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return bytes;
+}
+
+__u64 sampler_map_bytes(const struct sampler *s)
+{
+	struct bpf_map *map;
+	__u64 bytes = 0;
+
+	bpf_object__for_each_map(map, s->skel->obj)
+		bytes += map_memlock(bpf_map__fd(map));
+	for (unsigned cpu = 0; cpu < s->n_cpus; cpu++)
+		if (s->cpus[cpu].ring_fd >= 0)
+			bytes += map_memlock(s->cpus[cpu].ring_fd);
+	return bytes;
+}
