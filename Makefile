@@ -54,7 +54,8 @@ PROTO	:= $(wildcard profiler/*/*.proto)
 PB_C	:= $(patsubst %.proto,$(B)/gen/%.pb-c.c,$(PROTO))
 PB_OBJ	:= $(patsubst $(B)/gen/%.c,$(B)/obj/gen/%.o,$(PB_C))
 GEN	:= $(SKEL) $(PB_C)
-UNIT_SRC := $(wildcard tests/unit/*.c tests/unit/*/*.c tests/unit/*/*/*.c)
+UNIT_SRC := $(wildcard tests/unit/*.c tests/unit/*/*.c tests/unit/*/*/*.c tests/support/*.c)
+SUPPORT_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/support/*.c))
 UNIT_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(UNIT_SRC))
 
 # ---- targets ------------------------------------------------------------------------------------
@@ -118,6 +119,18 @@ $(B)/oracle/%: $(B)/obj/tests/oracle/%.o $(LIB_OBJ) $(PB_OBJ)
 .PHONY: test-unwind-rows
 test-unwind-rows: $(B)/oracle/readelf_rows
 	$< -e tests/oracle/readelf_rows.expected
+
+# ---- tools and benchmarks: what feeds tests, and what measures the library -------------------------
+TOOLS	:= $(patsubst tests/tools/%.c,$(B)/tools/%,$(wildcard tests/tools/*.c))
+BENCHES	:= $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/*_bench.c))
+$(TOOLS) $(BENCHES): $(B)/%: $(B)/obj/tests/%.o $(SUPPORT_OBJ) $(LIB_OBJ) $(PB_OBJ)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+.PHONY: tools benches
+tools: $(TOOLS)
+benches: $(BENCHES)
 
 # ---- fuzzing: one libFuzzer program per parser of foreign bytes ----------------------------------
 # make fuzz runs each for FUZZ_SECONDS; the corpus grows in $(B)/fuzz/corpus.

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The bounded call tree of tree.h. */
+#include "profiler/export/tree.h"
+
+#define DEFAULT_MAX_NODES 50000u
+
+/* ---- how large is large ------------------------------------------------------------------------
+ */
+/* Totals fall into buckets of at most 1/64 of their size, exact below 128. */
+enum { N_BUCKETS = 58 * 64 + 64, NO_CHILD = 0xffff };
+
+static unsigned bucket_of(__u64 total)
+{
+	unsigned shift;
+
+	if (total < 128)
+		return (unsigned)total;
+	shift = 63u - (unsigned)__builtin_clzll(total) - 6;
+	return shift * 64 + (unsigned)(total >> shift);
+}
+
+struct census {
+	struct frames_visitor visitor;
+	__u32 n_nodes[N_BUCKETS];
+	/* Nodes that need an `other`, as differences: of cut-off c those counted in [0, c]. */
+	__s32 n_others[N_BUCKETS];
+	VEC(__u16) least_child; /* by depth + 1: the smallest bucket among the children */
+	__u64 n_all;
+	int err;
+};
+
+static void census_enter(struct frames_visitor *v, __u32 frame UNUSED, size_t depth UNUSED)
+{
+	struct census *c = container_of(v, struct census, visitor);
+
+	if (vec_push(&c->least_child, NO_CHILD))
+		c->err = -ENOMEM;
+}
+
+static void census_count(struct census *c, unsigned bucket)
+{
+	unsigned least = c->least_child.data[--c->least_child.len];
+
+	c->n_all++;
+	c->n_nodes[bucket]++;
+	if (least <
+	    bucket) { /* kept, but not all of its children, by cut-offs in [least, bucket) */
+		c->n_others[least]++;
+		c->n_others[bucket]--;
+	}
+}
+
+static void census_leave(struct frames_visitor *v, __u32 frame UNUSED, size_t depth UNUSED,
+			 __u64 self UNUSED, __u64 total)
+{
+	struct census *c = container_of(v, struct census, visitor);
+	unsigned bucket = bucket_of(total);
+	__u16 *parent;
+
+	if (c->err)
+		return;
+	census_count(c, bucket);
+	parent = &c->least_child.data[c->least_child.len - 1];
+	*parent = (__u16)MIN(*parent, bucket);
+}
+
+/* The least cut-off by which at most max_nodes nodes are left; -1: keep all. */
+static int choose_cutoff(struct census *c, __u32 max_nodes)
+{
+	__u64 kept = c->n_all;
+	__s64 others = 0;
+	int cutoff = -1;
+
+	while (kept + (__u64)others > max_nodes && cutoff < N_BUCKETS - 1) {
+		cutoff++;
+		kept -= c->n_nodes[cutoff];
+		others += c->n_others[cutoff];
+	}
+	return cutoff;
+}
+
+/* ---- keeping -----------------------------------------------------------------------------------
+ */
+struct keep {
+	struct frames_visitor visitor;
+	struct tree *tree;
+	VEC(struct open_node {
+		__u32 node;
+		__u64 other; /* totals of children that did not stay */
+	})
+	path;
+	int cutoff;
+	int err;
+};
+
+static void keep_enter(struct frames_visitor *v, __u32 frame, size_t depth UNUSED)
+{
+	struct keep *k = container_of(v, struct keep, visitor);
+	struct tree_node node = {.parent = k->path.data[k->path.len - 1].node, .frame = frame};
+
+	if (k->err)
+		return;
+	k->err = vec_push(&k->path, (struct open_node){.node = (__u32)k->tree->nodes.len});
+	if (!k->err)
+		k->err = vec_push(&k->tree->nodes, node);
+}
+
+static void keep_close(struct keep *k, __u64 self, __u64 total)
+{
+	struct open_node open = k->path.data[--k->path.len];
+	struct tree_node *node = &k->tree->nodes.data[open.node];
+
+	if (k->path.len && (int)bucket_of(total) <= k->cutoff) {
+		k->tree->nodes.len = open.node; /* its descendants are no larger: gone already */
+		k->path.data[k->path.len - 1].other += total;
+		return;
+	}
+	node->self = self;
+	node->total = total;
+	if (open.other)
+		k->err = vec_push(&k->tree->nodes, (struct tree_node){.parent = open.node,
+								      .frame = TREE_OTHER,
+								      .self = open.other,
+								      .total = open.other});
+}
+
+static void keep_leave(struct frames_visitor *v, __u32 frame UNUSED, size_t depth UNUSED,
+		       __u64 self, __u64 total)
+{
+	struct keep *k = container_of(v, struct keep, visitor);
+
+	if (!k->err)
+		keep_close(k, self, total);
+}
+
+static int keep_nodes(struct tree *tree, int cutoff, __u64 total)
+{
+	struct keep keep = {.visitor = {keep_enter, keep_leave}, .tree = tree, .cutoff = cutoff};
+	int err = vec_push(&tree->nodes, (struct tree_node){.frame = TREE_ROOT});
+
+	if (!err)
+		err = vec_push(&keep.path, (struct open_node){0});
+	if (!err)
+		err = frames_walk(&tree->frames, &keep.visitor);
+	if (!err && !keep.err)
+		keep_close(&keep, 0, total);
+	vec_free(&keep.path);
+	return err ? err : keep.err;
+}
+
+int tree_open(struct tree *tree, const struct profile *profile,
+	      const struct export_options *options)
+{
+	__u32 max_nodes = options->max_nodes ? options->max_nodes : DEFAULT_MAX_NODES;
+	struct census *census = calloc(1, sizeof(*census));
+	int cutoff = 0, err;
+
+	*tree = (struct tree){0};
+	err = frames_open(&tree->frames, profile, options->type, options->group, true);
+	if (!err)
+		err = census ? frames_sort(&tree->frames) : -ENOMEM;
+	if (!err)
+		err = vec_push(&census->least_child, NO_CHILD); /* the root's */
+	if (!err) {
+		census->visitor = (struct frames_visitor){census_enter, census_leave};
+		err = frames_walk(&tree->frames, &census->visitor);
+	}
+	if (!err)
+		err = census->err;
+	if (!err) {
+		census_count(census, N_BUCKETS - 1);
+		tree->n_all = census->n_all;
+		cutoff = choose_cutoff(census, MAX(max_nodes, 2u));
+		err = keep_nodes(tree, cutoff, profile_total(profile, tree->frames.type));
+	}
+	if (census)
+		vec_free(&census->least_child);
+	free(census);
+	return err;
+}
+
+void tree_close(struct tree *tree)
+{
+	frames_close(&tree->frames);
+	vec_free(&tree->nodes);
+	*tree = (struct tree){0};
+}
+
+const char *tree_node_name(const struct tree *tree, const struct tree_node *node)
+{
+	if (node->frame == TREE_ROOT)
+		return "all";
+	return node->frame == TREE_OTHER ? "other" : tree->frames.list.data[node->frame].name;
+}
