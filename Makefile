@@ -15,7 +15,7 @@ VERSION	:= 0.1.0
 # ---- packages (Debian 12) -----------------------------------------------------------------------
 DEPS_BUILD := gcc make pkg-config clang llvm bpftool libbpf-dev libelf-dev libdw-dev zlib1g-dev \
 	libunwind-dev libcurl4-openssl-dev libprotobuf-c-dev protobuf-c-compiler libmicrohttpd-dev \
-	libsqlite3-dev libjansson-dev libyaml-dev libiberty-dev libzstd-dev liblzma-dev libxxhash-dev \
+	libsqlite3-dev libjansson-dev libyaml-dev libiberty-dev libdeflate-dev libzstd-dev liblzma-dev libxxhash-dev \
 	libcap-dev libseccomp-dev
 DEPS_TEST := libcunit1-dev clang-format clang-tidy cppcheck python3 binutils elfutils gdb linux-perf
 
@@ -31,7 +31,7 @@ endif
 
 # ---- flags --------------------------------------------------------------------------------------
 LIBS	:= libbpf libelf libdw zlib libcurl libprotobuf-c libmicrohttpd sqlite3 jansson yaml-0.1 \
-	libzstd liblzma libxxhash libcap libseccomp libunwind libunwind-ptrace
+	libdeflate libzstd liblzma libxxhash libcap libseccomp libunwind libunwind-ptrace
 WARN	:= -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wundef -Wvla \
 	-Wformat=2 -Wwrite-strings -Wimplicit-fallthrough
 CPPFLAGS += -I. -I$(B)/gen -D_GNU_SOURCE -DBIANQUE_VERSION='"$(VERSION)"'

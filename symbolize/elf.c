@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * ELF headers, sections, segments and build ID, see elf.h. Nothing here trusts a count or an offset:
- * tables are read through a cursor over the whole file, and a table that does not fit is refused.
+ * ELF headers, sections, segments and build ID, see elf.h. Nothing here trusts a count or an
+ * offset: tables are read through a cursor over the whole file, and a table that does not fit is
+ * refused.
  */
 #include "symbolize/elf.h"
 
@@ -13,6 +14,7 @@
 
 #include "profiler/base/cleanup.h"
 #include "symbolize/inflate.h"
+#include "symbolize/scratch.h"
 
 #define MAX_FILE_BYTES	   ((size_t)16 << 30)
 #define MAX_SECTIONS	   (1u << 20)
@@ -23,8 +25,7 @@
 struct elf_inflated {
 	struct elf_inflated *next;
 	__u64 offset; /* of the section in the file: its key */
-	size_t size;
-	__u8 *data;
+	struct scratch block;
 };
 
 static const char *const refusal_texts[] = {
@@ -92,7 +93,8 @@ static bool read_section(struct cursor *c, struct elf_section *ret_section, __u3
 	return true;
 }
 
-/* A section table that is cut off or absurd is dropped, not fatal: segments still unwind the file. */
+/* A section table that is cut off or absurd is dropped, not fatal: segments still unwind the file.
+ */
 static enum elf_refusal read_sections(struct elf *elf, const Elf64_Ehdr *eh)
 {
 	struct cursor c = cursor_of(elf->data, elf->size), names;
@@ -237,9 +239,9 @@ struct elf *elf_open(int fd, enum elf_refusal *ret_why)
 		return NULL;
 	err = mapfile_open(fd, MAX_FILE_BYTES, &elf->file);
 	if (err) {
-		*ret_why = err == -EFBIG			     ? ELF_REFUSAL_SIZE
+		*ret_why = err == -EFBIG		       ? ELF_REFUSAL_SIZE
 			   : err == -ENODATA || err == -EINVAL ? ELF_REFUSAL_NOT_ELF
-							     : ELF_REFUSAL_READ;
+							       : ELF_REFUSAL_READ;
 		free(elf);
 		return NULL;
 	}
@@ -266,7 +268,7 @@ void elf_free(struct elf *elf)
 	while (elf->inflated) {
 		struct elf_inflated *next = elf->inflated->next;
 
-		free(elf->inflated->data);
+		scratch_free(&elf->inflated->block);
 		free(elf->inflated);
 		elf->inflated = next;
 	}
@@ -295,7 +297,8 @@ struct cursor elf_section_raw(const struct elf *elf, const struct elf_section *s
 	return c.bad ? cursor_of(NULL, 0) : c;
 }
 
-/* What the header of a compressed section says: SHF_COMPRESSED's Elf64_Chdr, or GNU's "ZLIB" + size. */
+/* What the header of a compressed section says: SHF_COMPRESSED's Elf64_Chdr, or GNU's "ZLIB" +
+ * size. */
 static int compression(const struct elf_section *section, struct cursor *c, __u32 *ret_type,
 		       __u64 *ret_size)
 {
@@ -335,25 +338,39 @@ struct cursor elf_section_data(struct elf *elf, const struct elf_section *sectio
 		return c;
 	for (inflated = elf->inflated; inflated; inflated = inflated->next)
 		if (inflated->offset == section->offset)
-			return cursor_of(inflated->data, inflated->size);
+			return cursor_of(inflated->block.data, inflated->block.size);
 	*ret_err = -EFBIG;
 	if (size > elf->inflate_limit || elf->inflated_bytes > elf->inflate_limit - size)
+		return none;
+	*ret_err = inflate_check(type, cursor_left(&c), (size_t)size);
+	if (*ret_err)
 		return none;
 	*ret_err = -ENOMEM;
 	inflated = calloc(1, sizeof(*inflated));
 	if (!inflated)
 		return none;
-	*ret_err = inflate_block(type, c.pos, cursor_left(&c), (size_t)size, &inflated->data);
+	*ret_err = scratch_alloc(elf->scratch_dir, (size_t)size, &inflated->block);
+	if (!*ret_err)
+		*ret_err = inflate_block(type, c.pos, cursor_left(&c), inflated->block.data,
+					 (size_t)size);
 	if (*ret_err) {
+		scratch_free(&inflated->block);
 		free(inflated);
 		return none;
 	}
+	mapfile_drop_pages(&elf->file);
 	inflated->offset = section->offset;
-	inflated->size = (size_t)size;
 	inflated->next = elf->inflated;
 	elf->inflated = inflated;
-	elf->inflated_bytes += inflated->size;
-	return cursor_of(inflated->data, inflated->size);
+	elf->inflated_bytes += (size_t)size;
+	return cursor_of(inflated->block.data, (size_t)size);
+}
+
+void elf_drop_pages(const struct elf *elf)
+{
+	mapfile_drop_pages(&elf->file);
+	for (const struct elf_inflated *i = elf->inflated; i; i = i->next)
+		scratch_drop_pages(&i->block);
 }
 
 struct cursor elf_debug_data(struct elf *elf, const char *name, int *ret_err)

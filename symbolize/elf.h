@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One ELF file (64-bit, little-endian), read with every offset checked: headers are copied out at
- * open, section bytes are borrowed from the mapped file or decompressed into memory of their own.
+ * open, section bytes are borrowed from the mapped file or decompressed into scratch files.
  * Sections may be missing (stripped headers): what the program headers tell is enough to unwind.
  * Format: System V gABI, chapters 4 and 5; notes and .gnu_debuglink as GNU binutils write them.
  *
@@ -65,6 +65,7 @@ struct elf {
 	struct elf_inflated *inflated; /* decompressed sections, owned */
 	size_t inflated_bytes;
 	size_t inflate_limit; /* bytes of decompressed sections together; the caller may lower it */
+	const char *scratch_dir; /* for decompressed sections (scratch.h); borrowed, may be NULL */
 };
 
 /* Map and read the file behind fd (not closed). On NULL, *ret_why tells. */
@@ -80,10 +81,14 @@ const struct elf_section *elf_section(const struct elf *elf, const char *name);
 /* The bytes as they stand in the file, empty for SHT_NOBITS or a range outside the file. */
 struct cursor elf_section_raw(const struct elf *elf, const struct elf_section *section);
 /* The same, decompressed when SHF_COMPRESSED (zlib, zstd) or a GNU .zdebug_ section; the bytes live
- * until elf_free. Empty and *ret_err (-ENOMEM, -EFBIG, -EINVAL, -ENOTSUP) when that fails. */
+ * until elf_free. Empty and *ret_err (-ENOMEM, -ENOSPC, -EFBIG, -EINVAL, -ENOTSUP) when that
+ * fails. */
 struct cursor elf_section_data(struct elf *elf, const struct elf_section *section, int *ret_err);
 /* elf_section_data of .NAME or .zNAME ("debug_info"); empty when there is none. */
 struct cursor elf_debug_data(struct elf *elf, const char *name, int *ret_err);
+
+/* Let go of resident pages of the file and of decompressed sections; they come back when read. */
+void elf_drop_pages(const struct elf *elf);
 
 /* Bytes from vaddr to the end of the file-backed part of its PT_LOAD; empty when none holds it. */
 struct cursor elf_at_vaddr(const struct elf *elf, __u64 vaddr);

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Looking for debug files, see debug_file.h. */
+#include "symbolize/debug_file.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <linux/openat2.h>
+#include <zlib.h>
+
+#include "profiler/base/cleanup.h"
+
+#define DEBUG_DIR      "/usr/lib/debug"
+#define CRC_STEP       ((size_t)1 << 20)
+#define MAX_CRC_BYTES  ((size_t)4 << 30)
+#define ALT_SECTION    ".gnu_debugaltlink"
+#define DEBUGINFOD_LIB "libdebuginfod.so.1"
+
+static const char *const miss_texts[] = {
+#define X(name, text) text,
+	DEBUG_MISSES(X)
+#undef X
+};
+
+const char *debug_miss_text(enum debug_miss why)
+{
+	return miss_texts[why];
+}
+
+int debug_root_open(const struct debug_root *root, const char *path)
+{
+	struct open_how how = {
+		.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
+		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+	};
+	struct stat st;
+	long fd;
+
+	if (*path != '/')
+		return -EINVAL;
+	if (root->fd < 0)
+		fd = open(path, (int)how.flags);
+	else
+		fd = syscall(SYS_openat2, root->fd, path, &how, sizeof(how));
+	if (fd < 0)
+		return -errno;
+	if (fstat((int)fd, &st) || !S_ISREG(st.st_mode)) {
+		close((int)fd);
+		return -EINVAL;
+	}
+	return (int)fd;
+}
+
+static struct elf *open_elf(const struct debug_root *root, const char *path,
+			    enum debug_miss *ret_why)
+{
+	_close_ int fd = debug_root_open(root, path);
+	enum elf_refusal refusal;
+	struct elf *elf;
+
+	if (fd < 0)
+		return NULL;
+	elf = elf_open(fd, &refusal);
+	if (!elf)
+		*ret_why = DEBUG_MISS_UNREADABLE;
+	return elf;
+}
+
+static bool same_id(const struct elf *a, const __u8 *id, size_t len)
+{
+	return a->build_id_len == len && !memcmp(a->build_id, id, len);
+}
+
+/* <dir>/.build-id/ab/cdef.debug, whose build ID must be the same. */
+static struct elf *open_by_id(const struct debug_root *root, const __u8 *id, size_t len,
+			      char *ret_path, enum debug_miss *ret_why)
+{
+	struct elf *elf;
+	int n;
+
+	if (len < 2)
+		return NULL;
+	n = snprintf(ret_path, PATH_MAX, DEBUG_DIR "/.build-id/%02x/", id[0]);
+	for (size_t i = 1; i < len; i++)
+		n += snprintf(ret_path + n, PATH_MAX - (size_t)n, "%02x", id[i]);
+	snprintf(ret_path + n, PATH_MAX - (size_t)n, ".debug");
+	elf = open_elf(root, ret_path, ret_why);
+	if (!elf || same_id(elf, id, len))
+		return elf;
+	*ret_why = DEBUG_MISS_ID;
+	elf_free(elf);
+	return NULL;
+}
+
+static bool crc_matches(const struct elf *elf, __u32 crc)
+{
+	uLong value = crc32(0, NULL, 0);
+
+	if (elf->size > MAX_CRC_BYTES)
+		return false;
+	for (size_t at = 0; at < elf->size; at += CRC_STEP)
+		value = crc32(value, elf->data + at, (uInt)MIN(elf->size - at, CRC_STEP));
+	return value == crc;
+}
+
+static struct elf *open_by_link(const struct debug_root *root, const struct elf *elf,
+				const char *name, __u32 crc, char *ret_path,
+				enum debug_miss *ret_why)
+{
+	const char *slash = root->path ? strrchr(root->path, '/') : NULL;
+	int dir_len = slash ? (int)(slash - root->path) : 0;
+	static const struct {
+		const char *before, *after;
+	} places[] = {{"", ""}, {"", "/.debug"}, {DEBUG_DIR, ""}};
+
+	if (!slash || !*name || strchr(name, '/'))
+		return NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		struct elf *found;
+
+		if (snprintf(ret_path, PATH_MAX, "%s%.*s%s/%s", places[i].before, dir_len,
+			     root->path, places[i].after, name) >= PATH_MAX)
+			continue;
+		found = open_elf(root, ret_path, ret_why);
+		if (!found)
+			continue;
+		/* An equal build ID says the same as the CRC, without reading the whole file. */
+		if ((elf->build_id_len && same_id(found, elf->build_id, elf->build_id_len)) ||
+		    crc_matches(found, crc))
+			return found;
+		*ret_why = DEBUG_MISS_CRC;
+		elf_free(found);
+	}
+	return NULL;
+}
+
+/* ---- debuginfod ---------------------------------------------------------------------------------
+ */
+
+struct debuginfod {
+	void *lib, *client;
+	void *(*begin)(void);
+	int (*find)(void *client, const unsigned char *id, int len, char **path);
+	void (*set_progress)(void *client, int (*fn)(void *client, long a, long b));
+	void (*set_data)(void *client, void *data);
+	void *(*get_data)(void *client);
+	void (*end)(void *client);
+};
+
+static struct debuginfod server;
+
+static int on_progress(void *client, long a UNUSED, long b UNUSED)
+{
+	const struct debug_root *root = server.get_data(client);
+
+	return root->cancelled && root->cancelled(root->arg);
+}
+
+/* The library is an option of the host's: no header, no link. Loaded at the first question. */
+static bool debuginfod_load(void)
+{
+	static bool tried;
+
+	if (tried)
+		return server.client != NULL;
+	tried = true;
+	server.lib = dlopen(DEBUGINFOD_LIB, RTLD_LAZY | RTLD_LOCAL);
+	if (!server.lib)
+		return false;
+	*(void **)&server.begin = dlsym(server.lib, "debuginfod_begin");
+	*(void **)&server.find = dlsym(server.lib, "debuginfod_find_debuginfo");
+	*(void **)&server.set_progress = dlsym(server.lib, "debuginfod_set_progressfn");
+	*(void **)&server.set_data = dlsym(server.lib, "debuginfod_set_user_data");
+	*(void **)&server.get_data = dlsym(server.lib, "debuginfod_get_user_data");
+	if (server.begin && server.find && server.set_progress && server.set_data &&
+	    server.get_data)
+		server.client = server.begin();
+	if (server.client)
+		server.set_progress(server.client, on_progress);
+	return server.client != NULL;
+}
+
+static struct elf *open_by_server(const struct debug_root *root, const struct elf *elf,
+				  char *ret_path, enum debug_miss *ret_why)
+{
+	_free_ char *path = NULL;
+	_close_ int fd = -1;
+	enum elf_refusal refusal;
+	struct elf *found;
+
+	if (!root->debuginfod || !elf->build_id_len || !debuginfod_load())
+		return NULL;
+	server.set_data(server.client, (void *)(uintptr_t)root);
+	fd = server.find(server.client, elf->build_id, (int)elf->build_id_len, &path);
+	if (fd < 0)
+		return NULL;
+	found = elf_open(fd, &refusal);
+	if (found && same_id(found, elf->build_id, elf->build_id_len)) {
+		snprintf(ret_path, PATH_MAX, "%s", path ? path : "");
+		return found;
+	}
+	*ret_why = found ? DEBUG_MISS_ID : DEBUG_MISS_UNREADABLE;
+	elf_free(found);
+	return NULL;
+}
+
+struct elf *debug_file_open(const struct debug_root *root, const struct elf *elf, char *ret_path,
+			    enum debug_miss *ret_why)
+{
+	const struct elf_section *link = elf_section(elf, ".gnu_debuglink");
+	struct elf *found = NULL;
+
+	*ret_why = link || elf->build_id_len ? DEBUG_MISS_NOT_FOUND : DEBUG_MISS_NO_ID;
+	found = open_by_id(root, elf->build_id, elf->build_id_len, ret_path, ret_why);
+	if (!found && link) {
+		struct cursor c = elf_section_raw(elf, link);
+		const char *name = cursor_str(&c);
+
+		cursor_seek(&c, ALIGN_UP((__u64)cursor_tell(&c), 4));
+		found = open_by_link(root, elf, name, cursor_u32(&c), ret_path, ret_why);
+	}
+	if (!found)
+		found = open_by_server(root, elf, ret_path, ret_why);
+	if (found)
+		*ret_why = DEBUG_MISS_NONE;
+	return found;
+}
+
+struct elf *debug_alt_open(const struct debug_root *root, const struct elf *elf, const char *path)
+{
+	const struct elf_section *section = elf_section(elf, ALT_SECTION);
+	enum debug_miss why;
+	char full[PATH_MAX];
+	const char *name, *slash;
+	struct elf *found = NULL;
+	struct cursor c;
+
+	if (!section)
+		return NULL;
+	c = elf_section_raw(elf, section);
+	name = cursor_str(&c);
+	slash = path ? strrchr(path, '/') : NULL;
+	if (c.bad || !*name)
+		return NULL;
+	if (*name == '/')
+		found = open_elf(root, name, &why);
+	else if (slash && snprintf(full, sizeof(full), "%.*s/%s", (int)(slash - path), path, name) <
+				  (int)sizeof(full))
+		found = open_elf(root, full, &why);
+	if (found && !same_id(found, c.pos, cursor_left(&c))) {
+		elf_free(found);
+		found = NULL;
+	}
+	return found ? found : open_by_id(root, c.pos, cursor_left(&c), full, &why);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where the debug half of an object lies: by build ID under /usr/lib/debug/.build-id, by
+ * .gnu_debuglink beside the object, in its .debug folder and under /usr/lib/debug (CRC checked),
+ * dwz's common file by .gnu_debugaltlink, split units by their own paths; at last, when it is asked
+ * for, from debuginfod. Everything is opened below a root (a container's), which no symbolic link
+ * or ".." leaves (openat2 with RESOLVE_IN_ROOT, Linux 5.6), and never blocks on a FIFO.
+ *
+ * Sources: gdb's manual "Separate Debug Files"; elfutils' debuginfod-client(3).
+ */
+#pragma once
+
+#include "symbolize/elf.h"
+
+struct debug_root {
+	int fd;		  /* of the root folder; -1: the host's */
+	const char *path; /* of the object below that root; may be NULL */
+	bool debuginfod;  /* ask the servers of $DEBUGINFOD_URLS: may take long, `cancelled` ends it
+			   */
+	bool (*cancelled)(void *arg);
+	void *arg;
+};
+
+/* Open a path below the root for reading; relative ones are refused. fd or -errno. */
+MUST_CHECK int debug_root_open(const struct debug_root *root, const char *path);
+
+/* Why there is no debug file. */
+#define DEBUG_MISSES(X)                                                                            \
+	X(NONE, "")                                                                                \
+	X(NOT_FOUND, "no debug file by build ID or debug link")                                    \
+	X(NO_ID, "neither build ID nor debug link")                                                \
+	X(CRC, "the debug file's CRC does not match the debug link")                               \
+	X(ID, "the debug file has another build ID")                                               \
+	X(UNREADABLE, "the debug file cannot be read")
+
+enum debug_miss {
+#define X(name, text) DEBUG_MISS_##name,
+	DEBUG_MISSES(X)
+#undef X
+};
+const char *debug_miss_text(enum debug_miss why);
+
+/* The file with the DWARF of an object, or NULL; ret_path holds its path (PATH_MAX bytes). */
+struct elf *debug_file_open(const struct debug_root *root, const struct elf *elf, char *ret_path,
+			    enum debug_miss *ret_why);
+/* What .gnu_debugaltlink of a file (found at path) names, or NULL. */
+struct elf *debug_alt_open(const struct debug_root *root, const struct elf *elf, const char *path);

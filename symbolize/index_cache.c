@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Index files on disk, see index_cache.h. */
+#include "symbolize/index_cache.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "profiler/base/cleanup.h"
+#include "profiler/base/fs.h"
+#include "profiler/base/vec.h"
+
+#define TRIM_MAX_FILES 65536u
+#define SECRET_FILE    "key"
+
+/* ---- SipHash (Aumasson, Bernstein: "SipHash: a fast short-input PRF", with 128 bits out)
+ * --------- */
+
+struct sip {
+	__u64 v0, v1, v2, v3;
+};
+
+static __u64 rotl(__u64 x, unsigned n)
+{
+	return x << n | x >> (64 - n);
+}
+
+static void sip_round(struct sip *s)
+{
+	s->v0 += s->v1;
+	s->v2 += s->v3;
+	s->v1 = rotl(s->v1, 13) ^ s->v0;
+	s->v3 = rotl(s->v3, 16) ^ s->v2;
+	s->v0 = rotl(s->v0, 32);
+	s->v2 += s->v1;
+	s->v0 += s->v3;
+	s->v1 = rotl(s->v1, 17) ^ s->v2;
+	s->v3 = rotl(s->v3, 21) ^ s->v0;
+	s->v2 = rotl(s->v2, 32);
+}
+
+static struct sip sip_init(const __u8 secret[16])
+{
+	__u64 k0, k1;
+
+	memcpy(&k0, secret, 8);
+	memcpy(&k1, secret + 8, 8);
+	return (struct sip){
+		.v0 = k0 ^ 0x736f6d6570736575ULL,
+		.v1 = k1 ^ 0x646f72616e646f6dULL ^ 0xee,
+		.v2 = k0 ^ 0x6c7967656e657261ULL,
+		.v3 = k1 ^ 0x7465646279746573ULL,
+	};
+}
+
+static void sip_word(struct sip *s, __u64 m)
+{
+	s->v3 ^= m;
+	sip_round(s);
+	s->v0 ^= m;
+}
+
+/* Length first, so that the parts cannot flow into each other. */
+static void sip_block(struct sip *s, const __u8 *data, size_t len)
+{
+	struct sip local = *s;
+	__u64 m;
+
+	sip_word(&local, len);
+	for (; len >= 8; data += 8, len -= 8) {
+		memcpy(&m, data, 8);
+		sip_word(&local, m);
+	}
+	m = 0;
+	memcpy(&m, data, len);
+	sip_word(&local, m);
+	*s = local;
+}
+
+static void sip_final(struct sip *s, __u8 out[16])
+{
+	static const __u8 marks[2] = {0xee, 0xdd};
+
+	for (size_t i = 0; i < 2; i++) {
+		__u64 half;
+
+		if (i)
+			s->v1 ^= marks[i];
+		else
+			s->v2 ^= marks[i];
+		for (int r = 0; r < 3; r++)
+			sip_round(s);
+		half = s->v0 ^ s->v1 ^ s->v2 ^ s->v3;
+		memcpy(out + 8 * i, &half, 8);
+	}
+}
+
+/* What an index is made from: everything but the program's loaded bytes; of those the symbols, the
+ * PLT and notes. Go's tables refer into its data, so all of such a file counts. */
+static void sip_elf(struct sip *s, const struct elf *elf)
+{
+	bool whole = elf->n_sections == 0;
+
+	for (size_t i = 0; i < elf->n_sections; i++)
+		whole |= strstr(elf->sections[i].name, "gopclntab") != NULL;
+	if (whole) {
+		sip_block(s, elf->data, elf->size);
+		return;
+	}
+	sip_block(s, elf->data, MIN(elf->size, (size_t)4096)); /* file and program headers */
+	for (size_t i = 0; i < elf->n_sections; i++) {
+		const struct elf_section *section = &elf->sections[i];
+		struct cursor c = elf_section_raw(elf, section);
+		__u64 place[4] = {section->addr, section->size, section->flags, section->link};
+
+		sip_block(s, (const __u8 *)place, sizeof(place));
+		sip_block(s, (const __u8 *)section->name, strlen(section->name));
+		if (!(section->flags & SHF_ALLOC) || section->type != SHT_PROGBITS ||
+		    !strncmp(section->name, ".plt", 4))
+			sip_block(s, c.pos, cursor_left(&c));
+	}
+}
+
+void index_cache_key(const struct index_cache *cache, const struct elf *const *files, size_t n,
+		     __u8 ret_key[INDEX_KEY_BYTES])
+{
+	struct sip sip = sip_init(cache->secret);
+
+	sip_word(&sip, INDEX_VERSION);
+	for (size_t i = 0; i < n; i++) {
+		sip_word(&sip, files[i] != NULL);
+		if (files[i])
+			sip_elf(&sip, files[i]);
+	}
+	sip_final(&sip, ret_key);
+}
+
+/* ---- files --------------------------------------------------------------------------------------
+ */
+
+static int take_secret(struct index_cache *cache)
+{
+	char path[PATH_MAX];
+	ssize_t n;
+
+	if (snprintf(path, sizeof(path), "%s/" SECRET_FILE, cache->dir) >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+	for (int tries = 0; tries < 2; tries++) {
+		_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		struct stat st;
+
+		/* Not ours alone: somebody else may know it. */
+		if (fd >= 0 && !fstat(fd, &st) && st.st_uid == geteuid() && !(st.st_mode & 077) &&
+		    !fs_pread_all(fd, cache->secret, sizeof(cache->secret), 0))
+			return 0;
+		n = getrandom(cache->secret, sizeof(cache->secret), 0);
+		if (n != sizeof(cache->secret))
+			return -EIO;
+		n = fs_replace(path, cache->secret, sizeof(cache->secret));
+		if (n)
+			return (int)n;
+	}
+	return -EACCES;
+}
+
+int index_cache_open(struct index_cache *cache, const char *dir, __u64 max_bytes)
+{
+	struct stat st;
+	int err;
+
+	*cache = (struct index_cache){.max_bytes = max_bytes ? max_bytes : INDEX_CACHE_MAX_BYTES};
+	err = fs_mkdirs(dir);
+	if (err)
+		return err;
+	if (stat(dir, &st))
+		return -errno;
+	/* In a folder that others may write to, nothing could be trusted. */
+	if (st.st_uid != geteuid() || (st.st_mode & 022))
+		return -EPERM;
+	cache->dir = strdup(dir);
+	if (!cache->dir)
+		return -ENOMEM;
+	err = take_secret(cache);
+	if (err)
+		index_cache_close(cache);
+	return err;
+}
+
+void index_cache_close(struct index_cache *cache)
+{
+	free(cache->dir);
+	cache->dir = NULL;
+}
+
+static int path_of(const struct index_cache *cache, const struct elf *elf,
+		   const __u8 key[INDEX_KEY_BYTES], char *out)
+{
+	char id[2 * ELF_BUILD_ID_MAX + 1], hex[2 * INDEX_KEY_BYTES + 1];
+
+	elf_build_id_hex(elf, id);
+	for (size_t i = 0; i < INDEX_KEY_BYTES; i++)
+		snprintf(hex + 2 * i, 3, "%02x", key[i]);
+	return snprintf(out, PATH_MAX, "%s/%s-%s.index", cache->dir, *id ? id : "none", hex) >=
+			       PATH_MAX
+		       ? -ENAMETOOLONG
+		       : 0;
+}
+
+int index_cache_find(struct index_cache *cache, const struct elf *elf,
+		     const __u8 key[INDEX_KEY_BYTES], struct index *ret_index)
+{
+	char path[PATH_MAX];
+	_close_ int fd = -1;
+	struct stat st;
+	int err;
+
+	if (!cache->dir || path_of(cache, elf, key, path))
+		return -ENOENT;
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0) {
+		cache->misses_total++;
+		return -ENOENT;
+	}
+	err = fstat(fd, &st) || st.st_uid != geteuid() || (st.st_mode & 077)
+		      ? -EINVAL
+		      : index_open(fd, key, ret_index);
+	if (!err) {
+		cache->hits_total++;
+		futimens(fd, NULL); /* trimmed by age of use; a failure costs only that */
+		return 0;
+	}
+	cache->damaged_total++;
+	unlink(path);
+	return -EINVAL;
+}
+
+int index_cache_begin(struct index_cache *cache, char *ret_path)
+{
+	int fd;
+
+	if (!cache->dir)
+		return -ENOENT;
+	if (snprintf(ret_path, PATH_MAX, "%s/new.tmp-%d-%d", cache->dir, getpid(), gettid()) >=
+	    PATH_MAX)
+		return -ENAMETOOLONG;
+	unlink(ret_path); /* of an earlier process with our number */
+	fd = open(ret_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return fd >= 0 ? fd : -errno;
+}
+
+struct old_file {
+	__s64 used_s;
+	__u64 bytes;
+	char name[2 * ELF_BUILD_ID_MAX + 2 * INDEX_KEY_BYTES + 16];
+};
+
+static int by_age(const void *pa, const void *pb)
+{
+	const struct old_file *a = pa, *b = pb;
+
+	return a->used_s < b->used_s ? -1 : a->used_s > b->used_s;
+}
+
+/* Remove the files that were unused the longest until the rest fits. */
+static void trim(struct index_cache *cache)
+{
+	VEC(struct old_file) files = {0};
+	DIR *dir = opendir(cache->dir);
+	__u64 total = 0;
+	struct dirent *entry;
+
+	while (dir && files.len < TRIM_MAX_FILES && (entry = readdir(dir))) {
+		struct old_file file = {0};
+		struct stat st;
+
+		if (!strstr(entry->d_name, ".index") && !strstr(entry->d_name, ".tmp-"))
+			continue;
+		if (strlen(entry->d_name) >= sizeof(file.name) ||
+		    fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW))
+			continue;
+		strcpy(file.name, entry->d_name);
+		file.used_s = st.st_mtime;
+		file.bytes = (__u64)st.st_blocks * 512;
+		total += file.bytes;
+		if (vec_push(&files, file))
+			break;
+	}
+	if (total > cache->max_bytes)
+		qsort(files.data, files.len, sizeof(*files.data), by_age);
+	for (size_t i = 0; i < files.len && total > cache->max_bytes; i++) {
+		if (unlinkat(dirfd(dir), files.data[i].name, 0))
+			continue;
+		total -= files.data[i].bytes;
+		cache->trimmed_total++;
+	}
+	vec_free(&files);
+	if (dir)
+		closedir(dir);
+}
+
+int index_cache_commit(struct index_cache *cache, const struct elf *elf,
+		       const __u8 key[INDEX_KEY_BYTES], const char *path)
+{
+	char final[PATH_MAX];
+	int err = path_of(cache, elf, key, final);
+
+	if (!err && rename(path, final))
+		err = -errno;
+	if (err) {
+		unlink(path);
+		return err;
+	}
+	cache->stored_total++;
+	trim(cache);
+	return 0;
+}

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+/* JIT symbols from perf-PID.map, see perf_map.h. */
+#include "symbolize/perf_map.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "profiler/base/cleanup.h"
+#include "symbolize/debug_file.h"
+
+#define READ_BYTES     ((size_t)256 << 10)
+#define MAX_FILE_BYTES ((__u64)256 << 20)
+#define MAX_NAME       1024u
+#define MAX_CODE_BYTES ((__u64)1 << 32) /* of one entry */
+#define MAX_ACTIVE     64u
+
+void perf_map_init(struct perf_map *map)
+{
+	*map = (struct perf_map){.names.limit = PERF_MAP_NAME_BYTES};
+}
+
+void perf_map_fini(struct perf_map *map)
+{
+	vec_free(&map->entries);
+	vec_free(&map->fresh);
+	arena_fini(&map->names);
+}
+
+static bool read_hex(const char **s, const char *end, __u64 *ret_value)
+{
+	const char *p = *s;
+	__u64 value = 0;
+	int digits = 0;
+
+	if (end - p > 2 && p[0] == '0' && (p[1] == 'x' || p[1] == 'X'))
+		p += 2;
+	for (; p < end && isxdigit((unsigned char)*p); p++, digits++)
+		value = value << 4 |
+			(__u64)(isdigit((unsigned char)*p) ? *p - '0' : (*p | 32) - 'a' + 10);
+	if (!digits || digits > 16 || p == end || *p != ' ')
+		return false;
+	*s = p + 1;
+	*ret_value = value;
+	return true;
+}
+
+static int add_line(struct perf_map *map, const char *s, const char *end)
+{
+	struct perf_map_entry e = {.order = map->order};
+	__u64 size;
+
+	if (!read_hex(&s, end, &e.start) || !read_hex(&s, end, &size) || s == end || !size ||
+	    size > MAX_CODE_BYTES || __builtin_add_overflow(e.start, size, &e.end)) {
+		map->bad_lines_total++;
+		return 0;
+	}
+	if (map->entries.len + map->fresh.len >= PERF_MAP_MAX_ENTRIES) {
+		map->dropped_total++;
+		return 0;
+	}
+	e.name = arena_strndup(&map->names, s, MIN((size_t)(end - s), MAX_NAME));
+	if (!e.name) {
+		map->dropped_total++;
+		return 0;
+	}
+	map->order++;
+	return vec_push(&map->fresh, e);
+}
+
+static int by_start(const void *pa, const void *pb)
+{
+	const struct perf_map_entry *a = pa, *b = pb;
+
+	if (a->start != b->start)
+		return a->start < b->start ? -1 : 1;
+	return a->order < b->order ? -1 : 1;
+}
+
+static int add_disjoint(struct perf_map *map, __u64 start, __u64 end,
+			const struct perf_map_entry *e)
+{
+	if (start >= end)
+		return 0;
+	return vec_push(&map->entries, (struct perf_map_entry){start, end, e->name, e->order});
+}
+
+/* Old and new entries together, sorted; at each address the latest wins. */
+static int settle(struct perf_map *map)
+{
+	struct perf_map_entry active[MAX_ACTIVE], *all = map->fresh.data;
+	size_t n, depth = 0;
+	__u64 at = 0;
+	int err = vec_reserve(&map->fresh, map->fresh.len + map->entries.len);
+
+	if (err)
+		return err;
+	all = map->fresh.data;
+	if (map->entries.len)
+		memcpy(all + map->fresh.len, map->entries.data, map->entries.len * sizeof(*all));
+	n = map->fresh.len + map->entries.len;
+	map->fresh.len = map->entries.len = 0;
+	qsort(all, n, sizeof(*all), by_start);
+	for (size_t i = 0; i <= n && !err; i++) {
+		__u64 until = i < n ? all[i].start : UINT64_MAX;
+		size_t slot;
+
+		while (depth && at < until && !err) {
+			const struct perf_map_entry *top = &active[depth - 1];
+
+			err = add_disjoint(map, at, MIN(top->end, until), top);
+			at = MAX(at, MIN(top->end, until));
+			while (depth && active[depth - 1].end <= at)
+				depth--;
+		}
+		if (i == n)
+			break;
+		at = until;
+		if (depth == MAX_ACTIVE) { /* forget the oldest */
+			map->dropped_total++;
+			memmove(active, active + 1, (MAX_ACTIVE - 1) * sizeof(*active));
+			depth--;
+		}
+		for (slot = depth; slot && active[slot - 1].order > all[i].order; slot--)
+			active[slot] = active[slot - 1];
+		active[slot] = all[i];
+		depth++;
+	}
+	return err;
+}
+
+ssize_t perf_map_add(struct perf_map *map, const char *data, size_t len)
+{
+	const char *at = data, *end = data + len;
+	int err = 0;
+
+	while (at < end && !err) {
+		const char *newline = memchr(at, '\n', (size_t)(end - at));
+
+		if (!newline)
+			break;
+		err = add_line(map, at, newline);
+		at = newline + 1;
+	}
+	if (!err && map->fresh.len)
+		err = settle(map);
+	return err ? err : at - data;
+}
+
+static int read_more(struct perf_map *map, int fd, __u64 size)
+{
+	_free_ char *block = malloc(READ_BYTES);
+
+	if (!block)
+		return -ENOMEM;
+	while (map->read_to < size) {
+		ssize_t n = pread(fd, block, READ_BYTES, (off_t)map->read_to), taken;
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : 0;
+		taken = perf_map_add(map, block, (size_t)n);
+		if (taken < 0)
+			return (int)taken;
+		if (taken == 0 && (size_t)n < READ_BYTES)
+			return 0; /* a line that is still being written */
+		if (taken == 0) { /* a line longer than any name: not ours to keep */
+			map->bad_lines_total++;
+			taken = n;
+		}
+		map->read_to += (__u64)taken;
+	}
+	return 0;
+}
+
+int perf_map_refresh(struct perf_map *map, int root_fd, pid_t pid)
+{
+	struct debug_root root = {.fd = root_fd};
+	char path[64];
+	_close_ int fd = -1;
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/tmp/perf-%d.map", pid);
+	fd = debug_root_open(&root, path);
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st))
+		return -errno;
+	if (st.st_dev != map->dev || st.st_ino != map->ino || (__u64)st.st_size < map->read_to) {
+		perf_map_fini(map);
+		perf_map_init(map);
+		map->dev = st.st_dev;
+		map->ino = st.st_ino;
+	}
+	return read_more(map, fd, MIN((__u64)st.st_size, MAX_FILE_BYTES));
+}
+
+const char *perf_map_find(const struct perf_map *map, __u64 addr)
+{
+	size_t low = 0, high = map->entries.len;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (map->entries.data[mid].end <= addr)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < map->entries.len && map->entries.data[low].start <= addr
+		       ? map->entries.data[low].name
+		       : NULL;
+}
