@@ -14,6 +14,12 @@
 
 #include "profiler/base/buf.h"
 
+/* jansson, which reads JSON, has constructors of these names: ours get symbols of their own, or the
+ * library would call them. A file that needs both includes <jansson.h> first. */
+#define json_object json_write_object
+#define json_array  json_write_array
+#define json_null   json_write_null
+
 struct json {
 	struct buf *out;
 	unsigned depth;

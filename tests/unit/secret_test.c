@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "profiler/secret.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "profiler/base/clock.h"
+#include "profiler/base/fs.h"
+#include "profiler/base/log.h"
+#include "tests/unit/test.h"
+
+static char path[256], error[512];
+
+static int open_with(struct secret *secret, const void *data, size_t len)
+{
+	snprintf(path, sizeof(path), "%s/token", test_dir());
+	ASSERT_INT(fs_replace(path, data, len), 0);
+	return secret_open(secret, path, error, sizeof(error));
+}
+
+static void reading(void)
+{
+	static char big[SECRET_MAX_BYTES + 1];
+	struct secret s = {0};
+
+	ASSERT_INT(open_with(&s, "t0ken with space\r\n", 18), 0);
+	CU_ASSERT(secret_equals(&s, "t0ken with space", 16));
+	CU_ASSERT(!secret_equals(&s, "t0ken with spacf", 16));
+	CU_ASSERT(!secret_equals(&s, "t0ken with space ", 17));
+	CU_ASSERT(!secret_equals(&s, "t0ken", 5));
+	CU_ASSERT(!secret_equals(&s, "", 0));
+	secret_close(&s);
+	ASSERT_INT(open_with(&s, "\n\n", 2), -ENODATA);
+	ASSERT_INT(open_with(&s, "a\nb", 3), -EINVAL);
+	ASSERT_INT(open_with(&s, "a\0b", 3), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error, "it is not one line of text"));
+	memset(big, 'a', sizeof(big));
+	ASSERT_INT(open_with(&s, big, sizeof(big)), -EFBIG);
+	ASSERT_INT(open_with(&s, big, sizeof(big) - 1), 0);
+	secret_close(&s);
+	ASSERT_INT(secret_open(&s, "/nonexistent", error, sizeof(error)), -ENOENT);
+	CU_ASSERT_PTR_NULL(s.path);
+}
+
+static void refreshing(void)
+{
+	struct secret s = {0};
+	__u64 now = 100 * NS_PER_S;
+
+	ASSERT_INT(log_set_level("config", "error"), 0);
+	ASSERT_INT(open_with(&s, "one", 3), 0);
+	CU_ASSERT(!secret_refresh(&s, now));
+	ASSERT_INT(fs_replace(path, "two", 3), 0);
+	CU_ASSERT(!secret_refresh(&s, now + 1)); /* at most once a second */
+	CU_ASSERT(secret_refresh(&s, now += NS_PER_S));
+	ASSERT_STR(s.value, "two");
+	unlink(path);
+	CU_ASSERT(!secret_refresh(&s, now += NS_PER_S));
+	ASSERT_STR(s.value, "two");
+	ASSERT_INT(fs_replace(path, "", 0), 0);
+	CU_ASSERT(!secret_refresh(&s, now += NS_PER_S));
+	ASSERT_STR(s.value, "two");
+	ASSERT_INT(fs_replace(path, "three", 5), 0);
+	CU_ASSERT(secret_refresh(&s, now += NS_PER_S));
+	ASSERT_STR(s.value, "three");
+	secret_close(&s);
+}
+
+SUITE(secret, {"reading", reading}, {"refreshing", refreshing});
