@@ -18,6 +18,8 @@ DEPS_BUILD := gcc make pkg-config clang llvm bpftool libbpf-dev libelf-dev libdw
 	libsqlite3-dev libjansson-dev libyaml-dev libiberty-dev libdeflate-dev libzstd-dev liblzma-dev libxxhash-dev \
 	libcap-dev libseccomp-dev
 DEPS_TEST := libcunit1-dev clang-format clang-tidy cppcheck python3 binutils elfutils gdb linux-perf
+# Guests with Debian's kernels (tests/vm): the emulator, and what makes their initial ramdisk.
+DEPS_VM	:= qemu-system-x86 busybox-static cpio kmod xz-utils zstd
 
 # ---- the user whose tree this is ----------------------------------------------------------------
 # Under sudo the build runs as the owner of the tree, so nothing in it ends up root's.
@@ -157,6 +159,16 @@ fuzz: $(FUZZERS)
 		echo "== $$n"; $$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 -timeout=10 \
 		-max_len=65536 -print_final_stats=0 -verbosity=0 \
 		-artifact_prefix=$(B)/fuzz/$$n- $(B)/fuzz/corpus/$$n || exit 1; done
+
+# ---- other kernels: every case of tests/vm/cases in Debian's 5.10, 6.1 and 6.12 --------------------
+# VM_CASES="a b" runs these only; VM_KERNELS chooses kernels.
+VM_KERNELS ?= 5.10 6.1 6.12
+.PHONY: vmtest deps-vm
+deps-vm:
+	apt-get update -qq && apt-get install -y -q --no-install-recommends $(DEPS_VM)
+vmtest:
+	$(Q)$(AS_OWNER) $(MAKE) B=$(B) bianque $(B)/unit
+	$(Q)$(AS_OWNER) tests/vm/run.sh -k "$(VM_KERNELS)" $(VM_CASES)
 
 asan:
 	$(Q)$(MAKE) B=$(B)/asan SAN=address,undefined test-unit
