@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bpf/record.h"
 #include "profiler/base/clock.h"
@@ -39,6 +40,8 @@ void object_image_free(struct object_image *image, struct segments *segments)
 		return;
 	for (size_t i = 0; i < image->n_parts && image->blobs; i++)
 		segments_release(segments, &image->blobs[i]);
+	if (image->fd >= 0)
+		close(image->fd);
 	free(image->blobs);
 	free(image->parts);
 	free(image->loads);
@@ -167,6 +170,28 @@ void object_set_image(struct object *object, struct object_image *image)
 {
 	object->image = image;
 	object->state = image->state;
+	object->loaded_ns = clock_monotonic_ns();
+}
+
+int object_take_fd(const struct object *object)
+{
+	return object->image ? atomic_exchange(&object->image->fd, -1) : -1;
+}
+
+void object_table_close_files(struct object_table *table, __u64 before_ns)
+{
+	vec_for_each(slot, &table->slots)
+	{
+		const struct object *object = *slot;
+		int fd;
+
+		if (!object || !object->image || object->loaded_ns >= before_ns ||
+		    atomic_load_explicit(&object->sampled, memory_order_relaxed))
+			continue;
+		fd = object_take_fd(object);
+		if (fd >= 0)
+			close(fd);
+	}
 }
 
 static size_t row_bytes(const struct object *object)

@@ -63,6 +63,11 @@ struct object_image {
 	__u8 build_id_len;
 	__u64 size, mtime_ns; /* of the file when it was read */
 	bool from_cache;
+	/* The file, kept open a while for its symbols (object_take_fd); -1: not. */
+	_Atomic int fd;
+	/* A mapping by which it was opened. */
+	__u32 pid, parent;
+	__u64 map_start, map_end;
 };
 void object_image_free(struct object_image *image, struct segments *segments);
 
@@ -76,6 +81,8 @@ struct object {
 	struct object_image *image; /* NULL until loaded */
 	__u64 used_ns;		    /* last time it was mapped or sampled */
 	__u64 retry_ns;		    /* GONE: not before */
+	__u64 loaded_ns;
+	_Atomic bool sampled;	    /* some stack holds a frame of it */
 };
 
 struct object_table;
@@ -95,6 +102,12 @@ void object_unref(struct object *object);
 struct object *object_by_id(const struct object_table *table, __u32 id);
 /* The loader's answer; takes the image. */
 void object_set_image(struct object *object, struct object_image *image);
+
+/* The open file, the caller's from now on; -1 when it was taken or closed. Any thread. */
+int object_take_fd(const struct object *object);
+/* Close the files of objects that were loaded before `before_ns` and never sampled: an open file
+ * keeps its file system from being unmounted. */
+void object_table_close_files(struct object_table *table, __u64 before_ns);
 
 /* Forget objects without references, least recently used first, until at most `keep_bytes` of rows of
  * unmapped objects stay; those that stay serve the next exec of the same file. Returns how many went. */

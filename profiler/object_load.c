@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -16,12 +15,12 @@
 #include "profiler/base/cleanup.h"
 #include "profiler/process.h"
 #include "profiler/row_cache.h"
+#include "profiler/vdso.h"
 #include "symbolize/elf.h"
 #include "symbolize/unwind.h"
 
 #define OVERLAYFS_MAGIC	  0x794c7630
 #define BTRFS_MAGIC	  0x9123683e
-#define VDSO_MAX_BYTES	  (64 << 10)
 #define DELETED_SUFFIX	  " (deleted)"
 #define OPEN_FLAGS	  (O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
 
@@ -183,27 +182,6 @@ static void load_elf(struct object_image *image, struct elf *elf, struct segment
 	unwind_table_free(table);
 }
 
-/* The vDSO is the same in every 64-bit process: take our own. */
-static struct elf *open_vdso(enum elf_refusal *ret_refusal)
-{
-	const void *at = (const void *)getauxval(AT_SYSINFO_EHDR);
-	char line[512];
-	size_t size = 0;
-	FILE *f = at ? fopen("/proc/self/maps", "re") : NULL;
-
-	while (f && fgets(line, sizeof(line), f)) {
-		unsigned long start, end;
-
-		if (strstr(line, VDSO_PATH) && sscanf(line, "%lx-%lx", &start, &end) == 2 &&
-		    start == (unsigned long)at)
-			size = MIN(end - start, (unsigned long)VDSO_MAX_BYTES);
-	}
-	if (f)
-		fclose(f);
-	*ret_refusal = ELF_REFUSAL_READ;
-	return size ? elf_open_memory(at, size, ret_refusal) : NULL;
-}
-
 struct object_image *object_load(const struct object_source *source, struct segments *segments,
 				 struct row_cache *cache)
 {
@@ -214,8 +192,16 @@ struct object_image *object_load(const struct object_source *source, struct segm
 
 	if (!image)
 		return NULL;
+	image->fd = -1;
+	image->pid = source->pid;
+	image->parent = source->parent;
+	image->map_start = source->start;
+	image->map_end = source->end;
 	if (!source->key.inode && !strcmp(source->path, VDSO_PATH)) {
-		elf = open_vdso(&refusal);
+		size_t size;
+		const void *vdso = vdso_image(&size);
+
+		elf = elf_open_memory(vdso, size, &refusal);
 	} else {
 		_close_ int fd = object_open(source);
 
@@ -229,6 +215,8 @@ struct object_image *object_load(const struct object_source *source, struct segm
 				(__u64)st.st_mtim.tv_sec * 1000000000ull + (__u64)st.st_mtim.tv_nsec;
 		}
 		elf = elf_open(fd, &refusal);
+		if (elf)
+			image->fd = take_fd(&fd);
 	}
 	if (elf)
 		load_elf(image, elf, segments, cache);

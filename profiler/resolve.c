@@ -18,6 +18,7 @@
 #include "profiler/map_list.h"
 
 #define DEAD_PROCESS_NS	 (60 * NS_PER_S) /* how long an ended process stays known */
+#define OPEN_FILE_NS	 (30 * NS_PER_S) /* files nobody sampled stay open so long */
 #define SCAN_PERIOD_NS	 (10 * NS_PER_S) /* repair after lost side-band records */
 
 /* A copied sample whose files or mappings are being read. */
@@ -500,6 +501,7 @@ void resolver_tick(struct resolver *r, __u64 now_ns)
 {
 	process_table_sweep(r->processes, now_ns > DEAD_PROCESS_NS ? now_ns - DEAD_PROCESS_NS : 0);
 	object_table_sweep(r->objects, r->o.idle_rows_bytes);
+	object_table_close_files(r->objects, now_ns > OPEN_FILE_NS ? now_ns - OPEN_FILE_NS : 0);
 }
 
 struct resolver_stats resolver_stats(const struct resolver *r)

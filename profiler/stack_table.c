@@ -116,8 +116,10 @@ static int take_objects(struct stack_table *table, struct stack *stack)
 			;
 		if (object && j == objects.len) {
 			err = vec_push(&objects, object);
-			if (!err)
+			if (!err) {
 				object_ref(object)->used_ns = stack->used_ns;
+				atomic_store_explicit(&object->sampled, true, memory_order_relaxed);
+			}
 		}
 	}
 	if (!err)

@@ -1,0 +1,439 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * One recording: start the engine, wait (for time, a signal, or the command), end the capture, name it,
+ * write it. The first SIGINT or SIGTERM ends the recording and writes what there is; the second gives
+ * up. Everything that can fail early (the output, the command, privileges) fails before the wait.
+ */
+#include "profiler/cli/record.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "profiler/base/clock.h"
+#include "profiler/base/cleanup.h"
+#include "profiler/cgroup.h"
+#include "profiler/cli/cli.h"
+#include "profiler/engine.h"
+#include "profiler/export/export.h"
+#include "profiler/export/sink.h"
+#include "profiler/naming.h"
+#include "profiler/profile.h"
+
+#define POLL_NS		 (200 * NS_PER_MS)
+#define CGROUP_POLL_NS	 (1 * NS_PER_S)
+#define BAR_WIDTH	 30
+#define END_WAIT_S	 5
+#define MAX_CGROUPS	 4096
+
+struct output {
+	int fd;
+	bool own; /* a file of ours, renamed when it is whole */
+	char tmp[PATH_MAX];
+};
+
+struct recording {
+	const struct record_request *request;
+	struct engine *engine;
+	struct capture *capture;
+	pid_t child;
+	int go; /* closed to let the command start; -1: none */
+	int child_status;
+	bool child_done;
+	sigset_t signals;
+	__u64 start_ns;
+	struct output output;
+	bool tty;
+	/* the router's answer */
+	pthread_mutex_t lock;
+	pthread_cond_t done_cond;
+	bool done;
+};
+
+static atomic_int interrupts; /* SIGINT and SIGTERM seen while naming and writing */
+
+/* ---- output ------------------------------------------------------------------------------------- */
+
+static int open_output(struct recording *r)
+{
+	const char *path = r->request->output;
+	struct output *o = &r->output;
+	struct stat st;
+
+	o->fd = -1;
+	if (!strcmp(path, "-")) {
+		o->fd = dup(STDOUT_FILENO);
+		return o->fd < 0 ? -errno : 0;
+	}
+	/* What is there and no plain file (a pipe, /dev/null) is written to as it is. */
+	if (!stat(path, &st) && !S_ISREG(st.st_mode)) {
+		o->fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+		return o->fd < 0 ? -errno : 0;
+	}
+	if ((size_t)snprintf(o->tmp, sizeof(o->tmp), "%s.tmp-%d", path, getpid()) >= sizeof(o->tmp))
+		return -ENAMETOOLONG;
+	o->fd = open(o->tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (o->fd < 0)
+		return -errno;
+	o->own = true;
+	return 0;
+}
+
+static int close_output(struct recording *r, bool keep)
+{
+	struct output *o = &r->output;
+	int err = 0;
+
+	if (o->fd < 0)
+		return 0;
+	if (close(o->fd))
+		err = -errno;
+	o->fd = -1;
+	if (o->own && keep && !err && rename(o->tmp, r->request->output))
+		err = -errno;
+	if (o->own && (!keep || err))
+		unlink(o->tmp);
+	return err;
+}
+
+static int write_profile(struct recording *r, const struct profile *profile)
+{
+	struct export_options options = EXPORT_OPTIONS_DEFAULT;
+	struct sink_fd sink;
+	int err;
+
+	options.string_labels = true;
+	sink_fd_init(&sink, r->output.fd);
+	err = r->request->format->write(profile, &options, &sink.sink);
+	if (!err)
+		err = sink_finish(&sink.sink);
+	return err;
+}
+
+/* ---- the command -------------------------------------------------------------------------------- */
+
+/* Fork the command and hold it before its exec, so that nothing of it is missed. */
+static int spawn_command(struct recording *r)
+{
+	int go[2], failed[2];
+
+	r->go = -1;
+	if (!r->request->command)
+		return 0;
+	if (pipe2(go, O_CLOEXEC) || pipe2(failed, O_CLOEXEC))
+		return -errno;
+	r->child = fork();
+	if (r->child < 0)
+		return -errno;
+	if (r->child == 0) {
+		sigset_t none;
+		char byte;
+
+		close(go[1]);
+		sigemptyset(&none);
+		sigprocmask(SIG_SETMASK, &none, NULL);
+		signal(SIGPIPE, SIG_DFL);
+		if (read(go[0], &byte, 1) < 0)
+			_exit(126);
+		execvp(r->request->command[0], r->request->command);
+		fprintf(stderr, "bianque: '%s' cannot be run: %s\n", r->request->command[0],
+			strerror(errno));
+		_exit(127);
+	}
+	close(go[0]);
+	close(failed[0]);
+	close(failed[1]);
+	r->go = go[1];
+	return 0;
+}
+
+static void release_command(struct recording *r)
+{
+	if (r->go >= 0)
+		close(r->go);
+	r->go = -1;
+}
+
+static void reap_command(struct recording *r)
+{
+	if (r->child > 0 && !r->child_done &&
+	    waitpid(r->child, &r->child_status, WNOHANG) == r->child)
+		r->child_done = true;
+}
+
+/* ---- waiting ------------------------------------------------------------------------------------ */
+
+static void show_progress(const struct recording *r, __u64 now_ns)
+{
+	struct router_stats stats = router_stats(engine_router(r->engine));
+	double elapsed = (double)(now_ns - r->start_ns) / 1e9;
+	double total = (double)r->request->duration_ns / 1e9;
+	unsigned long long samples = stats.resolver.samples_total;
+	char bar[BAR_WIDTH + 1];
+	int filled;
+
+	if (!r->tty)
+		return;
+	if (!r->request->duration_ns) {
+		fprintf(stderr, "\r%6.1f s  %llu samples ", elapsed, samples);
+		return;
+	}
+	filled = (int)(elapsed / total * BAR_WIDTH);
+	filled = MIN(filled, BAR_WIDTH);
+	memset(bar, ' ', BAR_WIDTH);
+	memset(bar, '=', (size_t)filled);
+	bar[BAR_WIDTH] = 0;
+	fprintf(stderr, "\r[%s] %5.1f / %.0f s  %llu samples ", bar, elapsed, total, samples);
+}
+
+static void clear_progress(const struct recording *r)
+{
+	if (r->tty)
+		fprintf(stderr, "\r%78s\r", "");
+}
+
+/* New cgroups below the one that is recorded. */
+static void follow_cgroup(const struct recording *r)
+{
+	static __u64 ids[MAX_CGROUPS];
+	int n = cgroup_tree_ids(r->request->cgroup, ids, MAX_CGROUPS);
+
+	for (int i = 0; i < n; i++)
+		if (sampler_set_target(engine_sampler(r->engine), ids[i], true))
+			break; /* full: SAMPLER_MAX_TARGETS */
+}
+
+/* Until the time is up, a signal comes or the command ends. */
+static void wait_for_end(struct recording *r)
+{
+	__u64 end_ns = r->request->duration_ns ? r->start_ns + r->request->duration_ns : UINT64_MAX;
+	__u64 cgroup_ns = r->start_ns;
+
+	for (;;) {
+		__u64 now_ns = clock_monotonic_ns(), step_ns = POLL_NS;
+		struct timespec ts;
+		int sig;
+
+		reap_command(r);
+		if (now_ns >= end_ns || r->child_done)
+			break;
+		step_ns = MIN(step_ns, end_ns - now_ns);
+		ts = (struct timespec){.tv_nsec = (long)step_ns};
+		sig = sigtimedwait(&r->signals, NULL, &ts);
+		if (sig == SIGINT || sig == SIGTERM)
+			break;
+		show_progress(r, now_ns);
+		if (r->request->target == TARGET_CGROUP && now_ns > cgroup_ns + CGROUP_POLL_NS) {
+			follow_cgroup(r);
+			cgroup_ns = now_ns;
+		}
+	}
+	clear_progress(r);
+}
+
+static void capture_done(void *arg, struct capture *capture UNUSED)
+{
+	struct recording *r = arg;
+
+	pthread_mutex_lock(&r->lock);
+	r->done = true;
+	pthread_cond_signal(&r->done_cond);
+	pthread_mutex_unlock(&r->lock);
+}
+
+static bool wait_for_capture(struct recording *r)
+{
+	struct timespec until;
+	bool done;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += END_WAIT_S;
+	pthread_mutex_lock(&r->lock);
+	while (!r->done && !pthread_cond_timedwait(&r->done_cond, &r->lock, &until))
+		;
+	done = r->done;
+	pthread_mutex_unlock(&r->lock);
+	return done;
+}
+
+/* ---- naming and writing ------------------------------------------------------------------------- */
+
+static void on_signal(int sig UNUSED)
+{
+	if (atomic_fetch_add(&interrupts, 1) >= 1)
+		_exit(EXIT_FAILED);
+}
+
+/* From here on the first signal was taken (or none came): one more ends it. */
+static void arm_abort(const struct recording *r, bool interrupted)
+{
+	struct sigaction action = {.sa_handler = on_signal};
+
+	atomic_store(&interrupts, interrupted);
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	sigprocmask(SIG_UNBLOCK, &r->signals, NULL);
+}
+
+static void summarise(const struct recording *r)
+{
+	const struct capture *c = r->capture;
+	const struct capture_counts *n = &c->counts;
+	double seconds = (double)(c->end_ns - c->start_ns) / 1e9;
+
+	if (r->request->quiet)
+		return;
+	fprintf(stderr, "bianque: %llu samples in %.1f s at %u Hz, ",
+		(unsigned long long)n->samples_total, seconds, c->hz);
+	if (n->samples_total)
+		fprintf(stderr, "%.1f %% whole stacks, ",
+			100.0 * (double)n->whole_total / (double)n->samples_total);
+	fprintf(stderr, "%llu lost", (unsigned long long)n->lost_total);
+	if (n->not_run_total)
+		fprintf(stderr, ", about %llu not taken", (unsigned long long)n->not_run_total);
+	if (strcmp(r->request->output, "-") != 0)
+		fprintf(stderr, ": %s", r->request->output);
+	fputc('\n', stderr);
+	if (!n->samples_total)
+		fprintf(stderr, "bianque: nothing ran on a CPU in that time%s\n",
+			r->request->target == TARGET_ALL ? "" : " of what was asked for");
+}
+
+static int name_and_write(struct recording *r)
+{
+	struct naming_options options = {.cache_dir = r->request->cache_dir};
+	struct naming_labels labels = {.comm = true, .pid = true, .tid = true};
+	struct naming *naming = naming_new(&options);
+	struct profile *profile = NULL;
+	int err = -ENOMEM;
+
+	if (r->tty)
+		fprintf(stderr, "naming...");
+	if (naming)
+		profile = naming_profile(naming, r->capture, &labels);
+	clear_progress(r);
+	if (profile)
+		err = write_profile(r, profile);
+	if (!err)
+		err = close_output(r, true);
+	if (err)
+		cli_fail("'%s' cannot be written: %s", r->request->output, strerror(-err));
+	else
+		summarise(r);
+	profile_free(profile);
+	naming_free(naming);
+	return err;
+}
+
+/* ---- the run ------------------------------------------------------------------------------------ */
+
+static int start(struct recording *r)
+{
+	const struct record_request *q = r->request;
+	struct engine_options options = {
+		.sampler =
+			{
+				.hz = q->hz,
+				.target = q->target,
+				.hierarchy = q->hierarchy,
+				.targets = q->keys,
+				.n_targets = q->n_keys,
+				.paused = true,
+			},
+		.cache_dir = q->cache_dir,
+		.controller_auto = !q->hierarchy_given,
+	};
+	struct capture_options all = {.by_thread = true};
+	__u64 child = (__u64)r->child;
+	char *why = NULL;
+	int err;
+
+	if (r->child > 0) {
+		options.sampler.targets = &child;
+		options.sampler.n_targets = 1;
+	}
+	err = engine_start(&options, &r->engine, &why);
+	if (err) {
+		cli_fail("%s", why ? why : strerror(-err));
+		free(why);
+		return err;
+	}
+	r->capture = capture_new(&all, q->hz);
+	if (!r->capture ||
+	    router_add_capture(engine_router(r->engine), r->capture, capture_done, r)) {
+		capture_free(r->capture);
+		r->capture = NULL;
+		return -ENOMEM;
+	}
+	sampler_enable(engine_sampler(r->engine), true);
+	return 0;
+}
+
+static int record(struct recording *r)
+{
+	bool interrupted;
+	int err;
+
+	err = open_output(r);
+	if (err)
+		return cli_fail("'%s' cannot be written: %s", r->request->output, strerror(-err));
+	err = spawn_command(r);
+	if (err)
+		return cli_fail("the command cannot be started: %s", strerror(-err));
+	if (start(r))
+		return EXIT_FAILED;
+	release_command(r);
+	r->start_ns = clock_monotonic_ns();
+	wait_for_end(r);
+	interrupted = !r->child_done && (!r->request->duration_ns ||
+					 clock_monotonic_ns() <
+						 r->start_ns + r->request->duration_ns);
+	router_end_capture(engine_router(r->engine), r->capture, false);
+	if (!wait_for_capture(r))
+		return cli_fail("the recording does not end; please report this");
+	sampler_enable(engine_sampler(r->engine), false);
+	arm_abort(r, interrupted);
+	if (name_and_write(r))
+		return EXIT_FAILED;
+	if (r->child_done && WIFEXITED(r->child_status) && WEXITSTATUS(r->child_status) == 127)
+		return EXIT_FAILED; /* it could not be run; it said so itself */
+	return EXIT_OK;
+}
+
+int record_run(const struct record_request *request)
+{
+	struct recording r = {
+		.request = request,
+		.go = -1,
+		.output.fd = -1,
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.done_cond = PTHREAD_COND_INITIALIZER,
+		.tty = isatty(STDERR_FILENO) && !request->quiet,
+	};
+	int status;
+
+	sigemptyset(&r.signals);
+	sigaddset(&r.signals, SIGINT);
+	sigaddset(&r.signals, SIGTERM);
+	sigaddset(&r.signals, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &r.signals, NULL);
+	status = record(&r);
+	if (status != EXIT_OK && r.child > 0 && r.go >= 0)
+		kill(r.child, SIGKILL); /* never started: it waits for the go */
+	release_command(&r);
+	engine_stop(r.engine);
+	if (r.done)
+		capture_free(r.capture);
+	close_output(&r, false);
+	return status;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The profiling engine: sampler, segments, loader and router put together. `record` runs one for
+ * itself, the agent keeps one for its life.
+ */
+#pragma once
+
+#include "profiler/router.h"
+#include "profiler/sampler.h"
+
+struct engine;
+
+struct engine_options {
+	struct sampler_options sampler;
+	const char *cache_dir; /* of rows; NULL: none */
+	__u64 rows_budget;     /* bytes of unwind rows in kernel memory; 0: 40 MiB */
+	__u64 cache_bytes;     /* of rows on disk; 0: 512 MiB */
+	bool controller_auto;  /* choose the cgroup hierarchy (sampler.hierarchy is then set) */
+};
+
+/* Everything runs when this returns 0. Else -errno, and *ret_why (malloc'd, the caller's) says what
+ * failed and what to do; it may be NULL. */
+MUST_CHECK int engine_start(const struct engine_options *options, struct engine **ret_engine,
+			    char **ret_why);
+/* Stop sampling, drain, finish the captures that run, free. */
+void engine_stop(struct engine *engine);
+
+struct sampler *engine_sampler(const struct engine *engine);
+struct router *engine_router(const struct engine *engine);
+struct segments *engine_segments(const struct engine *engine);
+struct loader *engine_loader(const struct engine *engine);
+/* The hierarchy whose ids records carry, and its name in /proc/PID/cgroup (NULL: v2). */
+enum cgroup_hierarchy engine_hierarchy(const struct engine *engine);

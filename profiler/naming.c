@@ -1,0 +1,542 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Naming captures, see naming.h. */
+#include "profiler/naming.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bpf/reason.h"
+#include "profiler/base/cleanup.h"
+#include "profiler/base/clock.h"
+#include "profiler/base/log.h"
+#include "profiler/object_load.h"
+#include "profiler/process.h"
+#include "profiler/profile.h"
+#include "profiler/stack_table.h"
+#include "profiler/vdso.h"
+#include "symbolize/kernel_symbols.h"
+#include "symbolize/perf_map.h"
+#include "symbolize/symbol.h"
+
+#define DEFAULT_OBJECTS	 512u
+#define MAX_JITS	 256u
+#define KERNEL_REFRESH_NS (300 * NS_PER_S) /* modules and BPF programs come and go */
+#define KERNEL_NAME	 "[kernel.kallsyms]"
+
+/* Symbols of one object. */
+struct named_object {
+	struct object *object;	       /* referenced: its id stays its own */
+	struct symbol_object *symbols; /* NULL: none could be opened */
+	__u64 used;		       /* round of its last use */
+};
+
+/* The map that a JIT keeps, of one image. */
+struct named_jit {
+	struct image *image; /* referenced */
+	struct perf_map map;
+	__u64 used;
+	bool any;
+};
+
+struct naming {
+	struct naming_options o;
+	struct index_cache cache;
+	struct symbol_options symbol_options;
+	VEC(struct named_object) objects;
+	VEC(struct named_jit) jits;
+	struct symbol_object *kernel;
+	__u64 kernel_ns;
+	bool kernel_failed;
+	__u64 round;
+	struct naming_stats stats;
+	/* of one profile */
+	struct hmap locations; /* frame -> index in location_keys */
+	VEC(struct location_key {
+		__u64 frame;
+		const struct image *image; /* of frames outside files */
+		bool kernel;
+		__u32 location;
+	}) location_keys;
+	struct symbol_frame frames[SYMBOL_FRAMES_MAX];
+};
+
+struct naming *naming_new(const struct naming_options *options)
+{
+	struct naming *n = calloc(1, sizeof(*n));
+
+	if (!n)
+		return NULL;
+	n->o = *options;
+	if (!n->o.max_objects)
+		n->o.max_objects = DEFAULT_OBJECTS;
+	if (options->cache_dir) {
+		char dir[4096];
+		int err;
+
+		snprintf(dir, sizeof(dir), "%s/symbols", options->cache_dir);
+		err = index_cache_open(&n->cache, dir, 0);
+		if (err)
+			log_warn(symbol, "symbol cache '%s' cannot be used (%s); going on without", dir,
+				 strerror(-err));
+	}
+	n->symbol_options = (struct symbol_options){
+		.cache = n->cache.dir ? &n->cache : NULL,
+		.debuginfod = options->debuginfod,
+		.cancelled = options->cancelled,
+		.arg = options->arg,
+	};
+	return n;
+}
+
+static void close_object(struct named_object *o)
+{
+	symbol_object_free(o->symbols);
+	object_unref(o->object);
+}
+
+static void close_jit(struct named_jit *j)
+{
+	perf_map_fini(&j->map);
+	image_unref(j->image);
+}
+
+void naming_free(struct naming *n)
+{
+	if (!n)
+		return;
+	vec_for_each(o, &n->objects)
+		close_object(o);
+	vec_for_each(j, &n->jits)
+		close_jit(j);
+	vec_free(&n->objects);
+	vec_free(&n->jits);
+	vec_free(&n->location_keys);
+	hmap_fini(&n->locations);
+	symbol_object_free(n->kernel);
+	index_cache_close(&n->cache);
+	free(n);
+}
+
+/* ---- symbols of objects ------------------------------------------------------------------------- */
+
+/* The root of a process in another mount namespace; -1 when it is ours. */
+static int foreign_root(__u32 pid)
+{
+	char path[64];
+	struct stat ours, theirs;
+	_close_ int fd = -1;
+
+	snprintf(path, sizeof(path), "/proc/%u/root", pid);
+	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &theirs) || stat("/", &ours) ||
+	    (ours.st_ino == theirs.st_ino && ours.st_dev == theirs.st_dev))
+		return -1;
+	return take_fd(&fd);
+}
+
+static struct symbol_object *open_file(struct naming *n, const struct object *object)
+{
+	const struct object_image *image = object->image;
+	struct object_source source = {.key = object->key, .path = object->path};
+	struct symbol_object *symbols = NULL;
+	enum elf_refusal why;
+	_close_ int fd = object_take_fd(object), root = -1;
+
+	if (image) {
+		source.pid = image->pid;
+		source.parent = image->parent;
+		source.start = image->map_start;
+		source.end = image->map_end;
+		root = foreign_root(image->pid);
+	}
+	if (fd < 0)
+		fd = object_open(&source);
+	if (fd < 0 ||
+	    symbol_object_open(fd, object->path, root, &n->symbol_options, &symbols, &why))
+		return NULL;
+	return symbols;
+}
+
+static struct symbol_object *open_symbols(struct naming *n, const struct object *object)
+{
+	struct symbol_object *symbols = NULL;
+	const void *vdso;
+	size_t size;
+
+	n->stats.opened_total++;
+	if (object->key.inode)
+		return open_file(n, object);
+	vdso = vdso_image(&size);
+	if (!vdso ||
+	    symbol_object_open_memory(vdso, size, VDSO_PATH, &n->symbol_options, &symbols))
+		return NULL;
+	return symbols;
+}
+
+static void drop_least_used(struct naming *n)
+{
+	struct named_object *least = &n->objects.data[0];
+
+	vec_for_each(o, &n->objects)
+	{
+		if (o->used < least->used)
+			least = o;
+	}
+	close_object(least);
+	*least = n->objects.data[--n->objects.len];
+}
+
+static struct symbol_object *symbols_of(struct naming *n, struct object *object)
+{
+	struct named_object named = {.object = object, .used = n->round};
+
+	vec_for_each(o, &n->objects)
+	{
+		if (o->object == object) {
+			o->used = n->round;
+			return o->symbols;
+		}
+	}
+	if (n->objects.len >= n->o.max_objects)
+		drop_least_used(n);
+	named.symbols = open_symbols(n, object);
+	if (vec_push(&n->objects, named)) {
+		symbol_object_free(named.symbols);
+		return NULL;
+	}
+	object_ref(object);
+	return named.symbols;
+}
+
+/* ---- the kernel, JITs --------------------------------------------------------------------------- */
+
+static struct symbol_object *kernel_symbols(struct naming *n)
+{
+	__u64 now_ns = clock_monotonic_ns();
+	struct symbol_object *fresh;
+	int err;
+
+	if ((n->kernel || n->kernel_failed) && now_ns < n->kernel_ns + KERNEL_REFRESH_NS)
+		return n->kernel;
+	n->kernel_ns = now_ns;
+	err = kernel_symbols_open(NULL, &n->symbol_options, &fresh);
+	if (err) {
+		if (!n->kernel_failed)
+			log_warn(symbol, "kernel frames have no names: %s",
+				 kernel_symbols_error(err));
+		n->kernel_failed = true;
+		return n->kernel;
+	}
+	symbol_object_free(n->kernel);
+	n->kernel = fresh;
+	return fresh;
+}
+
+static const char *jit_name(struct naming *n, struct image *image, __u64 addr)
+{
+	const struct identity *identity = atomic_load(&image->identity);
+	struct named_jit *jit = NULL;
+
+	vec_for_each(j, &n->jits)
+	{
+		if (j->image == image)
+			jit = j;
+	}
+	if (!jit) {
+		if (n->jits.len >= MAX_JITS) {
+			close_jit(&n->jits.data[0]);
+			n->jits.data[0] = n->jits.data[--n->jits.len];
+		}
+		if (vec_push(&n->jits, (struct named_jit){.image = image}))
+			return NULL;
+		image_ref(image);
+		jit = &n->jits.data[n->jits.len - 1];
+		perf_map_init(&jit->map);
+	}
+	if (jit->used != n->round) { /* look for growth once in a round */
+		char path[64];
+		_close_ int root = -1;
+
+		snprintf(path, sizeof(path), "/proc/%u/root", image->pid);
+		root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (root >= 0 &&
+		    !perf_map_refresh(&jit->map, root,
+				      (pid_t)(identity ? identity->ns_pid : image->pid)))
+			jit->any = true;
+		jit->used = n->round;
+	}
+	return jit->any ? perf_map_find(&jit->map, addr) : NULL;
+}
+
+/* ---- locations ---------------------------------------------------------------------------------- */
+
+static __u32 add_lines(struct naming *n, struct profile *profile, enum frame_kind kind,
+		       __u32 mapping, __u64 addr, size_t count)
+{
+	struct profile_line lines[SYMBOL_FRAMES_MAX];
+
+	for (size_t i = 0; i < count; i++) {
+		const struct symbol_frame *f = &n->frames[i];
+		struct profile_function function = {
+			.name = profile_cstring(profile, f->function),
+			.system_name = profile_cstring(profile, f->system_name),
+			.file = profile_cstring(profile, f->file),
+			.start_line = f->start_line,
+		};
+
+		lines[i] = (struct profile_line){
+			.function = profile_function(profile, &function),
+			.line = f->line,
+			.column = f->column,
+		};
+	}
+	return profile_location(profile, kind, mapping, addr, lines, count);
+}
+
+static __u32 kernel_location(struct naming *n, struct profile *profile, __u64 addr)
+{
+	struct profile_mapping mapping = {
+		.limit = UINT64_MAX, .file = profile_cstring(profile, KERNEL_NAME)};
+	struct symbol_object *kernel = kernel_symbols(n);
+	__u32 id = profile_mapping(profile, &mapping);
+
+	if (!kernel || !symbol_object_knows(kernel, addr)) {
+		n->stats.unknown_total++;
+		return profile_location(profile, FRAME_KERNEL, id, addr, NULL, 0);
+	}
+	return add_lines(n, profile, FRAME_KERNEL, id, addr,
+			 symbol_object_find(kernel, addr, n->frames));
+}
+
+static __u32 mapping_of(struct profile *profile, const struct object *object, __u64 vaddr)
+{
+	const struct object_image *image = object->image;
+	struct profile_mapping mapping = {.limit = UINT64_MAX,
+					  .file = profile_cstring(profile, object->path)};
+	char hex[2 * OBJECT_BUILD_ID_MAX + 1];
+
+	for (size_t i = 0; image && i < image->n_loads; i++) {
+		const struct object_load *l = &image->loads[i];
+
+		if (vaddr < l->vaddr || vaddr - l->vaddr >= l->filesz)
+			continue;
+		mapping.start = l->vaddr;
+		mapping.limit = l->vaddr + l->filesz;
+		mapping.offset = l->offset;
+	}
+	for (size_t i = 0; image && i < image->build_id_len; i++)
+		snprintf(hex + 2 * i, 3, "%02x", image->build_id[i]);
+	if (image && image->build_id_len)
+		mapping.build_id = profile_cstring(profile, hex);
+	return profile_mapping(profile, &mapping);
+}
+
+static __u32 file_location(struct naming *n, struct profile *profile, const struct stack *stack,
+			   __u64 frame)
+{
+	__u32 id = (__u32)(frame >> FRAME_ADDR_BITS & FRAME_FILE_MASK), mapping;
+	__u64 vaddr = frame & FRAME_ADDR_MASK;
+	struct symbol_object *symbols;
+	struct object **o = stack->objects;
+
+	while (*o && (*o)->id != id)
+		o++;
+	if (!*o) {
+		n->stats.unknown_total++;
+		return profile_named_location(profile, FRAME_NATIVE, "[unknown]");
+	}
+	mapping = mapping_of(profile, *o, vaddr);
+	symbols = symbols_of(n, *o);
+	if (!symbols || !symbol_object_knows(symbols, vaddr)) {
+		n->stats.unknown_total++;
+		return profile_location(profile, FRAME_NATIVE, mapping, vaddr, NULL, 0);
+	}
+	return add_lines(n, profile, FRAME_NATIVE, mapping, vaddr,
+			 symbol_object_find(symbols, vaddr, n->frames));
+}
+
+static __u32 address_location(struct naming *n, struct profile *profile, const struct stack *stack,
+			      struct image *image, __u64 addr)
+{
+	const char *name = image ? jit_name(n, image, addr) : NULL;
+
+	if (name)
+		return profile_named_location(profile, FRAME_JIT, name);
+	n->stats.unknown_total++;
+	/* A leaf that was pushed because nothing else is known is not even known to be a JIT's. */
+	if (stack->n_user == 1 && stack->stop != STOP_ROOT && stack->stop != STOP_NO_ROW)
+		return profile_named_location(profile, FRAME_NATIVE, "[unknown]");
+	return profile_named_location(profile, FRAME_JIT, "[jit]");
+}
+
+static __u32 location_of(struct naming *n, struct profile *profile, const struct stack *stack,
+			 struct image *image, size_t i)
+{
+	bool kernel = i >= stack->n_user;
+	__u64 frame = stack->frames[i];
+	bool in_file = !kernel && frame >> FRAME_KIND_SHIFT == FRAME_FILE;
+	struct location_key key = {
+		.frame = frame, .image = kernel || in_file ? NULL : image, .kernel = kernel};
+	__u64 hash = hash_mix(hash_u64(frame), (__u64)(uintptr_t)key.image + kernel);
+	__u32 at;
+
+	n->stats.frames_total++;
+	hmap_for_each_match(&n->locations, hash, at)
+	{
+		const struct location_key *k = &n->location_keys.data[at];
+
+		if (k->frame == frame && k->image == key.image && k->kernel == kernel)
+			return k->location;
+	}
+	if (kernel)
+		key.location = kernel_location(n, profile, frame);
+	else if (in_file)
+		key.location = file_location(n, profile, stack, frame);
+	else
+		key.location = address_location(n, profile, stack, image, frame);
+	at = (__u32)n->location_keys.len;
+	if (!vec_push(&n->location_keys, key) && hmap_add(&n->locations, hash, at))
+		n->location_keys.len--;
+	return key.location;
+}
+
+/* ---- stacks and samples ------------------------------------------------------------------------- */
+
+static const struct stop_text {
+	const char *label;
+	bool whole;
+} stops[STOP_COUNT] = {
+#define X(name, label, whole) {label, whole},
+	STOP_LIST(X)
+#undef X
+};
+
+static __u32 mark_of(struct profile *profile, __u8 stop)
+{
+	char mark[64];
+
+	if (stop == STOP_TRUNCATED)
+		return profile_named_location(profile, FRAME_MARK, "[truncated]");
+	snprintf(mark, sizeof(mark), "[incomplete:%s]", stops[stop].label);
+	return profile_named_location(profile, FRAME_MARK, mark);
+}
+
+static __u32 stack_of(struct naming *n, struct profile *profile, const struct capture_entry *entry)
+{
+	__u32 frames[USER_FRAMES_MAX + KERNEL_FRAMES_MAX + 1];
+	const struct stack *stack = entry->stack;
+	size_t count = 0;
+
+	if (!stack)
+		return 0; /* the profile's own `full` stack */
+	for (size_t i = 0; i < stack->n_kernel; i++)
+		frames[count++] =
+			location_of(n, profile, stack, entry->image, stack->n_user + i);
+	for (size_t i = 0; i < stack->n_user; i++)
+		frames[count++] = location_of(n, profile, stack, entry->image, i);
+	if (!stops[stack->stop].whole)
+		frames[count++] = mark_of(profile, stack->stop);
+	if (!count) /* in the kernel or gone, and no kernel frame was to be had */
+		frames[count++] = profile_named_location(profile, FRAME_NATIVE, "[unknown]");
+	return profile_stack(profile, frames, count);
+}
+
+static void describe(const struct capture *capture, struct profile *profile)
+{
+	__u64 period = NS_PER_S / capture->hz;
+
+	if (profile->n_types)
+		return;
+	profile_add_type(profile, "samples", "count");
+	profile->default_type = profile_add_type(profile, "cpu", "nanoseconds");
+	profile_set_period(profile, "cpu", "nanoseconds", period);
+	profile->name = profile_cstring(profile, "cpu");
+	profile->time_ns = capture->start_wall_ns;
+	profile->duration_ns = capture->end_ns - capture->start_ns;
+	profile->lost_total = capture->counts.lost_total + capture->counts.not_run_total +
+			      capture->refused_total;
+}
+
+void naming_add(struct naming *n, const struct capture *capture, size_t first, size_t end,
+		const struct naming_labels *labels, struct profile *profile)
+{
+	__u64 period = NS_PER_S / capture->hz;
+
+	n->round++;
+	hmap_clear(&n->locations);
+	n->location_keys.len = 0;
+	describe(capture, profile);
+	for (size_t i = first; i < end; i++) {
+		const struct capture_entry *e = &capture->entries.data[i];
+		__s64 values[2] = {(__s64)e->samples, (__s64)(e->weight * period)};
+		__u32 set = profile_thread_labels(profile, labels->comm ? e->comm : NULL, NULL,
+						  labels->pid ? e->image->pid : 0,
+						  labels->tid ? e->tid : 0);
+
+		profile_add(profile, stack_of(n, profile, e), set, values);
+	}
+}
+
+struct profile *naming_profile(struct naming *n, const struct capture *capture,
+			       const struct naming_labels *labels)
+{
+	struct profile *profile = profile_new(NULL);
+
+	if (profile)
+		naming_add(n, capture, 0, capture->entries.len, labels, profile);
+	return profile;
+}
+
+void naming_sweep(struct naming *n)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n->objects.len; i++) {
+		if (n->objects.data[i].used + 8 < n->round)
+			close_object(&n->objects.data[i]);
+		else
+			n->objects.data[kept++] = n->objects.data[i];
+	}
+	n->objects.len = kept;
+	kept = 0;
+	for (size_t i = 0; i < n->jits.len; i++) {
+		if (n->jits.data[i].used + 8 < n->round)
+			close_jit(&n->jits.data[i]);
+		else
+			n->jits.data[kept++] = n->jits.data[i];
+	}
+	n->jits.len = kept;
+}
+
+/* ---- telling ------------------------------------------------------------------------------------ */
+
+struct naming_stats naming_stats(const struct naming *n)
+{
+	struct naming_stats stats = n->stats;
+
+	stats.n_objects = (__u32)n->objects.len;
+	vec_for_each(o, &n->objects)
+		stats.n_without_symbols += !o->symbols;
+	return stats;
+}
+
+void naming_each_object(const struct naming *n,
+			void (*each)(void *arg, const char *path, const char *build_id,
+				     const char *note),
+			void *arg)
+{
+	vec_for_each(o, &n->objects)
+	{
+		struct symbol_info info = {.build_id = "", .note = "file cannot be read"};
+
+		if (o->symbols)
+			symbol_object_info(o->symbols, &info);
+		if (*info.note)
+			each(arg, o->object->path, info.build_id, info.note);
+	}
+}
