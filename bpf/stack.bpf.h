@@ -270,7 +270,9 @@ static __always_inline int fill_copy(struct bpf_perf_event_data *ctx, struct scr
 	__builtin_memcpy(copy->comm, s->sample.comm, COMM_BYTES);
 	__builtin_memcpy(copy->regs, s->state.regs, sizeof(copy->regs));
 	copy->stop = s->state.stop;
-	copy->stack_bytes = read_stack((__u8 *)(copy + 1), s->state.sp, max);
+	/* From the leaf's stack pointer: unwinding may have gone some frames. */
+	copy->stack_bytes =
+		read_stack((__u8 *)(copy + 1), s->state.regs[UNW_DWARF_SP], max);
 	if (in_kernel)
 		bytes = bpf_get_stack(ctx, copy->kernel, sizeof(copy->kernel), 0);
 	copy->n_kernel = bytes > 0 ? (__u16)(bytes / 8) : 0;
@@ -283,7 +285,8 @@ static __always_inline int send_copy(struct bpf_perf_event_data *ctx, struct scr
 				     struct cpu_counters *c, void *ring, int in_kernel)
 {
 	const struct task_struct *task = (const void *)bpf_get_current_task();
-	__u64 top = BPF_CORE_READ(task, mm, start_stack), sp = s->state.sp;
+	__u64 top = BPF_CORE_READ(task, mm, start_stack);
+	__u64 sp = s->state.regs[UNW_DWARF_SP];
 	struct rec_copy *copy;
 
 	/* The main thread's stack ends at start_stack: short programs need little. */

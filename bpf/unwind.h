@@ -33,7 +33,7 @@
 #define UNW_MIN_SHIFT	     6
 #define UNW_MAX_SHIFT	     16
 #define UNW_SEARCH_STEPS     16 /* log2 of the rows that a page, or the mappings a set, may hold */
-#define UNW_MAPSET_MAX	     8192
+#define UNW_MAPSET_MAX	     16384 /* so a set fits a segment */
 
 /*
  * A row's code. Below 0x8000 the rule itself, for the shapes that 95 % of all rows have:

@@ -185,7 +185,8 @@ static int add_piece(pieces_t *pieces, __u64 start, __u64 end, __u64 bias, __u32
 	return vec_push(pieces, p);
 }
 
-/* A mapping of a file with rows: its parts, and frame pointers between them. */
+/* A mapping of a file with rows: a piece for each part that it touches. A piece reaches to the next
+ * part's start, the first one from the mapping's: outside its pages a part answers "no row". */
 static int add_parts(pieces_t *pieces, const struct mapping *m, __u64 bias)
 {
 	const struct object_image *image = m->object->image;
@@ -194,14 +195,15 @@ static int add_parts(pieces_t *pieces, const struct mapping *m, __u64 bias)
 
 	for (size_t i = 0; !err && i < image->n_parts; i++) {
 		const struct object_part *part = &image->parts[i];
-		__u64 start = MAX(part->start + bias, at), end = MIN(part->end + bias, m->end);
+		__u64 end = m->end;
 
-		if (start >= end)
+		if (part->end + bias <= at)
 			continue;
-		err = add_piece(pieces, at, start, bias, m->object->id, UNW_KIND_FP, NULL);
-		if (!err)
-			err = add_piece(pieces, start, end, bias, m->object->id, UNW_KIND_ROWS,
-					part);
+		if (part->start + bias >= m->end)
+			break;
+		if (i + 1 < image->n_parts)
+			end = MIN(end, image->parts[i + 1].start + bias);
+		err = add_piece(pieces, at, end, bias, m->object->id, UNW_KIND_ROWS, part);
 		at = end;
 	}
 	if (!err)
