@@ -242,7 +242,7 @@ static void wait_for_end(struct recording *r)
 }
 
 static void capture_done(void *arg, struct capture *capture UNUSED)
-{
+{ /* the same capture as r->capture: it is ours again */
 	struct recording *r = arg;
 
 	pthread_mutex_lock(&r->lock);
@@ -431,9 +431,9 @@ int record_run(const struct record_request *request)
 	if (status != EXIT_OK && r.child > 0 && r.go >= 0)
 		kill(r.child, SIGKILL); /* never started: it waits for the go */
 	release_command(&r);
-	engine_stop(r.engine);
 	if (r.done)
-		capture_free(r.capture);
+		capture_free(r.capture); /* its objects live in the engine */
+	engine_stop(r.engine);
 	close_output(&r, false);
 	return status;
 }
