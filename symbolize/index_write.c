@@ -5,9 +5,10 @@
  *
  * Which symbol names an address (what users of addr2line and perf expect):
  *   - of several at one address: a function before a label, a sized one before an unsized one,
- *     global before weak before local, fewer leading underscores, the longer extent, the one that
- *     comes first in the table;
- *   - a sized symbol ends where it says; an unsized one at the next symbol or the end of the text;
+ *     global or weak before local, fewer leading underscores, the longer extent, the later one in the
+ *     table (getcontext, not __getcontext);
+ *   - a sized symbol ends where it says, alignment behind it (PADDING_MAX) included; an unsized one
+ *     at the next symbol or the end of the text;
  *   - a sized symbol within another one rules its own range; a label within a sized symbol is
  *     passed over.
  */
@@ -26,6 +27,7 @@
 #define ROW_BYTES    48
 #define ROWS_AT_ONCE 1024u
 #define NEST_MAX     64u
+#define PADDING_MAX  63u
 
 struct out {
 	int fd;
@@ -271,7 +273,7 @@ static int by_symbol(const void *pa, const void *pb)
 		return a->rank > b->rank ? -1 : 1;
 	if (a->end != b->end)
 		return a->end > b->end ? -1 : 1;
-	return a->name < b->name ? -1 : a->name > b->name;
+	return a->order > b->order ? -1 : a->order < b->order;
 }
 
 struct flat {
@@ -307,6 +309,8 @@ static void flat_leave(struct flat *f, __u32 addr)
 			f->depth--;
 		if (f->depth)
 			outer = f->nest[f->depth - 1];
+		else if (addr - top->end <= PADDING_MAX)
+			return;
 		flat_add(f, top->end, outer);
 	}
 }
