@@ -7,8 +7,7 @@
  *   - of several at one address: a function before a label, a sized one before an unsized one,
  *     global or weak before local, fewer leading underscores, the longer extent, the later one in the
  *     table (getcontext, not __getcontext);
- *   - a sized symbol ends where it says, alignment behind it (PADDING_MAX) included; an unsized one
- *     at the next symbol or the end of the text;
+ *   - a sized symbol ends where it says; an unsized one at the next symbol or the end of the text;
  *   - a sized symbol within another one rules its own range; a label within a sized symbol is
  *     passed over.
  */
@@ -27,7 +26,6 @@
 #define ROW_BYTES    48
 #define ROWS_AT_ONCE 1024u
 #define NEST_MAX     64u
-#define PADDING_MAX  63u
 
 struct out {
 	int fd;
@@ -309,8 +307,6 @@ static void flat_leave(struct flat *f, __u32 addr)
 			f->depth--;
 		if (f->depth)
 			outer = f->nest[f->depth - 1];
-		else if (addr - top->end <= PADDING_MAX)
-			return;
 		flat_add(f, top->end, outer);
 	}
 }
