@@ -303,8 +303,6 @@ static int add_function(struct scan *s, const struct dwarf_die *die, __u32 paren
 static bool may_hold_code(const struct dwarf_die *die)
 {
 	switch (die->tag) {
-	case DW_TAG_subprogram:
-		return has_code(die);
 	case DW_TAG_enumeration_type:
 	case DW_TAG_array_type:
 	case DW_TAG_subroutine_type:

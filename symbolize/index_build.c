@@ -263,7 +263,12 @@ int index_piece_end(struct index_builder *b, __u64 end)
 int index_symbol(struct index_builder *b, __u64 addr, __u64 size, __u32 name, __u32 owner,
 		 __u32 rank)
 {
-	struct index_symbol_in symbol = {.name = name, .owner = owner, .rank = rank};
+	struct index_symbol_in symbol = {
+		.name = name,
+		.owner = owner,
+		.rank = rank,
+		.order = (__u32)b->symbols.len,
+	};
 
 	if (!name || !index_is_text(b, addr, addr))
 		return 0;

@@ -18,8 +18,7 @@
 enum index_symbol_rank {
 	INDEX_SYMBOL_FUNCTION = 64, /* a function, not a label */
 	INDEX_SYMBOL_SIZED = 32,
-	INDEX_SYMBOL_GLOBAL = 16,
-	INDEX_SYMBOL_WEAK = 8,
+	INDEX_SYMBOL_GLOBAL = 16, /* or weak */
 };
 
 struct index_piece {
@@ -44,7 +43,7 @@ struct index_name {
 struct index_symbol_in {
 	__u32 start, end;  /* from base; end == start: unsized */
 	__u32 name, owner; /* string offsets */
-	__u32 rank;
+	__u32 rank, order;
 };
 
 struct index_range {

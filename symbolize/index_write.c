@@ -5,8 +5,8 @@
  *
  * Which symbol names an address (what users of addr2line and perf expect):
  *   - of several at one address: a function before a label, a sized one before an unsized one,
- *     global before weak before local, fewer leading underscores, the longer extent, the one that
- *     comes first in the table;
+ *     global or weak before local, fewer leading underscores, the longer extent, the later one in the
+ *     table (getcontext, not __getcontext);
  *   - a sized symbol ends where it says; an unsized one at the next symbol or the end of the text;
  *   - a sized symbol within another one rules its own range; a label within a sized symbol is
  *     passed over.
@@ -271,7 +271,7 @@ static int by_symbol(const void *pa, const void *pb)
 		return a->rank > b->rank ? -1 : 1;
 	if (a->end != b->end)
 		return a->end > b->end ? -1 : 1;
-	return a->name < b->name ? -1 : a->name > b->name;
+	return a->order > b->order ? -1 : a->order < b->order;
 }
 
 struct flat {

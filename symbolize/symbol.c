@@ -242,6 +242,25 @@ static size_t find_chain(struct symbol_object *o, const struct index_hit *hit,
 	return n;
 }
 
+static bool is_mangled(const char *name)
+{
+	return name[0] == '_' && (name[1] == 'Z' || name[1] == 'R');
+}
+
+/* The physical function has an ELF symbol besides its DWARF name: it is the raw name, and the better
+ * one where DWARF has none, or only a plain one for a mangled symbol (static C++ functions). */
+static void join_symbol(struct symbol_object *o, struct symbol_frame *frame,
+			const struct index_hit *hit)
+{
+	const char *raw = index_str(&o->index, hit->symbol);
+
+	if (!hit->symbol)
+		return;
+	if (!*frame->function || (is_mangled(raw) && !is_mangled(frame->system_name)))
+		frame->function = readable(o, hit->symbol);
+	frame->system_name = raw;
+}
+
 size_t symbol_object_find(struct symbol_object *o, __u64 vaddr,
 			  struct symbol_frame frames[SYMBOL_FRAMES_MAX])
 {
@@ -261,12 +280,9 @@ size_t symbol_object_find(struct symbol_object *o, __u64 vaddr,
 		};
 	}
 	last = &frames[n - 1];
-	if (hit.symbol)
-		last->system_name = index_str(&o->index, hit.symbol);
+	join_symbol(o, last, &hit);
 	if (!*last->function)
-		last->function = hit.symbol ? readable(o, hit.symbol) : unknown_name(o, vaddr);
-	if (o->raw_names && hit.symbol && !hit.node)
-		last->function = last->system_name;
+		last->function = unknown_name(o, vaddr);
 	for (size_t i = 0; i < n; i++) {
 		if (!*frames[i].function)
 			frames[i].function = "[unknown]";

@@ -43,11 +43,8 @@ static __u32 rank_of(const char *name, const Elf64_Sym *sym)
 
 	if (ELF64_ST_TYPE(sym->st_info) != STT_NOTYPE)
 		rank += INDEX_SYMBOL_FUNCTION;
-	if (ELF64_ST_BIND(sym->st_info) == STB_GLOBAL ||
-	    ELF64_ST_BIND(sym->st_info) == STB_GNU_UNIQUE)
+	if (ELF64_ST_BIND(sym->st_info) != STB_LOCAL)
 		rank += INDEX_SYMBOL_GLOBAL;
-	else if (ELF64_ST_BIND(sym->st_info) == STB_WEAK)
-		rank += INDEX_SYMBOL_WEAK;
 	return rank;
 }
 
