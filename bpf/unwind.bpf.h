@@ -35,14 +35,16 @@ struct unw_state {
 	__u64 regs[DWARF_REGS]; /* the leaf's, by DWARF number */
 	__u64 context;		/* user address of the saved registers of a frame that a signal
 				   interrupted; 0: none */
+	__u64 bx;		/* the base register, as long as bx_known */
 	__u32 set_segment, set_offset, set_n; /* the map set */
 	__u32 mapping;		/* index of the last hit */
 	__u32 n_frames, max_frames;
 	__u8 leaf;  /* regs are this frame's */
 	__u8 exact; /* pc is the instruction itself, not a return address */
 	__u8 by_fp; /* the last step went by frame pointer */
+	__u8 bx_known; /* all frames so far told of the base register */
 	__u8 stop;  /* enum stop, valid once a step returned 1 */
-	__u32 pad;
+	__u8 pad[3];
 };
 
 /* ---- reading a segment: every index is masked, so a wrong table cannot leave it ---------------- */
@@ -221,6 +223,8 @@ UNW_INLINE int unw_reg(const struct unw_state *s, __u32 reg, __u64 *value)
 		*value = s->regs[reg];
 	else if (s->context)
 		return unw_read(value, 8, s->context + unw_context_offset(reg));
+	else if (reg == UNW_DWARF_BX && s->bx_known)
+		*value = s->bx;
 	else
 		return -1;
 	return 0;
@@ -286,6 +290,7 @@ UNW_INLINE int unw_by_rule(struct unw_state *s, const struct unw_rule *r)
 {
 	struct unw_reg_rule ra = {r->ra_op, r->ra_reg, r->ra_off, r->ra_add};
 	struct unw_reg_rule fp = {r->fp_op, r->fp_reg, r->fp_off, r->fp_add};
+	struct unw_reg_rule bx = {r->bx_op, 0, r->bx_off, 0};
 	__u64 cfa = 0, context = 0, new_fp = s->fp, pc = unw_link_register(s);
 	int err;
 
@@ -304,6 +309,8 @@ UNW_INLINE int unw_by_rule(struct unw_state *s, const struct unw_rule *r)
 	/* A lost frame pointer hurts only a caller that needs it: 0 stops that one. */
 	if (unw_rule_reg(s, fp, cfa, &new_fp))
 		new_fp = 0;
+	if (s->bx_known && unw_rule_reg(s, bx, cfa, &s->bx))
+		s->bx_known = 0;
 	err = unw_caller(s, unw_strip(pc), cfa, new_fp);
 	s->context = context;
 	s->exact = context != 0;
@@ -338,11 +345,21 @@ UNW_INLINE int unw_step(struct unw_state *s)
 		s->frame = FRAME_FILE << FRAME_KIND_SHIFT |
 			   (__u64)(m->file & FRAME_FILE_MASK) << FRAME_ADDR_BITS |
 			   (addr - m->bias);
-	if (m->kind != UNW_KIND_ROWS)
+	if (m->kind == UNW_KIND_ENTRY)
+		return unw_stop(s, STOP_ROOT);
+	if (s->leaf) {
+		s->bx = s->regs[UNW_DWARF_BX];
+		s->bx_known = 1;
+	}
+	if (m->kind != UNW_KIND_ROWS_BX)
+		s->bx_known = 0;
+	if (m->kind > UNW_KIND_RULE)
 		return unw_by_fp(s);
 	words = unw_segment(m->segment);
 	if (!words)
 		return unw_stop(s, STOP_NOT_LOADED);
+	if (m->kind == UNW_KIND_RULE)
+		return unw_by_rule(s, unw_struct(words, m->rules));
 	code = unw_code(words, m, addr);
 	if (code == UNW_CODE_ENTRY)
 		return unw_stop(s, STOP_ROOT);

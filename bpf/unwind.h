@@ -57,6 +57,8 @@ enum unw_cfa_op {
 	UNW_CFA_PLT,   /* reg + off + (((pc & 15) >= add) << 3): lazy PLT entries of x86 */
 	UNW_CFA_EXPR,  /* an expression of another shape: not followed */
 	UNW_CFA_NONE,  /* no rule given */
+	UNW_CFA_GO,    /* Go left a goroutine's stack here (systemstack, asmcgocall, morestack): go on
+			  where it saved that, see struct unw_rule */
 };
 
 /* How a register (the frame pointer, the return address) of the caller is found. */
@@ -73,22 +75,32 @@ enum unw_reg_op {
 	UNW_REG_VEXPR,	     /* the value of an expression: not followed */
 };
 
-#define UNW_RULE_SIGNAL	 1u /* CIE augmentation S: the pc of the caller's frame is exact */
-#define UNW_RULE_DERIVED 2u /* not from CFI (Go's pclntab) */
+#define UNW_RULE_SIGNAL 1u /* CIE augmentation S: the pc of the caller's frame is exact */
+#define UNW_RULE_GO_PC	2u /* UNW_CFA_GO: the pc was saved, too (morestack); else it is on the stack */
 
+/*
+ * UNW_CFA_GO reads g = *(thread pointer + cfa_off), m = *(g + cfa_add), curg = *(m + fp_off) and from
+ * there the saved stack pointer at fp_add, pc and frame pointer at ra_off and ra_add.
+ */
 struct unw_rule {
 	__u8 cfa_op, fp_op, ra_op;
+	__u8 bx_op; /* the base register (x86-64: rbx): UNSPECIFIED, CFA, or else lost */
 	__u8 flags; /* UNW_RULE_* */
 	__u8 cfa_reg, fp_reg, ra_reg; /* DWARF numbers */
-	__u8 pad;
 	__s32 cfa_off, cfa_add;
 	__s32 fp_off, fp_add;
 	__s32 ra_off, ra_add;
+	__s32 bx_off;
+	__s32 pad;
 };
 
 /* What runs in a mapping. */
 enum unw_kind {
 	UNW_KIND_ROWS, /* a part's rows */
+	UNW_KIND_ROWS_BX, /* the same, and the rows tell of the base register: in files that compute a
+			     CFA from it (glibc's _dl_runtime_resolve) */
+	UNW_KIND_RULE, /* one rule for all of it, at `rules` */
+	UNW_KIND_ENTRY, /* where a thread's or goroutine's stack begins */
 	UNW_KIND_FP,   /* no rows for this stretch of a file: frame pointers */
 	UNW_KIND_ANON, /* outside files (JIT): frame pointers, frames carry the pc */
 	UNW_KIND_WAIT, /* rows are being loaded: copy the stack instead */

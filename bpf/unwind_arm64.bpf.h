@@ -2,6 +2,7 @@
 /* AArch64 half of the unwinding step; part of bpf/unwind.bpf.h. Numbers: "DWARF for the Arm 64-bit
  * Architecture"; the signal frame: struct rt_sigframe of arch/arm64/kernel/signal.c. */
 
+#define UNW_DWARF_BX 0 /* none: never asked for */
 #define UNW_DWARF_FP 29
 #define UNW_DWARF_SP 31
 

@@ -2,6 +2,7 @@
 /* x86-64 half of the unwinding step; part of bpf/unwind.bpf.h. Numbers: System V psABI figure 3.36;
  * the signal frame: struct rt_sigframe and sigcontext of arch/x86/include/uapi/asm/sigcontext.h. */
 
+#define UNW_DWARF_BX 3
 #define UNW_DWARF_FP 6
 #define UNW_DWARF_SP 7
 

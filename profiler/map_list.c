@@ -204,7 +204,8 @@ static int add_parts(pieces_t *pieces, const struct mapping *m, __u64 bias)
 			break;
 		if (i + 1 < image->n_parts)
 			end = MIN(end, image->parts[i + 1].start + bias);
-		err = add_piece(pieces, at, end, bias, m->object->id, UNW_KIND_ROWS, part);
+		err = add_piece(pieces, at, end, bias, m->object->id,
+				image->tracks_bx ? UNW_KIND_ROWS_BX : UNW_KIND_ROWS, part);
 		at = end;
 	}
 	if (!err)

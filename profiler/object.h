@@ -53,6 +53,7 @@ struct object_image {
 	enum object_state state;
 	const char *why; /* static text for NO_ROWS, NOT_ELF and GONE; "" when ready */
 	__u16 machine;
+	bool tracks_bx; /* unwind_table's */
 	struct object_load *loads;
 	size_t n_loads;
 	struct object_part *parts; /* ascending */

@@ -152,6 +152,7 @@ static int take_parts(struct object_image *image, const struct unwind_table *tab
 		image->n_parts = i + 1;
 	}
 	image->n_rows = table->n_rows;
+	image->tracks_bx = table->tracks_bx;
 	return 0;
 }
 

@@ -23,7 +23,7 @@
 #include "symbolize/unwind_arch.h"
 
 #define ROWS_MAGIC     0x736b77726f77bb01ull
-#define ROWS_VERSION   1u /* of this file and of bpf/unwind.h */
+#define ROWS_VERSION   2u /* of this file and of bpf/unwind.h */
 #define MAX_FILE_BYTES ((off_t)512 << 20)
 #define MAX_PARTS      65536u
 #define SWEEP_EVERY    64u /* stores between two looks at the folder's size */
@@ -42,13 +42,14 @@ struct file_head {
 	__u32 version, machine;
 	__u64 checksum; /* of all that follows the head */
 	__u64 n_parts, n_rows, n_fdes, n_raw_rows;
+	__u64 tracks_bx;
 };
 
 struct file_part {
 	__u64 start, end;
 	__u32 n_pages, n_rows, n_rules;
 	__u32 dir, rows, rules, n_words;
-	__u32 shift;
+	__u32 shift : 8, derived : 8, pad : 16;
 };
 
 /* ---- the folder --------------------------------------------------------------------------------- */
@@ -201,6 +202,7 @@ static int read_part(struct cursor *c, struct unwind_part *part)
 		.rules = head.rules,
 		.n_words = head.n_words,
 		.shift = (__u8)head.shift,
+		.derived = head.derived,
 	};
 	words = cursor_bytes(c, (size_t)head.n_words * 4);
 	if (!words || head.n_words * 4ull > UNW_PART_MAX_BYTES)
@@ -230,6 +232,7 @@ static int read_table(const void *data, size_t size, __u16 machine, struct unwin
 	table->n_rows = head.n_rows;
 	table->n_fdes = head.n_fdes;
 	table->n_raw_rows = head.n_raw_rows;
+	table->tracks_bx = head.tracks_bx;
 	table->parts = calloc(head.n_parts, sizeof(*table->parts));
 	if (!table->parts)
 		return -ENOMEM;
@@ -273,6 +276,7 @@ static void write_table(struct buf *out, const struct unwind_table *table)
 		.n_rows = table->n_rows,
 		.n_fdes = table->n_fdes,
 		.n_raw_rows = table->n_raw_rows,
+		.tracks_bx = table->tracks_bx,
 	};
 
 	buf_add(out, &head, sizeof(head));
@@ -289,6 +293,7 @@ static void write_table(struct buf *out, const struct unwind_table *table)
 			.rules = p->rules,
 			.n_words = p->n_words,
 			.shift = p->shift,
+			.derived = p->derived,
 		};
 
 		buf_add(out, &part, sizeof(part));

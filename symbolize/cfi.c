@@ -173,6 +173,9 @@ static void set_reg(struct machine *m, __u64 reg, struct reg_rule r)
 		rule->ra_reg = r.reg;
 		rule->ra_off = r.off;
 		rule->ra_add = r.add;
+	} else if (m->section->track_bx && reg == m->section->arch->bx) {
+		rule->bx_op = r.op;
+		rule->bx_off = r.off;
 	}
 }
 
@@ -184,6 +187,8 @@ static void restore_reg(struct machine *m, __u64 reg)
 		set_reg(m, reg, (struct reg_rule){i->fp_op, i->fp_reg, i->fp_off, i->fp_add});
 	else if (reg == m->cie->ra_reg)
 		set_reg(m, reg, (struct reg_rule){i->ra_op, i->ra_reg, i->ra_off, i->ra_add});
+	else
+		set_reg(m, reg, (struct reg_rule){i->bx_op, 0, i->bx_off, 0});
 }
 
 static void set_saved(struct machine *m, __u64 reg, __u8 op, __s64 factored)

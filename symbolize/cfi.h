@@ -29,13 +29,14 @@ struct cfi_fde {
 	const __u8 *program;
 	__u32 program_len;
 	__u32 cie;     /* index in cies of the section it came from */
-	__u16 section; /* 0: .eh_frame, 1: .debug_frame */
+	__u16 section; /* number of that section */
 };
 
 struct cfi_section {
 	struct cursor data;
 	__u64 vaddr; /* of data.start; for pc-relative encodings */
 	bool is_eh;  /* .eh_frame, else .debug_frame */
+	bool track_bx; /* rules tell of the base register, too */
 	__u16 number;
 	const struct unwind_arch *arch;
 	VEC(struct cfi_cie) cies;

@@ -47,7 +47,10 @@ enum unwind_fault {
 const char *unwind_fault_text(enum unwind_fault fault);
 
 /* The sections whose bytes decide the table, with the program headers: a cache hashes them. */
-#define UNWIND_SECTIONS {".eh_frame", ".debug_frame", ".zdebug_frame"}
+#define UNWIND_SECTIONS                                                                            \
+	{                                                                                          \
+		".eh_frame", ".debug_frame", ".zdebug_frame", ".gopclntab", ".data.rel.ro.gopclntab"   \
+	}
 
 struct unwind_part {
 	__u64 start, end; /* ELF virtual addresses: first row, first address behind the last page */
@@ -55,13 +58,24 @@ struct unwind_part {
 	__u32 dir, rows, rules; /* word offsets in blob */
 	__u32 n_words;		/* of the blob */
 	__u8 shift;
-	__u32 *blob; /* owned */
+	bool derived; /* not from CFI but from Go's pclntab: not readelf's rows */
+	__u32 *blob;  /* owned */
+};
+
+/* A stretch that one rule (or none: a stack's beginning) covers, whatever the rows say. */
+struct unwind_special {
+	__u64 start, end;
+	bool entry; /* the stack begins here; else: */
+	struct unw_rule rule;
 };
 
 struct unwind_table {
 	__u16 machine;		   /* EM_* */
 	struct unwind_part *parts; /* ascending */
 	size_t n_parts;
+	struct unwind_special *specials; /* ascending, disjoint */
+	size_t n_specials;
+	bool tracks_bx; /* the rules tell of the base register */
 	__u64 n_rows, n_fdes, n_raw_rows; /* rows after and before merging equal neighbours */
 	__u64 faults[UNWIND_FAULT_COUNT];
 };

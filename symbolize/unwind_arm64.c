@@ -66,6 +66,7 @@ const struct unwind_arch unwind_arm64 = {
 	.fp = FP,
 	.sp = SP,
 	.ra = LR,
+	.bx = 0xff,
 	.names = names,
 	.n_names = ARRAY_SIZE(names),
 	.encode = encode,

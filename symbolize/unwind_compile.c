@@ -45,7 +45,10 @@ const struct unwind_arch *unwind_arch_of(__u16 machine)
 	return NULL;
 }
 
-enum { EH_FRAME, DEBUG_FRAME, N_CFI_SECTIONS };
+/* Where rows come from, in the order of their claims. */
+enum { EH_FRAME, DEBUG_FRAME, N_CFI_SECTIONS, ENTRY = N_CFI_SECTIONS };
+
+#define ENTRY_BYTES 64 /* of code at a program's entry point, when nothing else describes it */
 
 struct compile {
 	struct elf *elf;
@@ -54,6 +57,7 @@ struct compile {
 	cfi_fdes fdes;
 	struct unwind_packer packer;
 	__u64 clip; /* rows before this address belong to an earlier FDE */
+	bool wants_bx; /* some CFA is computed from the base register */
 };
 
 /* .eh_frame by PT_GNU_EH_FRAME, for files without section headers. Its size is not told: to the end
@@ -139,38 +143,66 @@ static int take_row(void *arg, __u64 start, __u64 end, const struct unw_rule *ru
 
 	if (end <= c->clip)
 		return 0;
+	if (rule->cfa_op <= UNW_CFA_DEREF && rule->cfa_reg == c->packer.arch->bx)
+		c->wants_bx = true;
 	return unwind_pack_row(&c->packer, MAX(start, c->clip), end, rule);
+}
+
+/* The code at the entry point has no caller. */
+static int add_entry(struct compile *c)
+{
+	__u64 entry = c->elf->entry;
+
+	if (!entry || !elf_is_text(c->elf, entry, entry + 1))
+		return 0;
+	return vec_push(&c->fdes, (struct cfi_fde){.start = entry,
+						   .end = entry + ENTRY_BYTES,
+						   .section = ENTRY});
 }
 
 static int compile_fdes(struct compile *c)
 {
-	vec_for_each(fde, &c->fdes)
-	{
-		__u64 end;
+	for (size_t i = 0; i < c->fdes.len; i++) {
+		const struct cfi_fde *fde = &c->fdes.data[i];
+		__u64 end = fde->end;
 		int err;
 
 		if (fde->start < c->clip && fde->section == EH_FRAME)
 			c->table->faults[UNWIND_FAULT_OVERLAP]++;
 		if (fde->end <= c->clip)
 			continue;
-		err = cfi_run(&c->sections[fde->section], fde, take_row, c, c->table->faults, &end);
+		if (fde->section == ENTRY) {
+			if (i + 1 < c->fdes.len)
+				end = MIN(end, c->fdes.data[i + 1].start);
+			err = fde->start < c->clip || end <= fde->start
+				      ? 0
+				      : unwind_pack_mark(&c->packer, fde->start, end,
+							 UNW_CODE_ENTRY);
+		} else {
+			err = cfi_run(&c->sections[fde->section], fde, take_row, c,
+				      c->table->faults, &end);
+			c->table->n_fdes++;
+		}
 		if (err)
 			return err;
 		c->clip = MAX(c->clip, end);
-		c->table->n_fdes++;
 	}
 	return unwind_pack_finish(&c->packer);
 }
 
 static enum unwind_skip compile(struct compile *c)
 {
-	for (int i = 0; i < N_CFI_SECTIONS; i++)
+	for (int i = 0; i < N_CFI_SECTIONS; i++) {
+		c->sections[i].track_bx = c->table->tracks_bx;
 		if (cfi_read(&c->sections[i], &c->fdes, c->table->faults))
 			return UNWIND_SKIP_MEMORY;
+	}
+	if (add_entry(c))
+		return UNWIND_SKIP_MEMORY;
 	order_fdes(c);
 	if (compile_fdes(c))
 		return UNWIND_SKIP_MEMORY;
-	return c->table->n_parts ? UNWIND_SKIP_NONE : UNWIND_SKIP_EMPTY;
+	return c->table->n_fdes ? UNWIND_SKIP_NONE : UNWIND_SKIP_EMPTY;
 }
 
 static enum unwind_skip refuse(const struct elf *elf, const struct compile *c)
@@ -193,7 +225,8 @@ static enum unwind_skip refuse(const struct elf *elf, const struct compile *c)
 	return UNWIND_SKIP_NO_CFI;
 }
 
-struct unwind_table *unwind_compile(struct elf *elf, enum unwind_skip *ret_why)
+static struct unwind_table *compile_once(struct elf *elf, bool track_bx, bool *ret_wants_bx,
+					 enum unwind_skip *ret_why)
 {
 	const struct unwind_arch *arch = unwind_arch_of(elf->machine);
 	struct unwind_table *table = calloc(1, sizeof(*table));
@@ -203,10 +236,12 @@ struct unwind_table *unwind_compile(struct elf *elf, enum unwind_skip *ret_why)
 	if (!table)
 		return NULL;
 	table->machine = elf->machine;
+	table->tracks_bx = track_bx;
 	find_sections(&c, arch);
 	*ret_why = refuse(elf, &c);
 	if (*ret_why == UNWIND_SKIP_NONE)
 		*ret_why = compile(&c);
+	*ret_wants_bx = c.wants_bx;
 	unwind_pack_fini(&c.packer);
 	vec_free(&c.fdes);
 	for (int i = 0; i < N_CFI_SECTIONS; i++)
@@ -217,6 +252,18 @@ struct unwind_table *unwind_compile(struct elf *elf, enum unwind_skip *ret_why)
 	return NULL;
 }
 
+struct unwind_table *unwind_compile(struct elf *elf, enum unwind_skip *ret_why)
+{
+	bool wants_bx;
+	struct unwind_table *table = compile_once(elf, false, &wants_bx, ret_why);
+
+	/* Few files need the base register (ld.so, static glibc), and all others are spared its cost. */
+	if (!table || !wants_bx)
+		return table;
+	unwind_table_free(table);
+	return compile_once(elf, true, &wants_bx, ret_why);
+}
+
 void unwind_table_free(struct unwind_table *table)
 {
 	if (!table)
@@ -224,5 +271,6 @@ void unwind_table_free(struct unwind_table *table)
 	for (size_t i = 0; i < table->n_parts; i++)
 		free(table->parts[i].blob);
 	free(table->parts);
+	free(table->specials);
 	free(table);
 }

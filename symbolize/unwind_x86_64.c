@@ -9,7 +9,7 @@
 #include "symbolize/dwarf_ops.h"
 #include "symbolize/unwind_arch.h"
 
-enum { RBP = 6, RSP = 7, RIP = 16 };
+enum { RBX = 3, RBP = 6, RSP = 7, RIP = 16 };
 
 static const char *const names[] = {"rax", "rdx", "rcx", "rbx", "rsi", "rdi", "rbp", "rsp", "r8",
 				    "r9",  "r10", "r11", "r12", "r13", "r14", "r15", "rip"};
@@ -19,7 +19,7 @@ static bool encode(const struct unw_rule *rule, __u32 *ret_code)
 	__u32 code = 0;
 
 	if (rule->cfa_op != UNW_CFA_REG || rule->flags || rule->ra_op != UNW_REG_CFA ||
-	    rule->ra_off != -8)
+	    rule->ra_off != -8 || rule->bx_op != UNW_REG_UNSPECIFIED)
 		return false;
 	if (rule->cfa_reg == RBP)
 		code |= UNW_CODE_FP;
@@ -88,6 +88,7 @@ const struct unwind_arch unwind_x86_64 = {
 	.fp = RBP,
 	.sp = RSP,
 	.ra = RIP,
+	.bx = RBX,
 	.names = names,
 	.n_names = ARRAY_SIZE(names),
 	.encode = encode,

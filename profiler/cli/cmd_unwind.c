@@ -22,8 +22,7 @@ static int print_row(void *arg, __u64 vaddr, const struct unwind_part *part, __u
 	char text[128] = "none";
 
 	/* Rows that do not come from CFI are not readelf's, nor ours to show here. */
-	if (unwind_rule_of(part, p->table->machine, code, &rule) &&
-	    !(rule.flags & UNW_RULE_DERIVED))
+	if (!part->derived && unwind_rule_of(part, p->table->machine, code, &rule))
 		unwind_rule_text(p->table->machine, &rule, text, sizeof(text));
 	if (!strcmp(text, p->last))
 		return 0;
