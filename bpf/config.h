@@ -34,7 +34,7 @@ struct bpf_config {
 	__u32 wakeup_bytes;   /* data in a ring that wakes the router */
 	__u32 copies_per_s;   /* stack copies per CPU */
 	__u32 copies_per_pid; /* and of one process on one CPU, per second */
-	__u32 exec_wakeup_ns; /* at most one wake-up for exec in so long, per CPU */
+	__u32 pad;
 };
 
 #endif

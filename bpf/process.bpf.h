@@ -11,34 +11,12 @@
 
 #include "bpf/stack.bpf.h"
 
-struct wake {
-	__u64 last_ns;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct wake);
-} wakes SEC(".maps");
-
-/* An exec must be seen soon, yet a storm of them may wake the router only so often. */
-static __always_inline __u64 exec_wakeup(__u64 now_ns)
-{
-	__u32 zero = 0;
-	struct wake *wake = bpf_map_lookup_elem(&wakes, &zero);
-
-	if (!wake || now_ns - wake->last_ns < config.exec_wakeup_ns)
-		return BPF_RB_NO_WAKEUP;
-	wake->last_ns = now_ns;
-	return BPF_RB_FORCE_WAKEUP;
-}
-
-static __always_inline void send_record(struct rec *rec, __u64 flags)
+/* No wake-up: perf's side-band wakes the router for an exec and its mappings. */
+static __always_inline void send_record(struct rec *rec)
 {
 	void *ring = this_ring();
 
-	if (!ring || bpf_ringbuf_output(ring, rec, rec->size, flags))
+	if (!ring || bpf_ringbuf_output(ring, rec, rec->size, wakeup_flags(ring)))
 		count_loss(LOSS_RING_FULL);
 }
 
@@ -71,7 +49,7 @@ int process_fork(struct bpf_raw_tracepoint_args *ctx)
 			bpf_map_update_elem(&targets, &key, &one, BPF_ANY);
 		}
 	}
-	send_record(&rec.head, BPF_RB_NO_WAKEUP);
+	send_record(&rec.head);
 	return 0;
 }
 
@@ -85,7 +63,7 @@ int process_exec(void *ctx)
 	fill_head(&rec.head, REC_EXEC, sizeof(rec));
 	pid = rec.head.pid;
 	bpf_map_delete_elem(&procs, &pid);
-	send_record(&rec.head, exec_wakeup(rec.head.time_ns));
+	send_record(&rec.head);
 	return 0;
 }
 
@@ -107,7 +85,7 @@ int process_exit(struct bpf_raw_tracepoint_args *ctx)
 
 		bpf_map_delete_elem(&targets, &key);
 	}
-	send_record(&rec.head, BPF_RB_NO_WAKEUP);
+	send_record(&rec.head);
 	return 0;
 }
 

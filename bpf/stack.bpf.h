@@ -15,6 +15,7 @@
 #define SCRATCH_LEVELS 3 /* task, interrupt, NMI */
 #define KNOWN_SLOTS    (1u << 15)
 #define COPY_STEP_BYTES 1024u
+#define COPY_LAST_BYTES 64u
 #define COPY_PIDS      64u /* per CPU: pids whose copies are counted */
 
 /* bpf/unwind.h says what a segment is. */
@@ -244,7 +245,7 @@ static __always_inline int copy_allowed(struct cpu_local *local, __u32 pid, __u6
 	return 1;
 }
 
-/* Bytes of the stack that could be read, in steps, since a mapping may end before the copy does. */
+/* Bytes of the stack that could be read: in large steps, and in small ones where its mapping ends. */
 static __always_inline __u32 read_stack(__u8 *dst, __u64 sp, __u32 max)
 {
 	__u32 done = 0;
@@ -254,6 +255,15 @@ static __always_inline __u32 read_stack(__u8 *dst, __u64 sp, __u32 max)
 						       (const void *)(sp + done)))
 			break;
 		done += COPY_STEP_BYTES;
+	}
+	for (int i = 0; i < (int)(COPY_STEP_BYTES / COPY_LAST_BYTES) && done < max; i++) {
+		__u32 at = done & (COPY_MAX_BYTES - COPY_LAST_BYTES);
+
+		unw_barrier(at);
+		if (at > max - COPY_LAST_BYTES ||
+		    bpf_probe_read_user(dst + at, COPY_LAST_BYTES, (const void *)(sp + done)))
+			break;
+		done += COPY_LAST_BYTES;
 	}
 	return done;
 }

@@ -80,6 +80,9 @@ static int start(struct engine *e, char **ret_why)
 		.max_frames = s->max_frames,
 		.stacks_bytes = STACKS_BYTES,
 		.idle_rows_bytes = (size_t)e->o.rows_budget / 2,
+		.scan = e->o.scan,
+		.pids = s->targets,
+		.n_pids = s->target == TARGET_PIDS ? s->n_targets : 0,
 	};
 	return router_start(&r, &e->router);
 }

@@ -16,6 +16,7 @@ struct engine_options {
 	__u64 rows_budget;     /* bytes of unwind rows in kernel memory; 0: 40 MiB */
 	__u64 cache_bytes;     /* of rows on disk; 0: 512 MiB */
 	bool controller_auto;  /* choose the cgroup hierarchy (sampler.hierarchy is then set) */
+	bool scan;	       /* learn of all running processes at start */
 };
 
 /* Everything runs when this returns 0. Else -errno, and *ret_why (malloc'd, the caller's) says what

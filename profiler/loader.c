@@ -21,7 +21,7 @@
 
 #define MAX_CGROUPS 65536u
 
-enum request_kind { LOAD_OBJECT, READ_MAPS, SCAN, IDENTIFY };
+enum request_kind { LOAD_OBJECT, READ_MAPS, IDENTIFY };
 
 struct request {
 	enum request_kind kind;
@@ -45,10 +45,12 @@ struct loader {
 	pthread_cond_t wake;
 	struct request *first, **last;
 	struct loader_answer *answers, **last_answer;
-	bool stopping;
+	bool scan_wanted, stopping;
 	int fd;
 	struct loader_stats stats;
 	/* the thread's own */
+	VEC(__u32) scan; /* pids still to be read, when nothing else is asked for */
+	bool scanning;
 	VEC(struct cgroup_path) cgroups;
 	struct hmap cgroup_index;
 };
@@ -89,13 +91,15 @@ static bool ask(struct loader *loader, const struct request *request)
 	return queued;
 }
 
-static struct request *next_request(struct loader *loader)
+/* The next request, NULL when the scan may go on or the end has come. */
+static struct request *next_request(struct loader *loader, bool *ret_stopping)
 {
 	struct request *request;
 
 	pthread_mutex_lock(&loader->lock);
-	while (!loader->first && !loader->stopping)
+	while (!loader->first && !loader->stopping && !loader->scan_wanted && !loader->scanning)
 		pthread_cond_wait(&loader->wake, &loader->lock);
+	*ret_stopping = loader->stopping;
 	request = loader->stopping ? NULL : loader->first;
 	if (request) {
 		loader->first = request->next;
@@ -216,26 +220,44 @@ static void do_maps(struct loader *loader, __u32 pid)
 	answer(loader, &a);
 }
 
-static void do_scan(struct loader *loader)
+static void begin_scan(struct loader *loader)
 {
-	struct loader_answer done = {.kind = LOADER_SCANNED};
 	DIR *dir = opendir(loader->o.procfs);
 	struct dirent *d;
 
-	if (!dir) {
-		done.err = -errno;
+	loader->scanning = true;
+	loader->scan.len = 0;
+	if (!dir)
 		log_error(process, "'%s' cannot be read (%s): processes that already run stay unknown",
 			  loader->o.procfs, strerror(errno));
-	}
 	while (dir && (d = readdir(dir))) {
 		__u64 pid;
 
-		if (!units_parse_u64(d->d_name, &pid) && pid <= UINT32_MAX)
-			do_maps(loader, (__u32)pid);
+		if (!units_parse_u64(d->d_name, &pid) && pid <= UINT32_MAX &&
+		    vec_push(&loader->scan, (__u32)pid))
+			break;
 	}
 	if (dir)
 		closedir(dir);
-	answer(loader, &done);
+}
+
+/* One process more, or the end of the scan: whatever else is asked for comes first. */
+static void scan_step(struct loader *loader)
+{
+	bool wanted;
+
+	pthread_mutex_lock(&loader->lock);
+	wanted = loader->scan_wanted;
+	loader->scan_wanted = false;
+	pthread_mutex_unlock(&loader->lock);
+	if (wanted)
+		begin_scan(loader);
+	if (loader->scan.len) {
+		do_maps(loader, loader->scan.data[--loader->scan.len]);
+	} else if (loader->scanning) {
+		loader->scanning = false;
+		answer(loader, &(struct loader_answer){.kind = LOADER_SCANNED});
+	}
 }
 
 static void do_identify(struct loader *loader, const struct request *r)
@@ -257,18 +279,22 @@ static void do_identify(struct loader *loader, const struct request *r)
 static void *run(void *arg)
 {
 	struct loader *loader = arg;
-	struct request *r;
+	bool stopping = false;
 
-	while ((r = next_request(loader))) {
+	while (!stopping) {
+		struct request *r = next_request(loader, &stopping);
+
+		if (!r) {
+			if (!stopping)
+				scan_step(loader);
+			continue;
+		}
 		switch (r->kind) {
 		case LOAD_OBJECT:
 			do_load(loader, r);
 			break;
 		case READ_MAPS:
 			do_maps(loader, r->pid);
-			break;
-		case SCAN:
-			do_scan(loader);
 			break;
 		case IDENTIFY:
 			do_identify(loader, r);
@@ -297,9 +323,12 @@ bool loader_read_maps(struct loader *loader, __u32 pid)
 	return ask(loader, &(struct request){.kind = READ_MAPS, .pid = pid});
 }
 
-bool loader_scan(struct loader *loader)
+void loader_scan(struct loader *loader)
 {
-	return ask(loader, &(struct request){.kind = SCAN});
+	pthread_mutex_lock(&loader->lock);
+	loader->scan_wanted = true;
+	pthread_cond_signal(&loader->wake);
+	pthread_mutex_unlock(&loader->lock);
 }
 
 bool loader_identify(struct loader *loader, struct image *image)
@@ -341,6 +370,7 @@ static void loader_free(struct loader *loader)
 	vec_for_each(c, &loader->cgroups)
 		free(c->path);
 	vec_free(&loader->cgroups);
+	vec_free(&loader->scan);
 	hmap_fini(&loader->cgroup_index);
 	if (loader->fd >= 0)
 		close(loader->fd);

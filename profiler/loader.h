@@ -32,8 +32,8 @@ int loader_fd(const struct loader *loader);
 /* Router's calls; false when the queue is full or memory ends. */
 bool loader_load_object(struct loader *loader, __u32 object_id, const struct object_source *source);
 bool loader_read_maps(struct loader *loader, __u32 pid);
-/* Maps of every process, then LOADER_SCANNED. */
-bool loader_scan(struct loader *loader);
+/* Maps of every process, one whenever nothing else is asked for, then LOADER_SCANNED. */
+void loader_scan(struct loader *loader);
 /* Keeps a reference to the image; the answer gives it back. */
 bool loader_identify(struct loader *loader, struct image *image);
 

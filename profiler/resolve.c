@@ -422,8 +422,8 @@ void resolver_sideband(struct resolver *r, const struct sideband_event *e)
 void resolver_scan(struct resolver *r)
 {
 	r->scan_ns = clock_monotonic_ns();
-	if (r->o.loader && !loader_scan(r->o.loader))
-		r->stats.lost[LOSS_TABLE_FULL]++;
+	if (r->o.loader)
+		loader_scan(r->o.loader);
 }
 
 bool resolver_scanned(const struct resolver *r)

@@ -58,7 +58,7 @@ struct router {
 	struct feed *feeds;
 	struct feed **heap;
 	size_t n_feeds, n_heap;
-	__u64 drained_ns, tick_ns;
+	__u64 drained_ns, tick_ns, batch_ns;
 	struct cpu_counters *counters; /* per possible CPU */
 	struct not_run not_run;
 	VEC(struct running) running;
@@ -258,7 +258,8 @@ static struct capture_counts counts_now(const struct router *router)
 	struct capture_counts c = {0};
 
 	for (int i = 0; i < LOSS_COUNT; i++)
-		if (i != LOSS_NOT_RUN)
+		/* Neither is a sample that was taken and lost. */
+		if (i != LOSS_NOT_RUN && i != LOSS_SIDEBAND)
 			c.lost_total += router->stats.lost[i];
 	c.not_run_total = router->stats.not_run;
 	c.copied_total = router->stats.resolver.copies_total;
@@ -399,9 +400,21 @@ static void mark_ended(struct router *router, const struct running *end)
 	}
 }
 
+/* A capture begins: what was lost before is not its loss. */
+static void begin_capture(struct router *router, struct running *r)
+{
+	update_stats(router);
+	r->before = counts_now(router);
+	if (vec_push(&router->running, *r)) {
+		r->discard = true;
+		finish(router, r, 0);
+	}
+}
+
 /* True when the thread is to end. */
 static bool take_commands(struct router *router)
 {
+	__typeof__(router->added) added, ended;
 	struct visit *visit;
 	bool stopping;
 	__u64 count;
@@ -410,21 +423,19 @@ static bool take_commands(struct router *router)
 		/* nothing new */
 	}
 	pthread_mutex_lock(&router->lock);
-	vec_for_each(r, &router->added)
-	{
-		r->before = counts_now(router);
-		if (vec_push(&router->running, *r)) {
-			r->discard = true;
-			finish(router, r, 0);
-		}
-	}
-	router->added.len = 0;
-	vec_for_each(r, &router->ended)
-		mark_ended(router, r);
-	router->ended.len = 0;
+	added = router->added;
+	memcpy(&ended, &router->ended, sizeof(ended));
+	memset(&router->added, 0, sizeof(router->added));
+	memset(&router->ended, 0, sizeof(router->ended));
 	visit = router->visit;
 	stopping = router->stopping;
 	pthread_mutex_unlock(&router->lock);
+	vec_for_each(r, &added)
+		begin_capture(router, r);
+	vec_for_each(r, &ended)
+		mark_ended(router, r);
+	vec_free(&added);
+	vec_free(&ended);
 	if (visit) {
 		process_each(resolver_processes(router->resolver), visit->visit, visit->arg);
 		pthread_mutex_lock(&router->lock);
@@ -447,10 +458,22 @@ static void tick(struct router *router, __u64 now_ns)
 	update_stats(router);
 }
 
+/* Let records gather when the last round was a moment ago. */
+static void pace(const struct router *router)
+{
+	__u64 now_ns = clock_monotonic_ns(), next_ns = router->batch_ns + ROUTER_PACE_NS;
+	struct timespec wait = {.tv_nsec = (long)(next_ns - now_ns)};
+
+	if (now_ns < next_ns)
+		nanosleep(&wait, NULL);
+}
+
 static void run_batch(struct router *router, bool *ret_left)
 {
-	__u64 now_ns = clock_monotonic_ns();
+	__u64 now_ns;
 
+	pace(router);
+	now_ns = router->batch_ns = clock_monotonic_ns();
 	*ret_left = drain(router, now_ns - MERGE_SLACK_NS);
 	if (router->o.loader)
 		resolver_answers(router->resolver);
@@ -535,9 +558,14 @@ static int init(struct router *router)
 	if (o->loader)
 		watch(router, loader_fd(o->loader));
 	err = take_feeds(router);
-	if (!err)
+	if (err)
+		return err;
+	for (size_t i = 0; i < o->n_pids; i++)
+		if (!loader_read_maps(o->loader, (__u32)o->pids[i]))
+			break; /* asked again at the first sample */
+	if (o->scan)
 		resolver_scan(router->resolver);
-	return err;
+	return 0;
 }
 
 int router_start(const struct router_options *options, struct router **ret_router)

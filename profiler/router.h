@@ -3,7 +3,9 @@
  * The router: the one thread that reads all rings, BPF's and perf's side-band, of all CPUs, merges
  * them by time and gives what they say to the resolver, the captures and the collectors.
  *
- * It sleeps in epoll: a ring wakes it when a quarter full or at an exec, else every ROUTER_PERIOD_MS.
+ * It sleeps in epoll: a ring wakes it when a quarter full, the side-band at each new mapping (until it
+ * is known here, code in it is unwound by what stood there before), else every ROUTER_PERIOD_MS. Two
+ * rounds are at least ROUTER_PACE_NS apart, so a storm of execs costs no storm of wake-ups.
  * Records younger than MERGE_SLACK_NS stay in their ring for the next round, since another CPU may
  * still be writing an older one.
  */
@@ -16,7 +18,8 @@
 #include "profiler/sampler.h"
 
 #define ROUTER_PERIOD_MS 100
-#define MERGE_SLACK_NS	 (2ull * 1000 * 1000)
+#define ROUTER_PACE_NS	 (5ull * 1000 * 1000)
+#define MERGE_SLACK_NS	 (1ull * 1000 * 1000)
 
 struct router;
 
@@ -26,6 +29,9 @@ struct router_options {
 	struct segments *segments;
 	__u32 max_processes, max_objects, max_frames;
 	size_t stacks_bytes, idle_rows_bytes;
+	bool scan;	   /* read the mappings of all processes at start */
+	const __u64 *pids; /* or of these */
+	size_t n_pids;
 };
 
 /* Make it and start the thread. 0 or -errno. */

@@ -30,7 +30,6 @@
 #define RINGS_MAX_BYTES	  (8u << 20) /* all together, up to 64 CPUs */
 #define SIDEBAND_PAGES	  32u
 #define COPIES_PER_PID	  64u
-#define EXEC_WAKEUP_NS	  (20u * 1000 * 1000)
 #define MAX_NESTED_COPIES 4u /* copies per second and CPU, as a multiple of the rate */
 #define MIN_COPIES	  100u
 
@@ -97,8 +96,7 @@ static void fill_config(struct sampler *s)
 	config->max_frames = s->o.max_frames;
 	config->wakeup_bytes = s->ring_bytes / 4;
 	config->copies_per_s = MAX(MAX_NESTED_COPIES * s->o.hz, MIN_COPIES);
-	config->copies_per_pid = COPIES_PER_PID;
-	config->exec_wakeup_ns = EXEC_WAKEUP_NS;
+	config->copies_per_pid = MAX(COPIES_PER_PID, s->o.hz / 2);
 }
 
 static int size_maps(struct sampler *s)

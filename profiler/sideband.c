@@ -38,8 +38,7 @@ int sideband_open(int cpu, unsigned ring_pages, struct sideband **ret_sideband)
 		.mmap2 = 1,
 		.comm = 1,
 		.comm_exec = 1,
-		.watermark = 1,
-		.wakeup_watermark = ring_pages * 4096 / 4,
+		.wakeup_events = 1, /* mappings must be known soon; the router paces itself */
 	};
 	struct sideband *sideband = calloc(1, sizeof(*sideband));
 	int err;

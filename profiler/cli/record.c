@@ -352,6 +352,7 @@ static int start(struct recording *r)
 			},
 		.cache_dir = q->cache_dir,
 		.controller_auto = !q->hierarchy_given,
+		.scan = q->target == TARGET_ALL || q->target == TARGET_CGROUP,
 	};
 	struct capture_options all = {.by_thread = true};
 	__u64 child = (__u64)r->child;
