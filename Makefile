@@ -17,7 +17,8 @@ DEPS_BUILD := gcc make pkg-config clang llvm bpftool libbpf-dev libelf-dev libdw
 	libunwind-dev libcurl4-openssl-dev libprotobuf-c-dev protobuf-c-compiler libmicrohttpd-dev \
 	libsqlite3-dev libjansson-dev libyaml-dev libiberty-dev libdeflate-dev libzstd-dev liblzma-dev libxxhash-dev \
 	libcap-dev libseccomp-dev
-DEPS_TEST := libcunit1-dev clang-format clang-tidy cppcheck python3 binutils elfutils gdb linux-perf
+DEPS_TEST := libcunit1-dev clang-format clang-tidy cppcheck python3 binutils elfutils gdb linux-perf \
+	g++ musl-tools
 # Guests with Debian's kernels (tests/vm): the emulator, and what makes their initial ramdisk.
 DEPS_VM	:= qemu-system-x86 busybox-static cpio kmod xz-utils zstd
 
@@ -159,6 +160,90 @@ fuzz: $(FUZZERS)
 		echo "== $$n"; $$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 -timeout=10 \
 		-max_len=65536 -print_final_stats=0 -verbosity=0 \
 		-artifact_prefix=$(B)/fuzz/$$n- $(B)/fuzz/corpus/$$n || exit 1; done
+
+# ---- truth programs: known stacks and known shares (tests/workloads/truth.h) ---------------------
+# Name and, when it is not NAME.c, its source; WORK_NAME: its flags. A language whose compiler is
+# missing is left out with a line that says so. tests/e2e/truth.py runs them under a profiler.
+WORK	:= $(B)/workloads
+WORK_C	:= shares stacks signals threads procs placed maps libs storm \
+	$(addsuffix :shares,shares-nopie shares-static shares-musl shares-stripped shares-fp \
+	shares-debugfr shares-clang) execs-a:execs execs-b:execs storm-a:storm_job \
+	storm-b:storm_job storm-c:storm_job
+WORK_FLAGS := -O2 -fomit-frame-pointer -fno-optimize-sibling-calls
+WORK_shares-nopie := -no-pie -fno-pie
+WORK_shares-static := -static
+WORK_shares-musl := -static -DTRUTH_ROOT='"*;main;truth_main"'
+WORK_shares-stripped := -s -DTRUTH_STRIPPED -DTRUTH_ROOT='"?;?;?;?;?"'
+WORK_shares-fp := -fno-omit-frame-pointer -fno-asynchronous-unwind-tables
+WORK_shares-debugfr := -g -fno-asynchronous-unwind-tables
+WORK_execs-b := -DEXECS_B
+WORK_storm-a := -DJOB=a -DJOB_UNITS=20
+WORK_storm-b := -DJOB=b -DJOB_UNITS=40
+WORK_storm-c := -DJOB=c -DJOB_UNITS=70
+WORK_libs := -L$(WORK) -ltiny -Wl,-z,lazy -Wl,-rpath,'$$ORIGIN'
+WORK_CC_shares-musl := musl-gcc
+WORK_CC_shares-clang := $(CLANG)
+WORK_LIBS := libtiny libmapped libswap-one:libswap libswap-two:libswap
+WORK_libmapped := -nostdlib -Wl,-e,mapped_outer
+WORK_libswap-two := -DSWAP_TWO
+work_src = tests/workloads/$(lastword $(subst :, ,$(1))).$(2)
+work_out = $(WORK)/$(firstword $(subst :, ,$(1)))
+WORK_HEAD := tests/workloads/truth.h tests/workloads/libs.h Makefile
+
+# $(1) its row, $(2) its compiler, $(3) further sources and flags, $(4) the end of its name
+define work_rule
+$(call work_out,$(1))$(4): $(call work_src,$(1),c) tests/workloads/truth.c $(WORK_HEAD)
+	$$(call say,WORK,$$@)
+	$$(Q)mkdir -p $$(@D)
+	$$(Q)$(2) -I. -D_GNU_SOURCE -std=gnu17 $$(WARN) $$(WORK_FLAGS) -o $$@ $$< $(3) \
+		$$(WORK_$(firstword $(subst :, ,$(1))))
+endef
+work_cc	= $(or $(WORK_CC_$(firstword $(subst :, ,$(1)))),$(CC))
+have	= $(shell command -v $(1) 2>/dev/null)
+WORK_C	:= $(foreach w,$(WORK_C),$(if $(call have,$(call work_cc,$(w))),$(w),\
+	$(eval WORK_OFF += $(firstword $(subst :, ,$(w))):$(call work_cc,$(w)))))
+$(foreach w,$(WORK_C),$(eval $(call work_rule,$(w),$(call work_cc,$(w)),tests/workloads/truth.c)))
+$(foreach w,$(WORK_LIBS),$(eval $(call work_rule,$(w),$(CC),-fPIC -shared,.so)))
+WORK_LIB_OUT := $(foreach w,$(WORK_LIBS),$(call work_out,$(w)).so)
+$(WORK)/libs: $(WORK)/libtiny.so
+
+$(WORK)/cxx: tests/workloads/cxx.cc tests/workloads/truth.c $(WORK_HEAD)
+	$(call say,WORK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -I. -D_GNU_SOURCE -std=gnu17 $(WORK_FLAGS) -c -o $@.truth.o tests/workloads/truth.c
+	$(Q)$(CXX) -I. -std=gnu++17 -Wall -Wextra -Werror -Wno-missing-field-initializers \
+		$(WORK_FLAGS) -o $@ $< $@.truth.o
+$(WORK)/rust: tests/workloads/rust.rs Makefile
+	$(call say,WORK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)env -u MAKEFLAGS rustc --edition 2021 -O -C force-frame-pointers=no -C symbol-mangling-version=v0 -o $@ $<
+GO_BUILD = env GO111MODULE=off GOTOOLCHAIN=local GOCACHE=$(abspath $(B)/go) \
+	CGO_CFLAGS="$(WORK_FLAGS) -I$(CURDIR)" go build -trimpath
+$(WORK)/golang $(WORK)/golang-stripped: tests/workloads/golang.go Makefile
+	$(call say,WORK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)CGO_ENABLED=0 $(GO_BUILD) $(if $(filter %-stripped,$@),-ldflags "-s -w") -o $@ $<
+$(WORK)/golang-cgo: tests/workloads/golang_cgo.go tests/workloads/truth.h Makefile
+	$(call say,WORK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)CGO_ENABLED=1 $(GO_BUILD) -o $@ $<
+
+# $(1) compiler, $(2) programs it makes
+work_if	= $(if $(call have,$(1)),$(addprefix $(WORK)/,$(2)),$(eval WORK_OFF += $(2:%=%:$(1))))
+CXX	?= g++
+WORK_OUT := $(foreach w,$(WORK_C),$(call work_out,$(w))) $(WORK_LIB_OUT) \
+	$(call work_if,$(CXX),cxx) $(call work_if,rustc,rust) \
+	$(call work_if,go,golang golang-stripped golang-cgo)
+.PHONY: workloads
+workloads: $(if $(AS_OWNER),workloads-as-owner,$(WORK_OUT))
+	$(Q)for w in $(WORK_OFF); do echo "workload $${w%%:*}: off: no $${w#*:}"; done
+.PHONY: workloads-as-owner
+workloads-as-owner:
+	$(Q)$(AS_OWNER) $(MAKE) B=$(B) workloads
+
+.PHONY: test-truth-tools
+test-truth-tools:
+	python3 tests/e2e/check_folded_test.py
 
 # ---- other kernels: every case of tests/vm/cases in Debian's 5.10, 6.1 and 6.12 --------------------
 # VM_CASES="a b" runs these only; VM_KERNELS chooses kernels.
