@@ -17,7 +17,8 @@ DEPS_BUILD := gcc make pkg-config clang llvm bpftool libbpf-dev libelf-dev libdw
 	libunwind-dev libcurl4-openssl-dev libprotobuf-c-dev protobuf-c-compiler libmicrohttpd-dev \
 	libsqlite3-dev libjansson-dev libyaml-dev libiberty-dev libzstd-dev liblzma-dev libxxhash-dev \
 	libcap-dev libseccomp-dev
-DEPS_TEST := libcunit1-dev clang-format clang-tidy cppcheck python3 binutils elfutils gdb linux-perf
+DEPS_TEST := libcunit1-dev clang-format clang-tidy cppcheck python3 binutils elfutils gdb linux-perf \
+	golang-go nodejs npm chromium
 
 # ---- the user whose tree this is ----------------------------------------------------------------
 # Under sudo the build runs as the owner of the tree, so nothing in it ends up root's.
@@ -128,9 +129,16 @@ $(TOOLS) $(BENCHES): $(B)/%: $(B)/obj/tests/%.o $(SUPPORT_OBJ) $(LIB_OBJ) $(PB_O
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-.PHONY: tools benches
+.PHONY: tools benches test-export bench-export
 tools: $(TOOLS)
 benches: $(BENCHES)
+
+# Every export format against go tool pprof, strict readers' rules, XML and JSON parsers.
+test-export: $(B)/tools/export_profile
+	python3 -B tests/oracle/export_test.py $<
+
+bench-export: $(B)/bench/export_bench
+	$<
 
 # ---- fuzzing: one libFuzzer program per parser of foreign bytes ----------------------------------
 # make fuzz runs each for FUZZ_SECONDS; the corpus grows in $(B)/fuzz/corpus.

@@ -264,14 +264,16 @@ struct profile *profile_made_up(__u32 n_stacks, __u32 depth)
 		labels[i] = profile_thread_labels(m.profile, text, text, 1000 + i % 8, 1000 + i);
 	}
 	depth = MIN(depth, (__u32)PROFILE_MAX_FRAMES);
-	while (m.profile->stacks.len <= n_stacks) {
+	for (__u64 tries = 0; tries < n_stacks * 20ull && m.profile->stacks.len <= n_stacks;
+	     tries++) {
 		/* Root first: each stack leaves the last one somewhere, and callees go by callers.
 		 */
 		__u32 keep = m.profile->stacks.len > 1 && depth ? depth - 1 - steep(&m, depth) : 0;
 
 		for (__u32 i = keep; i < depth; i++) {
-			functions[i] = (__u32)hash_mix(i ? functions[i - 1] : 0, steep(&m, 9)) %
-				       m.n_functions;
+			functions[i] =
+				(__u32)hash_mix(i ? functions[i - 1] : 0, steep(&m, i ? 9 : 400)) %
+				m.n_functions;
 			stack[i] = made_up_location(&m, functions[i]);
 		}
 		for (__u32 i = 0; i < depth; i++)
