@@ -376,8 +376,12 @@ static __u32 add_location(struct profile *p, struct profile_location l,
 		p->refused_total[PROFILE_TABLE_locations]++;
 		return 0;
 	}
-	memcpy(&p->lines.data[p->lines.len], lines, l.n_lines * sizeof(*lines));
-	p->lines.len += l.n_lines;
+	for (__u32 i = 0; i < l.n_lines; i++) {
+		struct profile_line line = lines[i];
+
+		line.function = line.function < p->functions.len ? line.function : 0;
+		p->lines.data[p->lines.len++] = line;
+	}
 	return APPEND(p, locations, &p->location_index, hash, 0, l);
 }
 
@@ -387,7 +391,8 @@ __u32 profile_location(struct profile *p, enum frame_kind kind, __u32 mapping, _
 	struct profile_line cut[PROFILE_MAX_LINES], stub = {0};
 	struct profile_location l = {.address = address,
 				     .mapping = mapping < p->mappings.len ? mapping : 0,
-				     .kind = (__u8)kind,
+				     .kind = (unsigned)kind < FRAME_GROUP ? (__u8)kind
+									  : FRAME_NATIVE,
 				     .named = n_lines > 0};
 	__u64 hash;
 	__u32 id;

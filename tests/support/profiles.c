@@ -120,7 +120,9 @@ static void add_name(struct reader *r, const char *name, size_t len, __u32 main_
 		inlined = ends_with(name, len, "_[i]");
 	if (kind != FRAME_NATIVE || inlined)
 		len -= 4;
-	else if (!r->n_frames && !r->n_lines && len > 2 && name[0] == '[' && name[len - 1] == ']')
+	else if (!r->n_frames && !r->n_lines &&
+		 (!strncmp(name, "[truncated]", len) ||
+		  !strncmp(name, "[incomplete:", MIN(len, 12u))))
 		kind = FRAME_MARK;
 	if (kind != FRAME_NATIVE)
 		mapping = 0;
