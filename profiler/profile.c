@@ -565,10 +565,11 @@ void profile_add(struct profile *p, __u32 stack, __u32 labels, const __s64 *valu
 		sample = &p->samples.data[id];
 	}
 	for (unsigned t = 0; t < p->n_types; t++) {
-		__s64 value = MAX(values[t], 0);
+		__u64 value = (__u64)MAX(values[t], 0), room = (__u64)INT64_MAX - p->totals[t];
 
-		if (__builtin_add_overflow(sample->values[t], value, &sample->values[t]))
-			sample->values[t] = INT64_MAX;
+		value = MIN(value, room);
+		p->totals[t] += value;
+		sample->values[t] += (__s64)value;
 	}
 }
 
@@ -599,25 +600,20 @@ int profile_find_type(const struct profile *p, const char *type)
 	return -1;
 }
 
-static __u64 sum(const struct profile *p, unsigned type, bool whole_only)
+__u64 profile_total(const struct profile *p, unsigned type)
+{
+	return type < p->n_types ? p->totals[type] : 0;
+}
+
+__u64 profile_whole_total(const struct profile *p, unsigned type)
 {
 	__u64 total = 0;
 
 	for (size_t i = 0; type < p->n_types && i < p->samples.len; i++) {
 		const struct profile_sample *s = &p->samples.data[i];
 
-		if (!whole_only || profile_stack_whole(p, s->stack))
+		if (profile_stack_whole(p, s->stack))
 			total += (__u64)s->values[type];
 	}
 	return total;
-}
-
-__u64 profile_total(const struct profile *p, unsigned type)
-{
-	return sum(p, type, false);
-}
-
-__u64 profile_whole_total(const struct profile *p, unsigned type)
-{
-	return sum(p, type, true);
 }

@@ -177,6 +177,8 @@ function drawLabel(context, l, view, theme, state, fitter, labels, node, x, y, w
 	if (text !== name)
 		return;
 	const where = placeOf(frames, frame), at = fitter.width(name) + 8;
+	if (where === placeOf(frames, l.tree.frame[l.tree.parent[node]])) // the caller has said it
+		return;
 	if (!where || fitter.width(where, room - at) > room - at)
 		return;
 	context.fillStyle = hit ? theme.matchText : theme.dim;

@@ -170,6 +170,8 @@ export class Flame {
 			this.setRange(from.x0 + (to.x0 - from.x0) * ease, from.x1 + (to.x1 - from.x1) * ease, true);
 			if (t < 1)
 				requestAnimationFrame(step);
+			else
+				this.run = null;
 		};
 		requestAnimationFrame(step);
 	}

@@ -117,9 +117,9 @@ export function findMatches(tree, match) {
 // The tree with, of:
 //	focus     list of marks by frame: only stacks that pass through a marked frame of each
 //	hide      marks by frame: these frames vanish, their time becomes their callers'
-//	collapse  a frame that calls itself, directly or through others, is one storey
-// Equal frames that come to hang under one parent become one. `collapsed` counts by node how many storeys
-// were collapsed into it.
+//	collapse  a function that calls itself, directly or through others, is one storey
+// Equal frames that come to hang under one parent become one. `collapsed` says by node how many storeys
+// it stands for, beyond itself.
 export function rebuild(tree, {focus = [], hide = null, collapse = false}) {
 	const weight = focusWeights(tree, focus), index = new Map(), target = new Int32Array(tree.n);
 	const parent = [0], frame = [0], self = [0], collapsed = [0];
@@ -127,9 +127,10 @@ export function rebuild(tree, {focus = [], hide = null, collapse = false}) {
 		const up = target[tree.parent[i]], f = tree.frame[i];
 		if (weight.total[i] <= 0)
 			continue;
-		let to = hide && hide[f] ? up : collapse ? ancestorOf(parent, frame, up, f) : -1;
-		if (collapse && to >= 0 && !(hide && hide[f]))
-			collapsed[to]++;
+		const hidden = hide && hide[f], known = collapse && !tree.frames.name[f].startsWith('[');
+		let to = hidden ? up : known ? ancestorOf(parent, frame, up, f) : -1;
+		if (to >= 0 && !hidden)
+			collapsed[to] = Math.max(collapsed[to], callsAbove(tree, target, i, to));
 		if (to < 0) {
 			const key = up * tree.frames.n + f;
 			to = index.get(key) ?? -1;
@@ -154,6 +155,15 @@ function ancestorOf(parent, frame, node, f) {
 		if (frame[node] === f)
 			return node;
 	return -1;
+}
+
+// How many ancestors of a node with its frame became the same node of the new tree.
+function callsAbove(tree, target, node, to) {
+	let calls = 0;
+	for (let up = tree.parent[node]; up > 0; up = tree.parent[up])
+		if (tree.frame[up] === tree.frame[node] && target[up] === to)
+			calls++;
+	return calls;
 }
 
 function finish(tree, parent, frame, self, collapsed, rootSelf) {

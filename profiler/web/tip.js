@@ -38,7 +38,7 @@ export function fillTip(element, tree, totals, node, {type, unit}) {
 			tree.frames.inlined[frame] > 0 && h('span', {class: 'tip-note'},
 				` [inlined into ${inlinedInto(tree, node)}]`),
 			tree.collapsed?.[node] > 0 && h('span', {class: 'tip-note'},
-				` [${formatCount(tree.collapsed[node])} recursive calls collapsed]`)),
+				` [up to ${formatCount(tree.collapsed[node] + 1)} calls deep, collapsed]`)),
 		h('div', {class: 'tip-where'}, whereOf(tree.frames, frame).join(' · ')), table);
 }
 

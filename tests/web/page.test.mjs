@@ -81,6 +81,9 @@ const page = (name, input, steps, context) => test(name, {skip: missing, timeout
 	await open(`file://${path}`, p => steps(p, path, t), context);
 });
 
+// After an animation and the picture that follows.
+const settled = p => p.waitForFunction(() => !window.bianque.flame.run && !window.bianque.flame.waiting);
+
 // The middle of a frame by name (the nth of them), in the window.
 const spot = (p, name, nth = 0) => p.evaluate(([name, nth]) => {
 	const {flame} = window.bianque, l = flame.layout, box = flame.stage.getBoundingClientRect(), {view} = flame;
@@ -97,7 +100,7 @@ const hover = async (p, name, nth) => {
 const click = async (p, name, nth, options) => {
 	const {x, y} = await spot(p, name, nth);
 	await p.mouse.click(x, y, options);
-	await p.waitForTimeout(260); // the animation
+	await settled(p);
 };
 const zoomed = p => p.evaluate(() => {
 	const {flame} = window.bianque;
@@ -129,10 +132,10 @@ page('zooms and comes back', FOLDED, async p => {
 	await click(p, 'handle');
 	assert.equal(await zoomed(p), 'handle');
 	await p.keyboard.press('Backspace');
-	await p.waitForTimeout(260);
+	await settled(p);
 	assert.equal(await zoomed(p), 'serve');
 	await p.locator('.crumbs button', {hasText: 'worker'}).click();
-	await p.waitForTimeout(260);
+	await settled(p);
 	assert.equal(await zoomed(p), 'worker');
 	await p.locator('.overview').click({position: {x: 5, y: 5}});
 	await p.keyboard.press('r');
@@ -150,8 +153,8 @@ page('wheel and drag', FOLDED, async p => {
 	await p.mouse.move(x, y);
 	await p.keyboard.down('Control');
 	await p.mouse.wheel(0, -240);
-	await p.waitForTimeout(60);
 	await p.keyboard.up('Control');
+	await settled(p);
 	assert.ok(await width() < all * 0.95);
 	const start = await p.evaluate(() => window.bianque.flame.view.x0);
 	await p.mouse.down();
@@ -191,7 +194,7 @@ page('search', FOLDED, async p => {
 	await p.waitForFunction(() => /matches/.test(document.querySelector('.count').textContent));
 	assert.equal(await p.locator('.count').innerText(), '2 matches, 48.0 %');
 	await p.keyboard.press('Enter');
-	await p.waitForTimeout(260);
+	await settled(p);
 	assert.equal(await p.locator('.count').innerText(), '1 / 2 matches, 48.0 %');
 	assert.equal(await zoomed(p), 'parse');
 	await p.keyboard.press('Escape');
@@ -199,7 +202,7 @@ page('search', FOLDED, async p => {
 	await p.keyboard.press('/');
 	await p.keyboard.type('/^(lex|visit)$/');
 	await p.keyboard.press('Enter');
-	await p.locator('#view').press('n');
+	await p.locator('.scroll').press('n');
 	await p.locator('text=Only matches').click();
 	assert.deepEqual(await p.locator('.pill').allTextContents(), ['only matches ✕']);
 	assert.match(await p.locator('.count').innerText(), /2 matches, 100\.0 %/);
@@ -223,7 +226,7 @@ page('keyboard and screen readers', FOLDED, async p => {
 	await p.keyboard.press('ArrowRight');
 	assert.match((await path()).at(-1), /^walk,/);
 	await p.keyboard.press('Enter');
-	await p.waitForTimeout(260);
+	await settled(p);
 	assert.equal(await zoomed(p), 'walk');
 	await p.keyboard.press('c');
 	const tree = await p.evaluate(() => Math.max(...window.bianque.flame.tree.collapsed));
@@ -284,7 +287,7 @@ page('a link opens the same view', FOLDED, async (p, path) => {
 	await click(p, 'handle');
 	await p.keyboard.press('/');
 	await p.keyboard.type('r');
-	await p.waitForTimeout(150);
+	await p.waitForFunction(() => window.bianque.flame.asked.query === document.querySelector('input').value);
 	await p.locator('text=Order: name').click();
 	const state = () => p.evaluate(() => {
 		const {flame} = window.bianque;
@@ -308,7 +311,7 @@ page('both themes', FOLDED, async p => {
 	const dark = await fill();
 	assert.ok(dark[1] < 120);
 	await p.keyboard.press('d');
-	await p.waitForTimeout(60);
+	await settled(p);
 	const light = await fill();
 	assert.equal(light[0], 'light');
 	assert.ok(light[1] > 160);
@@ -322,11 +325,11 @@ page('nasty names are only text', '@nasty', async p => {
 	assert.ok(await p.evaluate(() => window.bianque.flame.tree.frames.name.includes('</script><script>alert(1)</script>')));
 	await p.keyboard.press('/');
 	await p.keyboard.type('</script');
-	await p.waitForTimeout(150);
+	await p.waitForFunction(() => window.bianque.flame.asked.query === document.querySelector('input').value);
 	assert.match(await p.locator('.count').innerText(), /1 match/);
 	await p.locator('.count').hover();
 	await p.keyboard.press('Enter');
-	await p.waitForTimeout(300);
+	await settled(p);
 	assert.ok((await crumbs(p)).at(-1).startsWith('</script'));
 	assert.match(await p.locator('.foot').innerText(), /a comment with <\/script> and \\xff/);
 });
@@ -349,7 +352,7 @@ page('a phone', FOLDED, async p => {
 	await p.waitForTimeout(600);
 	await p.touchscreen.tap(at.x, at.y);
 	await p.touchscreen.tap(at.x, at.y);
-	await p.waitForTimeout(300);
+	await settled(p);
 	assert.equal(await zoomed(p), 'serve');
 }, {viewport: {width: 390, height: 800}, hasTouch: true, isMobile: true});
 
