@@ -18,7 +18,7 @@ DEPS_BUILD := gcc make pkg-config clang llvm bpftool libbpf-dev libelf-dev libdw
 	libsqlite3-dev libjansson-dev libyaml-dev libiberty-dev libdeflate-dev libzstd-dev liblzma-dev libxxhash-dev \
 	libcap-dev libseccomp-dev
 DEPS_TEST := libcunit1-dev clang-format clang-tidy cppcheck python3 binutils elfutils gdb linux-perf \
-	g++ musl-tools
+	g++ musl-tools golang-go nodejs npm chromium
 # Guests with Debian's kernels (tests/vm): the emulator, and what makes their initial ramdisk.
 DEPS_VM	:= qemu-system-x86 busybox-static cpio kmod xz-utils zstd
 
@@ -55,7 +55,12 @@ BPF_SRC	:= $(wildcard bpf/*.bpf.c)
 SKEL	:= $(patsubst bpf/%.bpf.c,$(B)/gen/bpf/%.skel.h,$(BPF_SRC))
 PROTO	:= $(wildcard profiler/*/*.proto)
 PB_C	:= $(patsubst %.proto,$(B)/gen/%.pb-c.c,$(PROTO))
-PB_OBJ	:= $(patsubst $(B)/gen/%.c,$(B)/obj/gen/%.o,$(PB_C))
+# The page: its files, and the modules of the one-file page joined in the order of their imports.
+WEB	:= $(sort $(wildcard profiler/web/*.js profiler/web/*.css))
+WEB_BUNDLE := $(patsubst %,profiler/web/%.js,theme format nodes layout dom draw tip menu flame table \
+	snapshot)
+WEB_C	:= $(B)/gen/web_files.c
+PB_OBJ	:= $(patsubst $(B)/gen/%.c,$(B)/obj/gen/%.o,$(PB_C) $(WEB_C))
 GEN	:= $(SKEL) $(PB_C)
 UNIT_SRC := $(wildcard tests/unit/*.c tests/unit/*/*.c tests/unit/*/*/*.c tests/support/*.c)
 SUPPORT_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/support/*.c))
@@ -92,6 +97,15 @@ $(B)/gen/%.pb-c.c: %.proto
 	$(call say,PROTO,$<)
 	$(Q)mkdir -p $(B)/gen
 	$(Q)protoc-c --c_out=$(B)/gen $<
+
+$(B)/gen/snapshot.bundle.js: $(WEB_BUNDLE) Makefile
+	$(Q)mkdir -p $(@D)
+	$(Q)(echo '// SPDX-License-Identifier: Apache-2.0'; sed -e '/^import /d; /^[[:space:]]*\/\//d; /^$$/d' \
+		-e 's/^export //' $(WEB_BUNDLE)) > $@
+
+$(WEB_C): profiler/web/embed.sh $(WEB) $(B)/gen/snapshot.bundle.js
+	$(call say,WEB,$@)
+	$(Q)profiler/web/embed.sh $(WEB) $(B)/gen/snapshot.bundle.js > $@
 
 BPF_ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
 BPF_INC	:= -I/usr/include/$(shell $(CC) -print-multiarch)
@@ -131,9 +145,28 @@ $(TOOLS) $(BENCHES): $(B)/%: $(B)/obj/tests/%.o $(SUPPORT_OBJ) $(LIB_OBJ) $(PB_O
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-.PHONY: tools benches
+.PHONY: tools benches test-export bench-export
 tools: $(TOOLS)
 benches: $(BENCHES)
+
+# Every export format against go tool pprof, strict readers' rules, XML and JSON parsers.
+test-export: $(B)/tools/export_profile
+	python3 -B tests/oracle/export_test.py $<
+
+bench-export: $(B)/bench/export_bench
+	$<
+
+# ---- the page: its modules in node, then in Debian's Chromium ------------------------------------
+# playwright-core drives the browser and speedscope's importer reads our export; both only for tests.
+NODE_TOOLS := $(B)/web/node_modules/.installed
+$(NODE_TOOLS):
+	$(Q)mkdir -p $(B)/web
+	$(Q)npm install --silent --no-audit --no-fund --prefix $(B)/web playwright-core@1.65 speedscope@1.25 \
+		&& touch $@ || echo "test-web: npm cannot install playwright-core and speedscope"
+
+.PHONY: test-web
+test-web: $(B)/tools/export_profile $(NODE_TOOLS)
+	B=$(abspath $(B)) tests/web/run.sh
 
 # ---- fuzzing: one libFuzzer program per parser of foreign bytes ----------------------------------
 # make fuzz runs each for FUZZ_SECONDS; the corpus grows in $(B)/fuzz/corpus.
@@ -142,7 +175,7 @@ FUZZERS	:= $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c)
 FUZZ_FLAGS := -std=gnu17 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 FUZZ_CFLAGS := $(subst =fuzzer,=fuzzer-no-link,$(FUZZ_FLAGS))
 FUZZ_LIB := $(patsubst %.c,$(B)/fuzz/obj/%.o,$(filter-out profiler/main.c,$(SRC)))
-FUZZ_PB	:= $(patsubst $(B)/gen/%.c,$(B)/fuzz/obj/gen/%.o,$(PB_C))
+FUZZ_PB	:= $(patsubst $(B)/gen/%.c,$(B)/fuzz/obj/gen/%.o,$(PB_C) $(WEB_C))
 $(B)/fuzz/obj/%.o: %.c | $(GEN)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(CPPFLAGS) $(FUZZ_CFLAGS) -MMD -MP -c -o $@ $<

@@ -376,8 +376,12 @@ static __u32 add_location(struct profile *p, struct profile_location l,
 		p->refused_total[PROFILE_TABLE_locations]++;
 		return 0;
 	}
-	memcpy(&p->lines.data[p->lines.len], lines, l.n_lines * sizeof(*lines));
-	p->lines.len += l.n_lines;
+	for (__u32 i = 0; i < l.n_lines; i++) {
+		struct profile_line line = lines[i];
+
+		line.function = line.function < p->functions.len ? line.function : 0;
+		p->lines.data[p->lines.len++] = line;
+	}
 	return APPEND(p, locations, &p->location_index, hash, 0, l);
 }
 
@@ -387,7 +391,8 @@ __u32 profile_location(struct profile *p, enum frame_kind kind, __u32 mapping, _
 	struct profile_line cut[PROFILE_MAX_LINES], stub = {0};
 	struct profile_location l = {.address = address,
 				     .mapping = mapping < p->mappings.len ? mapping : 0,
-				     .kind = (__u8)kind,
+				     .kind = (unsigned)kind < FRAME_GROUP ? (__u8)kind
+									  : FRAME_NATIVE,
 				     .named = n_lines > 0};
 	__u64 hash;
 	__u32 id;
@@ -560,10 +565,11 @@ void profile_add(struct profile *p, __u32 stack, __u32 labels, const __s64 *valu
 		sample = &p->samples.data[id];
 	}
 	for (unsigned t = 0; t < p->n_types; t++) {
-		__s64 value = MAX(values[t], 0);
+		__u64 value = (__u64)MAX(values[t], 0), room = (__u64)INT64_MAX - p->totals[t];
 
-		if (__builtin_add_overflow(sample->values[t], value, &sample->values[t]))
-			sample->values[t] = INT64_MAX;
+		value = MIN(value, room);
+		p->totals[t] += value;
+		sample->values[t] += (__s64)value;
 	}
 }
 
@@ -594,25 +600,20 @@ int profile_find_type(const struct profile *p, const char *type)
 	return -1;
 }
 
-static __u64 sum(const struct profile *p, unsigned type, bool whole_only)
+__u64 profile_total(const struct profile *p, unsigned type)
+{
+	return type < p->n_types ? p->totals[type] : 0;
+}
+
+__u64 profile_whole_total(const struct profile *p, unsigned type)
 {
 	__u64 total = 0;
 
 	for (size_t i = 0; type < p->n_types && i < p->samples.len; i++) {
 		const struct profile_sample *s = &p->samples.data[i];
 
-		if (!whole_only || profile_stack_whole(p, s->stack))
+		if (profile_stack_whole(p, s->stack))
 			total += (__u64)s->values[type];
 	}
 	return total;
-}
-
-__u64 profile_total(const struct profile *p, unsigned type)
-{
-	return sum(p, type, false);
-}
-
-__u64 profile_whole_total(const struct profile *p, unsigned type)
-{
-	return sum(p, type, true);
 }

@@ -130,7 +130,7 @@ struct profile_label_set {
 
 struct profile_sample {
 	__u32 stack, labels;
-	__s64 values[PROFILE_MAX_TYPES]; /* >= 0; sums stop at INT64_MAX */
+	__s64 values[PROFILE_MAX_TYPES]; /* >= 0 */
 };
 
 struct profile_type {
@@ -154,7 +154,9 @@ struct profile {
 	/* When, and how well. */
 	__u64 time_ns; /* start, CLOCK_REALTIME; 0: unknown */
 	__u64 duration_ns;
-	__u64 lost_total;   /* samples known to be missing here, for whatever reason */
+	__u64 lost_total; /* samples known to be missing here, for whatever reason */
+	/* Sums of all samples. They stop at INT64_MAX, so no sum of values overflows anywhere. */
+	__u64 totals[PROFILE_MAX_TYPES];
 	__u32 main_mapping; /* the main binary; 0: not one */
 	__u32 comments[PROFILE_MAX_COMMENTS];
 	unsigned n_comments;

@@ -64,6 +64,8 @@ MUST_CHECK int pprof_write(const struct profile *profile, const struct export_op
 			   struct sink *sink);
 MUST_CHECK int folded_write(const struct profile *profile, const struct export_options *options,
 			    struct sink *sink);
+MUST_CHECK int html_write(const struct profile *profile, const struct export_options *options,
+			  struct sink *sink);
 MUST_CHECK int svg_write(const struct profile *profile, const struct export_options *options,
 			 struct sink *sink);
 MUST_CHECK int speedscope_write(const struct profile *profile, const struct export_options *options,

@@ -9,6 +9,8 @@ const struct export_format export_formats[] = {
 	 pprof_write},
 	{"folded", ".folded", "text/plain; charset=utf-8", "one line per stack: a;b;c COUNT", true,
 	 folded_write},
+	{"html", ".html", "text/html; charset=utf-8", "flame graph, a page in one file", true,
+	 html_write},
 	{"svg", ".svg", "image/svg+xml", "flame graph, a picture", true, svg_write},
 	{"speedscope", ".speedscope.json", "application/json", "for speedscope.app", true,
 	 speedscope_write},

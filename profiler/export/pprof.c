@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The pprof encoder of pprof.h. Two passes over a part's samples: the first numbers what they use
- * (and measures, so that a part can be closed in time), the second writes. Samples and locations
- * are streamed into the wire format by hand; all other messages are protobuf-c's, one at a time
- * (tests/bench/export_bench.c has the figures for both ways).
+ * (and measures, so that a part can be closed in time), the second writes. Every message is
+ * protobuf-c's, but one at a time: filled, packed and handed on. For 100,000 stacks of 40 frames a
+ * whole tree of messages takes 75 MiB, this 1 MiB in the same time (tests/bench/export_bench.c); a
+ * writer by hand saves a quarter of that time, a tenth with compression.
  *
  * Memory: 8 bytes per string, function, mapping and location of the profile; none per sample.
  */
@@ -24,10 +25,8 @@ enum {
 	FIELD_LOCATION = 4,
 	FIELD_FUNCTION = 5,
 	FIELD_STRING = 6,
-	WIRE_VARINT = 0,
 	WIRE_BYTES = 2,
 };
-#define TAG(field, wire) ((char)((field) << 3 | (wire)))
 
 /* Dense numbers from 1 for the entries of a table that a part uses, in order of first use. */
 struct numbering {
@@ -41,7 +40,10 @@ struct part {
 	struct sink *sink;
 	struct numbering strings, functions, mappings, locations;
 	struct numbering gaps; /* `[N frames]`, by N: they follow the profile's own entries */
-	struct buf scratch, tail;
+	struct buf scratch;    /* the message that is being written, and what it points to */
+	Pprof__Label labels[PROFILE_MAX_LABELS], *label_list[PROFILE_MAX_LABELS];
+	Pprof__Line lines[PROFILE_MAX_LINES], *line_list[PROFILE_MAX_LINES];
+	uint64_t ids[PROFILE_MAX_FRAMES];
 	__u32 first, end, n_samples;
 	__u32 max_frames; /* of a stack; 0: any */
 	unsigned index;
@@ -54,30 +56,6 @@ struct part {
 static inline unsigned varint_size(__u64 value)
 {
 	return value ? (70u - (unsigned)__builtin_clzll(value)) / 7 : 1;
-}
-
-static inline char *put_varint(char *p, __u64 value)
-{
-	for (; value >= 0x80; value >>= 7)
-		*p++ = (char)(value | 0x80);
-	*p++ = (char)value;
-	return p;
-}
-
-static void add_varint(struct buf *buf, __u64 value)
-{
-	char text[10];
-
-	buf_add(buf, text, (size_t)(put_varint(text, value) - text));
-}
-
-/* A field that is left out when it is 0, as proto3 does. */
-static void add_field(struct buf *buf, unsigned field, __u64 value)
-{
-	char text[11] = {TAG(field, WIRE_VARINT)};
-
-	if (value)
-		buf_add(buf, text, (size_t)(put_varint(text + 1, value) - text));
 }
 
 static size_t field_size(__u64 value)
@@ -93,9 +71,10 @@ static size_t record_size(size_t len)
 
 static void write_head(struct sink *sink, unsigned field, size_t len)
 {
-	char head[11] = {TAG(field, WIRE_BYTES)};
-
-	sink_add(sink, head, (size_t)(put_varint(head + 1, len) - head));
+	sink_char(sink, (char)(field << 3 | WIRE_BYTES));
+	for (; len >= 0x80; len >>= 7)
+		sink_char(sink, (char)(len | 0x80));
+	sink_char(sink, (char)len);
 }
 
 static void write_message(struct part *part, unsigned field, const ProtobufCMessage *message)
@@ -310,62 +289,46 @@ static void use_sample(struct part *part, const struct profile_sample *s)
 		record_size(record_size(ids) + record_size(values) + use_labels(part, s->labels));
 }
 
-static void add_labels(struct part *part, struct buf *out, __u32 labels)
+static void fill_labels(struct part *part, Pprof__Sample *out, __u32 labels)
 {
 	const struct profile_label_set *set = &part->profile->label_sets.data[labels];
 
+	out->label = part->label_list;
 	for (__u32 i = 0; i < set->n_labels; i++) {
 		const struct profile_label *l = &set->labels[i];
-		char head[2] = {TAG(3, WIRE_BYTES)};
-		size_t at = out->len;
+		Pprof__Label *label = &part->labels[out->n_label];
 
 		if (!label_wanted(part, l))
 			continue;
-		buf_add(out, head, sizeof(head));
-		add_field(out, 1, (__u64)string_number(part, l->key));
-		add_field(out, 2, (__u64)string_number(part, l->str));
-		add_field(out, 3, (__u64)l->num);
-		add_field(out, 4, (__u64)string_number(part, l->unit));
-		if (!out->err)
-			out->data[at + 1] = (char)(out->len - at - 2); /* four fields: < 128 */
+		pprof__label__init(label);
+		label->key = string_number(part, l->key);
+		label->str = string_number(part, l->str);
+		label->num = l->num;
+		label->num_unit = string_number(part, l->unit);
+		out->label[out->n_label++] = label;
 	}
 }
 
-/* location_id and value are packed. */
 static void write_sample(struct part *part, const struct profile_sample *s)
 {
 	struct cut cut = cut_stack(part, s->stack);
-	struct buf *ids = &part->scratch, *tail = &part->tail;
-	size_t values = 0;
-	char *p, *start;
+	int64_t values[PROFILE_MAX_TYPES];
+	Pprof__Sample out = PPROF__SAMPLE__INIT;
 
-	buf_reset(ids);
-	buf_reset(tail);
-	if (buf_reserve(ids, ((size_t)cut.n_leaf + cut.n_root + 1) * 5)) {
-		part->err = ids->err;
-		return;
-	}
-	p = start = ids->data;
 	for (__u32 i = 0; i < cut.n_leaf; i++)
-		p = put_varint(p, part->locations.number[cut.frames[i]]);
+		part->ids[out.n_location_id++] = part->locations.number[cut.frames[i]];
 	if (cut.n_gap)
-		p = put_varint(p, part->locations.used.len + part->gaps.number[cut.n_gap]);
+		part->ids[out.n_location_id++] =
+			part->locations.used.len + part->gaps.number[cut.n_gap];
 	for (__u32 i = 0; i < cut.n_root; i++)
-		p = put_varint(p, part->locations.number[cut_root(&cut)[i]]);
+		part->ids[out.n_location_id++] = part->locations.number[cut_root(&cut)[i]];
 	for (unsigned t = 0; t < part->profile->n_types; t++)
-		values += varint_size((__u64)s->values[t]);
-	buf_char(tail, TAG(2, WIRE_BYTES));
-	add_varint(tail, values);
-	for (unsigned t = 0; t < part->profile->n_types; t++)
-		add_varint(tail, (__u64)s->values[t]);
-	add_labels(part, tail, s->labels);
-	if (tail->err)
-		part->err = tail->err;
-	write_head(part->sink, FIELD_SAMPLE,
-		   1 + varint_size((__u64)(p - start)) + (size_t)(p - start) + tail->len);
-	write_head(part->sink, 1, (size_t)(p - start));
-	sink_add(part->sink, start, (size_t)(p - start));
-	sink_add(part->sink, tail->data, tail->len);
+		values[t] = s->values[t];
+	out.location_id = part->ids;
+	out.n_value = part->profile->n_types;
+	out.value = values;
+	fill_labels(part, &out, s->labels);
+	write_message(part, FIELD_SAMPLE, &out.base);
 }
 
 /* ---- tables ------------------------------------------------------------------------------------
@@ -373,27 +336,23 @@ static void write_sample(struct part *part, const struct profile_sample *s)
 static void write_location(struct part *part, __u32 id)
 {
 	const struct profile_location *l = &part->profile->locations.data[id];
-	struct buf *out = &part->scratch;
+	Pprof__Location out = PPROF__LOCATION__INIT;
 
-	buf_reset(out);
-	add_field(out, 1, part->locations.number[id]);
-	add_field(out, 2, part->mappings.number[l->mapping]);
-	add_field(out, 3, l->address);
+	out.id = part->locations.number[id];
+	out.mapping_id = part->mappings.number[l->mapping];
+	out.address = l->address;
+	out.n_line = l->n_lines;
+	out.line = part->line_list;
 	for (__u32 i = 0; i < l->n_lines; i++) {
 		const struct profile_line *line = &part->profile->lines.data[l->first_line + i];
-		char head[2] = {TAG(4, WIRE_BYTES), (char)line_size(part, line)};
 
-		buf_add(out, head, sizeof(head));
-		add_field(out, 1, part->functions.number[line->function]);
-		add_field(out, 2, line->line);
-		add_field(out, 3, line->column);
+		pprof__line__init(&part->lines[i]);
+		part->lines[i].function_id = part->functions.number[line->function];
+		part->lines[i].line = line->line;
+		part->lines[i].column = line->column;
+		part->line_list[i] = &part->lines[i];
 	}
-	if (out->err) {
-		part->err = out->err;
-		return;
-	}
-	write_head(part->sink, FIELD_LOCATION, out->len);
-	sink_add(part->sink, out->data, out->len);
+	write_message(part, FIELD_LOCATION, &out.base);
 }
 
 /* What is known about the code of a mapping, from the locations of this part. */
@@ -576,7 +535,6 @@ static void part_fini(struct part *part)
 	numbering_fini(&part->locations);
 	numbering_fini(&part->gaps);
 	buf_fini(&part->scratch);
-	buf_fini(&part->tail);
 }
 
 static int part_init(struct part *part)
@@ -687,39 +645,52 @@ static int encode(struct part *part, const struct pprof_limits *limits)
 	return err;
 }
 
+/* The same through gzip where that is asked for. */
+static int encode_packed(struct part *part, const struct pprof_limits *limits)
+{
+	int level = part->options->gzip_level;
+	struct sink_gzip gzip;
+	int err;
+
+	if (level < 0)
+		return encode(part, limits);
+	err = sink_gzip_init(&gzip, part->sink, level ? level : 1);
+	if (err)
+		return err;
+	part->sink = &gzip.sink;
+	err = encode(part, limits);
+	if (!err)
+		err = sink_finish(&gzip.sink);
+	sink_gzip_fini(&gzip);
+	return err;
+}
+
 int pprof_write_part(const struct profile *profile, const struct export_options *options,
 		     const struct pprof_limits *limits, struct pprof_split *split,
 		     struct sink *sink)
 {
-	struct part part = {.profile = profile,
-			    .options = options,
-			    .sink = sink,
-			    .first = split->next,
-			    .max_frames = options->max_frames,
-			    .index = split->n_parts};
-	struct sink_gzip gzip;
+	struct part *part;
 	int err;
 
 	if (!profile->n_types)
 		return -EINVAL;
-	if (options->gzip_level < 0) {
-		err = encode(&part, limits);
-	} else {
-		err = sink_gzip_init(&gzip, sink, options->gzip_level ? options->gzip_level : 1);
-		if (err)
-			return err;
-		part.sink = &gzip.sink;
-		err = encode(&part, limits);
-		if (!err)
-			err = sink_finish(&gzip.sink);
-		sink_gzip_fini(&gzip);
+	part = calloc(1, sizeof(*part));
+	if (!part)
+		return -ENOMEM;
+	part->profile = profile;
+	part->options = options;
+	part->sink = sink;
+	part->first = split->next;
+	part->max_frames = options->max_frames;
+	part->index = split->n_parts;
+	err = encode_packed(part, limits);
+	if (!err) {
+		split->next = part->end;
+		split->n_parts++;
+		split->done = !more_samples(part);
 	}
-	if (err)
-		return err;
-	split->next = part.end;
-	split->n_parts++;
-	split->done = !more_samples(&part);
-	return 0;
+	free(part);
+	return err;
 }
 
 int pprof_write(const struct profile *profile, const struct export_options *options,

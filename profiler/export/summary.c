@@ -44,10 +44,10 @@ struct summary summary_of(const struct profile *p, const struct export_options *
 	return s;
 }
 
-static void add_thousands(struct buf *out, __u64 value)
+void summary_count(struct buf *out, __u64 value)
 {
 	if (value >= 1000) {
-		add_thousands(out, value / 1000);
+		summary_count(out, value / 1000);
 		buf_printf(out, ",%03u", (unsigned)(value % 1000));
 	} else {
 		buf_u64(out, value);
@@ -55,13 +55,12 @@ static void add_thousands(struct buf *out, __u64 value)
 }
 
 /* Three digits: 1.23, 12.3, 123, then whole thousands. */
-static void add_short(struct buf *out, double value, const char *unit)
+static void add_short(struct buf *out, double value)
 {
 	if (value < 999.5)
 		buf_printf(out, "%.*f", value < 9.995 ? 2 : value < 99.95 ? 1 : 0, value);
 	else
-		add_thousands(out, (__u64)(value + 0.5));
-	buf_str(out, unit);
+		summary_count(out, (__u64)(value + 0.5));
 }
 
 void summary_value(struct buf *out, __u64 value, const char *unit)
@@ -73,7 +72,7 @@ void summary_value(struct buf *out, __u64 value, const char *unit)
 	size_t i = 0;
 
 	if (!bytes && strcmp(unit, "nanoseconds")) {
-		add_thousands(out, value);
+		summary_count(out, value);
 		return;
 	}
 	while (v >= base * 0.9995 && i + 1 < (bytes ? ARRAY_SIZE(sizes) : ARRAY_SIZE(times))) {
@@ -81,9 +80,10 @@ void summary_value(struct buf *out, __u64 value, const char *unit)
 		i++;
 	}
 	if (i == 0)
-		buf_printf(out, "%llu%s", (unsigned long long)value, bytes ? " B" : " ns");
+		buf_u64(out, value);
 	else
-		add_short(out, v, bytes ? sizes[i] : times[i]);
+		add_short(out, v);
+	buf_str(out, bytes ? sizes[i] : times[i]);
 }
 
 void summary_share(struct buf *out, __u64 part, __u64 whole)
@@ -128,25 +128,31 @@ void summary_time(struct buf *out, const struct summary *s)
 	buf_printf(out, ", %s", text);
 }
 
+bool summary_cores(struct buf *out, const struct summary *s)
+{
+	if (strcmp(s->name, "cpu") || strcmp(s->unit, "nanoseconds") || !s->profile->duration_ns)
+		return false;
+	add_short(out, (double)s->total / (double)s->profile->duration_ns);
+	return true;
+}
+
 void summary_line(struct buf *out, const struct summary *s)
 {
-	bool time = !strcmp(s->unit, "nanoseconds");
-
 	if (s->n_samples) {
-		add_thousands(out, s->n_samples);
+		summary_count(out, s->n_samples);
 		buf_str(out, " samples, ");
 	}
 	if (!s->n_samples || strcmp(s->type, "samples")) {
 		summary_value(out, s->total, s->unit);
 		buf_printf(out, " %s, ", s->type);
 	}
-	if (time && s->profile->duration_ns && !strcmp(s->name, "cpu"))
-		add_short(out, (double)s->total / (double)s->profile->duration_ns, " cores, ");
+	if (summary_cores(out, s))
+		buf_str(out, " cores, ");
 	if (s->n_samples) {
 		summary_share(out, s->n_whole, s->n_samples);
 		buf_str(out, " whole stacks, ");
 	}
-	add_thousands(out, s->profile->lost_total);
+	summary_count(out, s->profile->lost_total);
 	buf_str(out, " lost");
 }
 

@@ -17,12 +17,17 @@ struct summary {
 
 struct summary summary_of(const struct profile *profile, const struct export_options *options,
 			  unsigned type);
+/* `12,480` */
+void summary_count(struct buf *out, __u64 value);
 /* `12.4 s`, `3.1 MiB`, `12,480`: three digits that count, or whole thousands. */
 void summary_value(struct buf *out, __u64 value, const char *unit);
 /* `12.3 %`; 0 of 0 is 0. */
 void summary_share(struct buf *out, __u64 part, __u64 whole);
 /* `2026-08-21 13:58:10 - 14:01:40 UTC, 3m30s`; empty when the time is not known. */
 void summary_time(struct buf *out, const struct summary *summary);
+/* `3.21`, how many CPUs the time of the profile kept busy; false when that is not what it measures.
+ */
+bool summary_cores(struct buf *out, const struct summary *summary);
 /* `12,480 samples, 674 s cpu, 3.21 cores, 99.6 % whole stacks, 0 lost` */
 void summary_line(struct buf *out, const struct summary *summary);
 /* `native 61.0 %, kernel 18.0 %`, largest first. */

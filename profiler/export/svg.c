@@ -21,7 +21,7 @@ enum {
 	MAX_TITLE = 400, /* bytes of a name in a tool tip */
 };
 #define GLYPH_WIDTH 6.7 /* of the 11 px font, on the safe side */
-#define MIN_WIDTH  0.25
+#define MIN_WIDTH   0.25
 
 static const char *const light[FRAME_KIND_COUNT][STEPS] = {
 	[FRAME_NATIVE] = {"#b5e2fd", "#a2dbfd", "#8fd5fd", "#83cdf7"},

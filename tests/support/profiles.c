@@ -120,7 +120,9 @@ static void add_name(struct reader *r, const char *name, size_t len, __u32 main_
 		inlined = ends_with(name, len, "_[i]");
 	if (kind != FRAME_NATIVE || inlined)
 		len -= 4;
-	else if (!r->n_frames && !r->n_lines && len > 2 && name[0] == '[' && name[len - 1] == ']')
+	else if (!r->n_frames && !r->n_lines &&
+		 (!strncmp(name, "[truncated]", len) ||
+		  !strncmp(name, "[incomplete:", MIN(len, 12u))))
 		kind = FRAME_MARK;
 	if (kind != FRAME_NATIVE)
 		mapping = 0;
@@ -264,14 +266,16 @@ struct profile *profile_made_up(__u32 n_stacks, __u32 depth)
 		labels[i] = profile_thread_labels(m.profile, text, text, 1000 + i % 8, 1000 + i);
 	}
 	depth = MIN(depth, (__u32)PROFILE_MAX_FRAMES);
-	while (m.profile->stacks.len <= n_stacks) {
+	for (__u64 tries = 0; tries < n_stacks * 20ull && m.profile->stacks.len <= n_stacks;
+	     tries++) {
 		/* Root first: each stack leaves the last one somewhere, and callees go by callers.
 		 */
 		__u32 keep = m.profile->stacks.len > 1 && depth ? depth - 1 - steep(&m, depth) : 0;
 
 		for (__u32 i = keep; i < depth; i++) {
-			functions[i] = (__u32)hash_mix(i ? functions[i - 1] : 0, steep(&m, 9)) %
-				       m.n_functions;
+			functions[i] =
+				(__u32)hash_mix(i ? functions[i - 1] : 0, steep(&m, i ? 9 : 400)) %
+				m.n_functions;
 			stack[i] = made_up_location(&m, functions[i]);
 		}
 		for (__u32 i = 0; i < depth; i++)

@@ -56,7 +56,8 @@ static void samples_sum(void)
 	ASSERT_INT(p->samples.len, 4);
 	ASSERT_INT(p->samples.data[1].values[1], 300);
 	ASSERT_INT(p->samples.data[2].values[1], 0);
-	ASSERT_INT(p->samples.data[3].values[1], INT64_MAX);
+	ASSERT_INT(p->samples.data[3].values[1], INT64_MAX - 300);
+	ASSERT_INT(profile_total(p, 1), INT64_MAX);
 	ASSERT_INT(profile_total(p, 0), 23);
 	ASSERT_INT(profile_whole_total(p, 0), 7);
 	ASSERT_INT(profile_total(p, 9), 0);

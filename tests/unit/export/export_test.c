@@ -31,9 +31,13 @@ static void formats(void)
 	static const struct {
 		const char *path, *format;
 	} paths[] = {
-		{"x.pb.gz", "pprof"}, {"a/b.folded", "folded"},
-		{"x.svg", "svg"},     {"x.speedscope.json", "speedscope"},
-		{"x.json", "json"},   {"x.txt", "text"},
+		{"x.pb.gz", "pprof"},
+		{"a/b.folded", "folded"},
+		{"x.html", "html"},
+		{"x.svg", "svg"},
+		{"x.speedscope.json", "speedscope"},
+		{"x.json", "json"},
+		{"x.txt", "text"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
@@ -248,7 +252,7 @@ static void tree_keeps_the_largest(void)
 static void nasty_names_stay_text(void)
 {
 	static const char *const formats[] = {"folded",	    "text", "json",
-					      "speedscope", "svg"};
+					      "speedscope", "svg",  "html"};
 	struct profile *p = profile_nasty();
 
 	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
