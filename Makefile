@@ -291,6 +291,13 @@ vmtest:
 asan:
 	$(Q)$(MAKE) B=$(B)/asan SAN=address,undefined test-unit
 
+# Suites in which threads meet.
+TSAN_SUITES ?= http loop part push
+.PHONY: tsan
+tsan:
+	$(Q)$(MAKE) B=$(B)/tsan SAN=thread $(B)/tsan/unit
+	$(B)/tsan/unit $(TSAN_SUITES)
+
 clean:
 	rm -rf $(B)
 

@@ -93,8 +93,7 @@ void config_free(struct config *config)
 	free(config);
 }
 
-/* ---- one file -----------------------------------------------------------------------------------
- */
+/* ---- one file ----------------------------------------------------------------------- */
 
 /* Where the walk stands, and on which line each section and key was seen. */
 struct loading {
@@ -292,8 +291,7 @@ static void load_file(struct config *config, const struct config_source *source,
 	buf_fini(&text);
 }
 
-/* ---- --set --------------------------------------------------------------------------------------
- */
+/* ---- --set ----------------------------------------------------------------------- */
 
 /* SECTION.KEY=VALUE, or SECTION.KEY.NAME=VALUE for a map. 0 or -1 with why in error. */
 static int apply_set(struct config *config, const char *set, char *error, size_t size)
@@ -337,8 +335,7 @@ static int apply_set(struct config *config, const char *set, char *error, size_t
 	return err ? -1 : 0;
 }
 
-/* ---- the whole ----------------------------------------------------------------------------------
- */
+/* ---- the whole ----------------------------------------------------------------------- */
 
 static void check_relations(const struct config *config, struct config_errors *errors)
 {

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Answers: bodies, compression, errors, embedded files; see http.h. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <xxhash.h>
+#include <zlib.h>
+
+#include "profiler/base/json.h"
+#include "profiler/base/log.h"
+#include "profiler/http/http_accept.h"
+#include "profiler/http/http_internal.h"
+
+#define GZIP_MIN_BYTES 1024
+#define GZIP_LEVEL     1 /* scrapes are paid for by the agent's CPU budget */
+
+/* Everything from this origin only, no inline script, no frames around it (the page's own tests run
+ * under it). */
+#define CONTENT_POLICY                                                                             \
+	"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "          \
+	"connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; "               \
+	"frame-ancestors 'none'"
+
+void http_header(struct http_request *req, const char *name, const char *value)
+{
+	struct http_exchange *ex = http_exchange_of(req);
+	char *n = arena_strndup(&ex->arena, name, strlen(name));
+	char *v = arena_strndup(&ex->arena, value, strlen(value));
+
+	BUG_ON(ex->n_headers == HTTP_MAX_HEADERS);
+	if (n && v)
+		ex->headers[ex->n_headers++] = (struct http_added_header){n, v};
+}
+
+const char *http_request_header(struct http_request *req, const char *name)
+{
+	return MHD_lookup_connection_value(http_exchange_of(req)->connection, MHD_HEADER_KIND,
+					   name);
+}
+
+static bool is_text(const char *content_type)
+{
+	static const char *const kinds[] = {"text/", "application/json", "application/openmetrics",
+					    "image/svg", "application/javascript"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (!strncmp(content_type, kinds[i], strlen(kinds[i])))
+			return true;
+	return false;
+}
+
+/* The gzip form of data into out. 0 or -errno. */
+static int compress_body(const void *data, size_t len, struct buf *out)
+{
+	z_stream z = {0};
+	int err;
+
+	if (len > UINT32_MAX / 2 ||
+	    deflateInit2(&z, GZIP_LEVEL, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+		return -ENOMEM;
+	err = buf_reserve(out, deflateBound(&z, len));
+	if (!err) {
+		z.next_in = (Bytef *)(uintptr_t)data;
+		z.avail_in = (uInt)len;
+		z.next_out = (Bytef *)out->data;
+		z.avail_out = (uInt)(out->cap - 1);
+		err = deflate(&z, Z_FINISH) == Z_STREAM_END ? 0 : -EIO;
+		out->len = z.total_out;
+	}
+	deflateEnd(&z);
+	return err;
+}
+
+static void add_header(struct MHD_Response *response, const char *name, const char *value)
+{
+	if (MHD_add_response_header(response, name, value) != MHD_YES)
+		log_debug(http, "header '%s' was left out of an answer", name);
+}
+
+/* Hand the response over; NULL when memory ended: the connection is closed without an answer. */
+static void finish(struct http_exchange *ex, unsigned status, const char *content_type,
+		   struct MHD_Response *response, size_t bytes)
+{
+	BUG_ON(ex->stage == HTTP_ANSWERED || ex->stage == HTTP_QUEUED || ex->stage == HTTP_GONE);
+	ex->response = response;
+	ex->status = status;
+	ex->response_bytes = bytes;
+	if (response) {
+		if (content_type)
+			add_header(response, "Content-Type", content_type);
+		add_header(response, "X-Content-Type-Options", "nosniff");
+		for (unsigned i = 0; i < ex->n_headers; i++)
+			add_header(response, ex->headers[i].name, ex->headers[i].value);
+	}
+	http_exchange_answered(ex);
+}
+
+void http_reply(struct http_request *req, unsigned status, const char *content_type,
+		struct buf *body)
+{
+	struct http_exchange *ex = http_exchange_of(req);
+	struct MHD_Response *response;
+	bool text = is_text(content_type), gzip = false;
+	struct buf out = *body;
+
+	*body = (struct buf){0};
+	if (out.err) {
+		buf_fini(&out);
+		http_error(req, 500, "out_of_memory", "the answer does not fit into memory");
+		return;
+	}
+	if (text && out.len >= GZIP_MIN_BYTES &&
+	    http_accepts_gzip(http_request_header(req, "Accept-Encoding"))) {
+		struct buf packed = {0};
+
+		gzip = !compress_body(out.data, out.len, &packed);
+		if (gzip) {
+			buf_fini(&out);
+			out = packed;
+		} else {
+			buf_fini(&packed);
+		}
+	}
+	response = MHD_create_response_from_buffer(out.len, out.data, MHD_RESPMEM_MUST_FREE);
+	if (!response) {
+		buf_fini(&out);
+	} else {
+		if (gzip)
+			add_header(response, "Content-Encoding", "gzip");
+		if (text)
+			add_header(response, "Vary", "Accept-Encoding");
+		add_header(response, "Cache-Control", "no-store");
+	}
+	finish(ex, status, content_type, response, out.len);
+}
+
+void http_reply_text(struct http_request *req, unsigned status, const char *fmt, ...)
+{
+	struct buf body = {0};
+	va_list args;
+
+	va_start(args, fmt);
+	buf_vprintf(&body, fmt, args);
+	va_end(args);
+	http_reply(req, status, "text/plain; charset=utf-8", &body);
+}
+
+void http_error(struct http_request *req, unsigned status, const char *code, const char *fmt, ...)
+{
+	char message[1024];
+	struct buf body = {0};
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(message, sizeof(message), fmt, args);
+	va_end(args);
+	if (req->path && !strncmp(req->path, "/debug/pprof", 12)) {
+		http_header(req, "X-Go-Pprof", "1"); /* go tool pprof then prints the body */
+		buf_printf(&body, "%s\n", message);
+		http_reply(req, status, "text/plain; charset=utf-8", &body);
+	} else {
+		struct json j = json_into(&body);
+
+		json_object(&j, NULL);
+		json_object(&j, "error");
+		json_str(&j, "code", code);
+		json_str(&j, "message", message);
+		json_end(&j);
+		json_end(&j);
+		buf_char(&body, '\n');
+		http_reply(req, status, "application/json", &body);
+	}
+}
+
+void http_reply_file(struct http_request *req, const struct http_file *file)
+{
+	struct http_exchange *ex = http_exchange_of(req);
+	bool gzip = file->gzip && http_accepts_gzip(http_request_header(req, "Accept-Encoding"));
+	const void *data = gzip ? file->gzip : file->data;
+	size_t size = gzip ? file->gzip_size : file->size;
+	struct MHD_Response *response;
+	unsigned status = 200;
+	char etag[40];
+
+	snprintf(etag, sizeof(etag), "\"%016llx%s\"",
+		 (unsigned long long)XXH3_64bits(file->data, file->size), gzip ? "-gz" : "");
+	if (http_etag_matches(http_request_header(req, "If-None-Match"), etag)) {
+		status = 304;
+		size = 0;
+	}
+	response = MHD_create_response_from_buffer(size, (void *)(uintptr_t)data,
+						   MHD_RESPMEM_PERSISTENT);
+	if (response) {
+		add_header(response, "ETag", etag);
+		add_header(response, "Cache-Control", "no-cache"); /* ask, and get a 304 */
+		add_header(response, "Vary", "Accept-Encoding");
+		if (gzip && status == 200)
+			add_header(response, "Content-Encoding", "gzip");
+		add_header(response, "Content-Security-Policy", CONTENT_POLICY);
+		add_header(response, "X-Frame-Options", "DENY");
+		add_header(response, "Referrer-Policy", "no-referrer");
+	}
+	finish(ex, status, status == 200 ? file->content_type : NULL, response, size);
+}
