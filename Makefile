@@ -17,7 +17,8 @@ DEPS_BUILD := gcc make pkg-config clang llvm bpftool libbpf-dev libelf-dev libdw
 	libunwind-dev libcurl4-openssl-dev libprotobuf-c-dev protobuf-c-compiler libmicrohttpd-dev \
 	libsqlite3-dev libjansson-dev libyaml-dev libiberty-dev libdeflate-dev libzstd-dev liblzma-dev libxxhash-dev \
 	libcap-dev libseccomp-dev
-DEPS_TEST := libcunit1-dev clang-format clang-tidy cppcheck python3 binutils elfutils gdb linux-perf
+DEPS_TEST := libcunit1-dev clang-format clang-tidy cppcheck python3 binutils elfutils gdb linux-perf \
+	g++ lld dwz xz-utils libc6-dbg python3.11 python3.11-dbg openjdk-17-jre-headless openjdk-17-dbg
 
 # ---- the user whose tree this is ----------------------------------------------------------------
 # Under sudo the build runs as the owner of the tree, so nothing in it ends up root's.
@@ -118,6 +119,16 @@ $(B)/oracle/%: $(B)/obj/tests/oracle/%.o $(LIB_OBJ) $(PB_OBJ)
 .PHONY: test-unwind-rows
 test-unwind-rows: $(B)/oracle/readelf_rows
 	$< -e tests/oracle/readelf_rows.expected
+
+.PHONY: test-symbolize
+test-symbolize: $(B)/bianque
+	tests/oracle/symbolize.py $(SYMBOLIZE_ARGS) $(B)/bianque
+
+# ---- benchmarks: print figures, assert nothing ---------------------------------------------------
+$(B)/bench/%: $(B)/obj/tests/bench/%.o $(LIB_OBJ) $(PB_OBJ)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # ---- fuzzing: one libFuzzer program per parser of foreign bytes ----------------------------------
 # make fuzz runs each for FUZZ_SECONDS; the corpus grows in $(B)/fuzz/corpus.

@@ -5,8 +5,8 @@
  *
  * Which symbol names an address (what users of addr2line and perf expect):
  *   - of several at one address: a function before a label, a sized one before an unsized one,
- *     global or weak before local, fewer leading underscores, the longer extent, the later one in the
- *     table (getcontext, not __getcontext);
+ *     global or weak before local, fewer leading underscores, the longer extent, the later one in
+ * the table (getcontext, not __getcontext);
  *   - a sized symbol ends where it says; an unsized one at the next symbol or the end of the text;
  *   - a sized symbol within another one rules its own range; a label within a sized symbol is
  *     passed over.
