@@ -18,7 +18,8 @@ DEPS_BUILD := gcc make pkg-config clang llvm bpftool libbpf-dev libelf-dev libdw
 	libsqlite3-dev libjansson-dev libyaml-dev libiberty-dev libdeflate-dev libzstd-dev liblzma-dev libxxhash-dev \
 	libcap-dev libseccomp-dev
 DEPS_TEST := libcunit1-dev clang-format clang-tidy cppcheck python3 binutils elfutils gdb linux-perf \
-	g++ musl-tools golang-go nodejs npm chromium
+	g++ musl-tools lld dwz xz-utils libc6-dbg python3.11 python3.11-dbg openjdk-17-jre-headless \
+	openjdk-17-dbg golang-go nodejs npm chromium
 # Guests with Debian's kernels (tests/vm): the emulator, and what makes their initial ramdisk.
 DEPS_VM	:= qemu-system-x86 busybox-static cpio kmod xz-utils zstd
 
@@ -136,6 +137,10 @@ $(B)/oracle/%: $(B)/obj/tests/oracle/%.o $(LIB_OBJ) $(PB_OBJ)
 .PHONY: test-unwind-rows
 test-unwind-rows: $(B)/oracle/readelf_rows
 	$< -e tests/oracle/readelf_rows.expected
+
+.PHONY: test-symbolize
+test-symbolize: $(B)/bianque
+	tests/oracle/symbolize.py $(SYMBOLIZE_ARGS) $(B)/bianque
 
 # ---- tools and benchmarks: what feeds tests, and what measures the library -------------------------
 TOOLS	:= $(patsubst tests/tools/%.c,$(B)/tools/%,$(wildcard tests/tools/*.c))

@@ -84,7 +84,7 @@ static struct elf *open_by_id(const struct debug_root *root, const __u8 *id, siz
 	struct elf *elf;
 	int n;
 
-	if (len < 2)
+	if (len < 2 || len > ELF_BUILD_ID_MAX)
 		return NULL;
 	n = snprintf(ret_path, PATH_MAX, DEBUG_DIR "/.build-id/%02x/", id[0]);
 	for (size_t i = 1; i < len; i++)

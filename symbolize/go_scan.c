@@ -11,17 +11,17 @@
 
 #include "symbolize/gopclntab.h"
 
-#define MAX_INLINED    4096u /* tree entries of one function */
-#define MAX_NEST       64u
-#define WORK_MIN       (1u << 20)
-#define WORK_PER_BYTE  8u
+#define MAX_INLINED   4096u /* tree entries of one function */
+#define MAX_NEST      64u
+#define WORK_MIN      (1u << 20)
+#define WORK_PER_BYTE 8u
 
 struct go_scan {
 	struct index_builder *b;
 	struct go_table table;
 	struct go_func func;
 	__u32 func_node;
-	__u64 work; /* left */
+	__u64 work;	  /* left */
 	VEC(__u32) nodes; /* by index in the inline tree; 0: not made yet */
 	/* the last file's id: neighbours share it */
 	const char *last_name;

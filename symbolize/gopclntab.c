@@ -19,10 +19,10 @@
 #define RELATIVE_AARCH64 1027u
 
 /* Offsets in runtime.moduledata (64-bit). */
-#define MODULE_NAMES	    8u
-#define MODULE_TEXT	    176u
-#define MODULE_GOFUNC_1_18  304u
-#define MODULE_GOFUNC_1_20  320u
+#define MODULE_NAMES	   8u
+#define MODULE_TEXT	   176u
+#define MODULE_GOFUNC_1_18 304u
+#define MODULE_GOFUNC_1_20 320u
 
 static struct cursor at(const struct go_table *t, __u64 offset)
 {
@@ -40,7 +40,8 @@ static const char *string_at(const struct go_table *t, __u64 offset)
 	return memchr(c.pos, 0, MIN(left, (size_t)MAX_NAME_BYTES)) ? (const char *)c.pos : NULL;
 }
 
-/* ---- moduledata --------------------------------------------------------------------------------- */
+/* ---- moduledata ---------------------------------------------------------------------------------
+ */
 
 /* What the loader would put at an address of a position-independent file: a relative relocation's
  * addend. False: none there. */
@@ -133,17 +134,18 @@ static void take_module(struct go_table *t)
 		found = find_by_relocation(t, &module);
 	if (found && pointer_at(t->elf, module + MODULE_TEXT, &text))
 		t->text = text;
-	if (!found || !pointer_at(t->elf,
-				  module + (t->layout >= GO_1_20 ? MODULE_GOFUNC_1_20
-								 : MODULE_GOFUNC_1_18),
-				  &t->func_data))
+	if (!found ||
+	    !pointer_at(t->elf,
+			module + (t->layout >= GO_1_20 ? MODULE_GOFUNC_1_20 : MODULE_GOFUNC_1_18),
+			&t->func_data))
 		t->func_data = 0;
 	/* 1.26 no longer writes the text's start into the header */
 	if (!t->text && elf_section(t->elf, ".text"))
 		t->text = elf_section(t->elf, ".text")->addr;
 }
 
-/* ---- header ------------------------------------------------------------------------------------- */
+/* ---- header -------------------------------------------------------------------------------------
+ */
 
 static int read_header(struct go_table *t)
 {
@@ -201,9 +203,11 @@ int go_table_open(const struct elf *elf, struct go_table *ret_table)
 	return err;
 }
 
-/* ---- functions ---------------------------------------------------------------------------------- */
+/* ---- functions ----------------------------------------------------------------------------------
+ */
 
-/* Entry i of the function table: address and where its description lies. Entry n_funcs is the end. */
+/* Entry i of the function table: address and where its description lies. Entry n_funcs is the end.
+ */
 static bool entry_at(const struct go_table *t, __u64 i, __u64 *ret_addr, __u64 *ret_offset)
 {
 	bool small = t->layout >= GO_1_18;
@@ -221,8 +225,8 @@ static bool entry_at(const struct go_table *t, __u64 i, __u64 *ret_addr, __u64 *
 }
 
 /* The inline tables out of the arrays behind a description: pcdata, then funcdata. */
-static void read_arrays(const struct go_table *t, struct cursor c, __u32 n_pcdata,
-			__u32 n_funcdata, struct go_func *func)
+static void read_arrays(const struct go_table *t, struct cursor c, __u32 n_pcdata, __u32 n_funcdata,
+			struct go_func *func)
 {
 	__u64 pcdata = cursor_tell(&c), funcdata;
 
@@ -329,7 +333,8 @@ bool go_inlined_at(const struct go_table *t, const struct go_func *func, __s32 i
 	return true;
 }
 
-/* ---- values ------------------------------------------------------------------------------------- */
+/* ---- values -------------------------------------------------------------------------------------
+ */
 
 struct go_values go_values_of(const struct go_table *t, const struct go_func *func, __u32 offset)
 {

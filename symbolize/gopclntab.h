@@ -22,15 +22,15 @@ struct go_table {
 	enum go_layout layout;
 	__u8 quantum, pointer_bytes;
 	__u64 n_funcs;
-	__u64 text; /* address that entries count from; 0 before 1.18 */
+	__u64 text;			       /* address that entries count from; 0 before 1.18 */
 	__u64 names, units, files, pcs, funcs; /* offsets in data of the parts */
-	__u64 func_data; /* address that funcdata counts from; 0: unknown */
+	__u64 func_data;		       /* address that funcdata counts from; 0: unknown */
 };
 
 struct go_func {
 	__u64 start, end;
-	const char *name; /* "" when damaged */
-	__u32 start_line; /* 0 before 1.20 */
+	const char *name;		/* "" when damaged */
+	__u32 start_line;		/* 0 before 1.20 */
 	__u32 sp, file, line, inlining; /* of its value tables, offsets in pcs; 0: none */
 	__u32 unit;			/* first entry in units */
 	__u64 inline_tree;		/* address; 0: none */
@@ -39,9 +39,9 @@ struct go_func {
 struct go_inlined {
 	const char *name;
 	__u32 start_line;
-	bool by_pc;	    /* the call stands at parent_pc, else: */
-	__u32 parent_pc;    /* offset from the function's start */
-	__s32 parent;	    /* index in the tree; -1: the function itself */
+	bool by_pc;	 /* the call stands at parent_pc, else: */
+	__u32 parent_pc; /* offset from the function's start */
+	__s32 parent;	 /* index in the tree; -1: the function itself */
 	__s32 file, line;
 };
 

@@ -44,6 +44,10 @@ static int verify(const struct mapfile *file, const __u8 *key)
 		return -EINVAL;
 	if (!sections_valid(h, file->size))
 		return -EINVAL;
+	/* The last byte is a NUL: every offset within is a string. */
+	if (!h->sections[INDEX_STRINGS].bytes ||
+	    file->data[h->sections[INDEX_STRINGS].offset + h->sections[INDEX_STRINGS].bytes - 1])
+		return -EINVAL;
 	if (XXH3_64bits(file->data + skip, file->size - skip) != h->checksum)
 		return -EINVAL;
 	return mapfile_truncated(file) ? -EINVAL : 0;
@@ -112,6 +116,21 @@ static __u32 search(const __u32 *starts, __u32 n, __u32 key)
 #define ROW_LINE   4u
 #define ROW_COLUMN 8u
 
+/* Most values take one byte. */
+static inline __u32 small_uleb(struct cursor *c)
+{
+	if (__builtin_expect(c->pos < c->end && *c->pos < 0x80, 1))
+		return *c->pos++;
+	return (__u32)cursor_uleb(c);
+}
+
+static inline __u32 small_sleb(struct cursor *c)
+{
+	if (__builtin_expect(c->pos < c->end && *c->pos < 0x80, 1))
+		return (__u32)((__s32)((__u32)*c->pos++ << 25) >> 25);
+	return (__u32)cursor_sleb(c);
+}
+
 static bool find_row(const struct index *index, __u32 addr, struct index_hit *hit)
 {
 	__u32 block = search(index->starts, index->header->n_blocks, addr), at;
@@ -122,25 +141,25 @@ static bool find_row(const struct index *index, __u32 addr, struct index_hit *hi
 	at = index->starts[block];
 	cursor_seek(&c, index->blocks[block]);
 	c = cursor_sub(&c, index->blocks[block + 1] - index->blocks[block]);
-	hit->node = (__u32)cursor_uleb(&c);
-	hit->file = (__u32)cursor_uleb(&c);
-	hit->line = (__u32)cursor_uleb(&c);
-	hit->column = (__u32)cursor_uleb(&c);
-	while (cursor_left(&c)) {
-		__u8 byte = cursor_u8(&c);
-		__u32 delta = byte >> 4 ? byte >> 4 : (__u32)cursor_uleb(&c);
+	hit->node = small_uleb(&c);
+	hit->file = small_uleb(&c);
+	hit->line = small_uleb(&c);
+	hit->column = small_uleb(&c);
+	while (c.pos < c.end) {
+		__u8 byte = *c.pos++;
+		__u32 delta = byte >> 4 ? byte >> 4 : small_uleb(&c);
 
 		if (delta > addr - at)
 			break;
 		at += delta;
 		if (byte & ROW_NODE)
-			hit->node += (__u32)cursor_sleb(&c);
+			hit->node += small_sleb(&c);
 		if (byte & ROW_FILE)
-			hit->file = (__u32)cursor_uleb(&c);
+			hit->file = small_uleb(&c);
 		if (byte & ROW_LINE)
-			hit->line += (__u32)cursor_sleb(&c);
+			hit->line += small_sleb(&c);
 		if (byte & ROW_COLUMN)
-			hit->column = (__u32)cursor_uleb(&c);
+			hit->column = small_uleb(&c);
 	}
 	return !c.bad && (hit->node || hit->file);
 }
@@ -182,24 +201,24 @@ bool index_node_read(const struct index *index, __u32 id, struct index_node *ret
 	if (!id)
 		return false;
 	cursor_seek(&c, id);
-	*ret_node = (struct index_node){.func = (__u32)cursor_uleb(&c)};
-	back = cursor_uleb(&c);
+	*ret_node = (struct index_node){.func = small_uleb(&c)};
+	back = small_uleb(&c);
 	if (c.bad || back >= id || ret_node->func >= index->header->n_funcs)
 		return false;
 	if (!back)
 		return true;
 	ret_node->parent = id - (__u32)back;
-	ret_node->call_file = (__u32)cursor_uleb(&c);
-	ret_node->call_line = (__u32)cursor_uleb(&c);
-	ret_node->call_column = (__u32)cursor_uleb(&c);
+	ret_node->call_file = small_uleb(&c);
+	ret_node->call_line = small_uleb(&c);
+	ret_node->call_column = small_uleb(&c);
 	return !c.bad;
 }
 
 const char *index_str(const struct index *index, __u32 offset)
 {
-	const char *s = cursor_str_at(&index->strings, offset);
-
-	return s ? s : "";
+	return offset < cursor_left(&index->strings) && !mapfile_truncated(&index->file)
+		       ? (const char *)index->strings.start + offset
+		       : "";
 }
 
 const char *index_file_name(const struct index *index, __u32 file)

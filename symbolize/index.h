@@ -28,7 +28,7 @@
 
 #define INDEX_MAGIC	 0x5844495351425142ULL
 #define INDEX_VERSION	 1u
-#define INDEX_BLOCK_ROWS 16u
+#define INDEX_BLOCK_ROWS 8u
 #define INDEX_KEY_BYTES	 16
 
 struct index_func {

@@ -5,8 +5,8 @@
  *
  * Which symbol names an address (what users of addr2line and perf expect):
  *   - of several at one address: a function before a label, a sized one before an unsized one,
- *     global or weak before local, fewer leading underscores, the longer extent, the later one in the
- *     table (getcontext, not __getcontext);
+ *     global or weak before local, fewer leading underscores, the longer extent, the later one in
+ * the table (getcontext, not __getcontext);
  *   - a sized symbol ends where it says; an unsized one at the next symbol or the end of the text;
  *   - a sized symbol within another one rules its own range; a label within a sized symbol is
  *     passed over.
@@ -227,7 +227,8 @@ static int write_rows(struct out *o, struct index_builder *b)
 	__u32 claimed = 0;
 	bool any = false;
 
-	qsort(b->pieces.data, b->pieces.len, sizeof(*b->pieces.data), by_place);
+	if (b->pieces.len) /* an empty VEC has no block */
+		qsort(b->pieces.data, b->pieces.len, sizeof(*b->pieces.data), by_place);
 	section_begin(o, INDEX_ROWS);
 	e.first = o->at;
 	vec_for_each (p, &b->pieces) {
@@ -337,7 +338,8 @@ static int write_symbols(struct out *o, struct index_builder *b)
 {
 	struct flat f = {0};
 
-	qsort(b->symbols.data, b->symbols.len, sizeof(*b->symbols.data), by_symbol);
+	if (b->symbols.len)
+		qsort(b->symbols.data, b->symbols.len, sizeof(*b->symbols.data), by_symbol);
 	flatten(&f, b);
 	o->header.n_symbols = (__u32)f.starts.len;
 	section_begin(o, INDEX_SYMBOLS);

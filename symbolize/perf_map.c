@@ -54,7 +54,7 @@ static int add_line(struct perf_map *map, const char *s, const char *end)
 	struct perf_map_entry e = {.order = map->order};
 	__u64 size;
 
-	if (!read_hex(&s, end, &e.start) || !read_hex(&s, end, &size) || s == end || !size ||
+	if (!read_hex(&s, end, &e.start) || !read_hex(&s, end, &size) || s == end || !*s || !size ||
 	    size > MAX_CODE_BYTES || __builtin_add_overflow(e.start, size, &e.end)) {
 		map->bad_lines_total++;
 		return 0;

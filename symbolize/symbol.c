@@ -247,8 +247,9 @@ static bool is_mangled(const char *name)
 	return name[0] == '_' && (name[1] == 'Z' || name[1] == 'R');
 }
 
-/* The physical function has an ELF symbol besides its DWARF name: it is the raw name, and the better
- * one where DWARF has none, or only a plain one for a mangled symbol (static C++ functions). */
+/* The physical function has an ELF symbol besides its DWARF name: it is the raw name, and the
+ * better one where DWARF has none, or only a plain one for a mangled symbol (static C++ functions).
+ */
 static void join_symbol(struct symbol_object *o, struct symbol_frame *frame,
 			const struct index_hit *hit)
 {

@@ -338,7 +338,7 @@ def classify(symbols, address, mine, others):
     if mine[-1][0] == "?" and not symbols.covered(address):
         return "padding"
     for chain in others:
-        if len(chain) == len(mine) and symbols.aliases(mine[-1][0], chain[-1][0]) and all(
+        if len(chain) == len(mine) and mine[-1][0] != chain[-1][0] and symbols.aliases(mine[-1][0], chain[-1][0]) and all(
                 same_place(x[1], y[1]) for x, y in zip(mine, chain)):
             return "alias"
     if any(same_chain(mine, chain) for chain in others):
@@ -367,7 +367,7 @@ def compare(name, mine, oracles, addresses, symbols, expected, show):
                 continue
             kind = classify(symbols, address, mine[i], chains)
             classes[kind] = classes.get(kind, 0) + 1
-            if kind == "other" and shown < show:
+            if kind in ("other", "order") and shown < show:
                 shown += 1
                 print("    0x%x\n      ours  %s" % (address, get(mine[i])))
                 for n, o in oracles.items():
