@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "profiler/base/cleanup.h"
@@ -16,7 +15,6 @@
 
 #define MAX_KALLSYMS ((size_t)256 << 20)
 #define STEP_BYTES   ((size_t)256 << 10)
-#define MAX_GAP	     ((__u64)1 << 32)
 #define LAST_BYTES   ((__u64)4 << 20) /* how far the last symbol may reach */
 
 struct kallsym {
@@ -122,7 +120,8 @@ static int build(struct index_builder *b, const char *data, size_t len, const ch
 	if (__builtin_add_overflow(extent.high, LAST_BYTES, &text.end))
 		text.end = UINT64_MAX;
 	/* Modules and kernel lie within 2 GiB of each other; more is not this machine's layout. */
-	text.end = MIN(text.end, text.start + UINT32_MAX - 1);
+	if (text.end - text.start > UINT32_MAX)
+		text.end = text.start + UINT32_MAX;
 	err = index_builder_text(b, &text, 1);
 	b->facts.flags = INDEX_HAS_SYMTAB | INDEX_HAS_OWNERS;
 	if (!err)
