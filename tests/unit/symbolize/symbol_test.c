@@ -61,7 +61,7 @@ static void finds_own_inlined_call(void)
 	}
 	CU_ASSERT(strstr(object, "/unit") != NULL);
 	CU_ASSERT(strlen(id) >= 40);
-	n = process_symbols_find(process, (__u64)(uintptr_t)&strlen, frames, &object, &id);
+	n = process_symbols_find(process, (__u64)(uintptr_t)&getppid, frames, &object, &id);
 	CU_ASSERT(n >= 1 && strstr(object, "libc") != NULL);
 	ASSERT_INT(process_symbols_find(process, 16, frames, &object, &id), 0);
 	process_symbols_free(process);
