@@ -170,10 +170,10 @@ static const char *readable(struct symbol_object *o, __u32 raw)
 	}
 	buf_reset(&o->text);
 	demangle_name(name, &o->text);
-	copy = !o->text.err && o->text.len == strlen(name)
-		       ? name /* not mangled: the index has it */
-		       : arena_strndup(&o->name_arena, o->text.data ? o->text.data : "",
-				       o->text.len);
+	if (!o->text.err && o->text.len == strlen(name) && !memcmp(o->text.data, name, o->text.len))
+		copy = name; /* not mangled: the index has it */
+	else
+		copy = arena_strndup(&o->name_arena, o->text.data ? o->text.data : "", o->text.len);
 	if (!copy || o->text.err || vec_push(&o->names, (struct readable){raw, copy})) {
 		o->names_raw_total++;
 		return name;
