@@ -706,7 +706,10 @@ export class Flame {
       Escape: () => this.clearMarks(),
       ContextMenu: () => this.menuOfCurrent(),
     };
-    if (onButton || !keys[event.key] || event.target.closest?.('[data-own-keys]')) return;
+    // A table keeps the keys it moves by, a dialog all.
+    const own = event.target.closest?.('[data-own-keys]');
+    if (onButton || !keys[event.key]) return;
+    if (own && (event.key.length > 1 || own.tagName === 'DIALOG')) return;
     event.preventDefault();
     keys[event.key]();
   }

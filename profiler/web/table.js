@@ -79,7 +79,10 @@ export class Table {
         key === this.sort ? (key === 'name' ? 'ascending' : 'descending') : 'none',
       );
     this.room = this.body.parentElement.clientWidth - 3 * NUMBER_PX - 24;
+    const focused =
+      this.body.contains(document.activeElement) && document.activeElement.dataset.frame;
     this.body.replaceChildren(...shown.map(f => this.row(f)));
+    if (focused) this.body.querySelector(`[data-frame="${focused}"]`)?.focus();
     this.foot.textContent =
       rows.length > shown.length
         ? `${formatCount(shown.length)} of ${formatCount(rows.length)} functions; search for others`
@@ -99,6 +102,7 @@ export class Table {
         'button',
         {
           type: 'button',
+          'data-frame': frame,
           title: `${frames.name[frame]}\n${frames.module[frame]}`,
           onclick: () => this.flame.askSearch(`"${frames.name[frame]}"`),
         },
