@@ -5,68 +5,123 @@
 import {h} from './dom.js';
 import {formatCount, formatShare, formatValue, placeOf} from './format.js';
 
-const MAX_TABLE_ROWS = 200, NUMBER_PX = 78; // as flame.css
+const MAX_TABLE_ROWS = 200,
+  NUMBER_PX = 78; // as flame.css
 const SCALE = 12 / 13; // of the canvas font to the table's
 
 export class Table {
-	constructor(element, flame) {
-		this.flame = flame;
-		this.sort = 'self';
-		this.body = h('tbody');
-		this.foot = h('div', {class: 'table-foot'});
-		this.heads = Object.fromEntries([['name', 'function'], ['self', 'self'], ['total', 'total'],
-			['share', 'share']].map(([key, text]) => [key, h('th', {scope: 'col', class: key},
-			h('button', {type: 'button', onclick: () => this.sortBy(key)}, text))]));
-		this.element = element;
-		this.element.append(h('div', {class: 'table-scroll'}, h('table', {},
-			h('thead', {}, h('tr', {}, ...Object.values(this.heads))), this.body)), this.foot);
-		flame.element.addEventListener('change', () => this.update());
-		this.update();
-	}
+  constructor(element, flame) {
+    this.flame = flame;
+    this.sort = 'self';
+    this.body = h('tbody');
+    this.foot = h('div', {class: 'table-foot'});
+    this.heads = Object.fromEntries(
+      [
+        ['name', 'function'],
+        ['self', 'self'],
+        ['total', 'total'],
+        ['share', 'share'],
+      ].map(([key, text]) => [
+        key,
+        h(
+          'th',
+          {scope: 'col', class: key},
+          h('button', {type: 'button', onclick: () => this.sortBy(key)}, text),
+        ),
+      ]),
+    );
+    this.element = element;
+    this.element.append(
+      h(
+        'div',
+        {class: 'table-scroll'},
+        h('table', {}, h('thead', {}, h('tr', {}, ...Object.values(this.heads))), this.body),
+      ),
+      this.foot,
+    );
+    flame.element.addEventListener('change', () => this.update());
+    this.update();
+  }
 
-	sortBy(key) {
-		this.sort = key;
-		this.update();
-	}
+  sortBy(key) {
+    this.sort = key;
+    this.update();
+  }
 
-	// Numbers of the frames to show, in order.
-	rows() {
-		const {totals, base, match} = this.flame, {rank} = base.frames, list = [];
-		for (let f = 2; f < base.frames.n; f++)
-			if (totals.count[f] && base.frames.kinds[base.frames.kind[f]] !== 'group' && (!match || match[f]))
-				list.push(f);
-		const by = {name: () => 0, self: (a, b) => totals.self[b] - totals.self[a] ||
-			totals.total[b] - totals.total[a], total: (a, b) => totals.total[b] - totals.total[a]};
-		const compare = by[this.sort] ?? by.total;
-		return list.sort((a, b) => compare(a, b) || rank[a] - rank[b]);
-	}
+  // Numbers of the frames to show, in order.
+  rows() {
+    const {totals, base, match} = this.flame,
+      {rank} = base.frames,
+      list = [];
+    for (let f = 2; f < base.frames.n; f++)
+      if (
+        totals.count[f] &&
+        base.frames.kinds[base.frames.kind[f]] !== 'group' &&
+        (!match || match[f])
+      )
+        list.push(f);
+    const by = {
+      name: () => 0,
+      self: (a, b) => totals.self[b] - totals.self[a] || totals.total[b] - totals.total[a],
+      total: (a, b) => totals.total[b] - totals.total[a],
+    };
+    const compare = by[this.sort] ?? by.total;
+    return list.sort((a, b) => compare(a, b) || rank[a] - rank[b]);
+  }
 
-	update() {
-		if (!this.element.clientWidth)
-			return; // not shown
-		const rows = this.rows(), shown = rows.slice(0, MAX_TABLE_ROWS);
-		for (const [key, head] of Object.entries(this.heads))
-			head.setAttribute('aria-sort', key === this.sort ? key === 'name' ? 'ascending' : 'descending' : 'none');
-		this.room = this.body.parentElement.clientWidth - 3 * NUMBER_PX - 24;
-		this.body.replaceChildren(...shown.map(f => this.row(f)));
-		this.foot.textContent = rows.length > shown.length
-			? `${formatCount(shown.length)} of ${formatCount(rows.length)} functions; search for the others`
-			: `${formatCount(rows.length)} functions`;
-	}
+  update() {
+    if (!this.element.clientWidth) return; // not shown
+    const rows = this.rows(),
+      shown = rows.slice(0, MAX_TABLE_ROWS);
+    for (const [key, head] of Object.entries(this.heads))
+      head.setAttribute(
+        'aria-sort',
+        key === this.sort ? (key === 'name' ? 'ascending' : 'descending') : 'none',
+      );
+    this.room = this.body.parentElement.clientWidth - 3 * NUMBER_PX - 24;
+    const focused =
+      this.body.contains(document.activeElement) && document.activeElement.dataset.frame;
+    this.body.replaceChildren(...shown.map(f => this.row(f)));
+    if (focused) this.body.querySelector(`[data-frame="${focused}"]`)?.focus();
+    this.foot.textContent =
+      rows.length > shown.length
+        ? `${formatCount(shown.length)} of ${formatCount(rows.length)} functions; search for others`
+        : `${formatCount(rows.length)} functions`;
+  }
 
-	row(frame) {
-		const {totals, base, tree, fitter} = this.flame, {frames} = base, all = tree.total[0];
-		const label = fitter.fit(this.flame.labelOf(frame), this.room * SCALE, this.flame.asked.ends);
-		const left = this.room * SCALE - fitter.width(label) - 10, module = placeOf(frames, frame);
-		const key = this.sort === 'self' ? totals.self[frame] : totals.total[frame];
-		const bar = h('span', {class: 'bar'}), name = h('button', {type: 'button',
-			title: `${frames.name[frame]}\n${frames.module[frame]}`,
-			onclick: () => this.flame.askSearch(`"${frames.name[frame]}"`)}, label);
-		bar.style.width = `${all ? 100 * key / all : 0}%`;
-		return h('tr', {}, h('td', {class: 'name'}, bar, name,
-			left > 40 && h('span', {class: 'module'}, fitter.fit(module, left * 0.95, false))),
-		h('td', {}, formatValue(totals.self[frame], base.about.unit)),
-		h('td', {}, formatValue(totals.total[frame], base.about.unit)),
-		h('td', {}, formatShare(key, all)));
-	}
+  row(frame) {
+    const {totals, base, tree, fitter} = this.flame,
+      {frames} = base,
+      all = tree.total[0];
+    const label = fitter.fit(this.flame.labelOf(frame), this.room * SCALE, this.flame.asked.ends);
+    const left = this.room * SCALE - fitter.width(label) - 10,
+      module = placeOf(frames, frame);
+    const key = this.sort === 'self' ? totals.self[frame] : totals.total[frame];
+    const bar = h('span', {class: 'bar'}),
+      name = h(
+        'button',
+        {
+          type: 'button',
+          'data-frame': frame,
+          title: `${frames.name[frame]}\n${frames.module[frame]}`,
+          onclick: () => this.flame.askSearch(`"${frames.name[frame]}"`),
+        },
+        label,
+      );
+    bar.style.width = `${all ? (100 * key) / all : 0}%`;
+    return h(
+      'tr',
+      {},
+      h(
+        'td',
+        {class: 'name'},
+        bar,
+        name,
+        left > 40 && h('span', {class: 'module'}, fitter.fit(module, left * 0.95, false)),
+      ),
+      h('td', {}, formatValue(totals.self[frame], base.about.unit)),
+      h('td', {}, formatValue(totals.total[frame], base.about.unit)),
+      h('td', {}, formatShare(key, all)),
+    );
+  }
 }

@@ -335,8 +335,7 @@ struct profile *profile_nasty(void)
 		"a;b c\nd\re",
 		"\x01\x02\x1b[31mred\x7f",
 		"not\xff\xfeutf8\xc3",
-		"\xd7\xa9\xd7\x9c\xd7\x95\xd7\x9d \xe2\x80\xae"
-		"gnirts",
+		"\xd7\xa9\xd7\x9c\xd7\x95\xd7\x9d \xe2\x80\xae gnirts",
 		"\"quoted\\\"'`${x}",
 		"std::vector<int, std::allocator<int> >::push_back(int&&)",
 		"core::fmt::Formatter::pad_integral::{closure#0}",
