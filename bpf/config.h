@@ -32,9 +32,12 @@ struct bpf_config {
 	__u32 hierarchy;      /* enum cgroup_hierarchy */
 	__u32 max_frames;     /* user frames, <= USER_FRAMES_MAX */
 	__u32 wakeup_bytes;   /* data in a ring that wakes the router */
+};
+
+/* What user space changes while the programs run (.bss, mapped there). */
+struct bpf_knobs {
 	__u32 copies_per_s;   /* stack copies per CPU */
 	__u32 copies_per_pid; /* and of one process on one CPU, per second */
-	__u32 pad;
 };
 
 #endif

@@ -14,6 +14,7 @@
 #define MAX_CPUS 4096 /* user space lowers the map sizes to the possible CPUs */
 
 const volatile struct bpf_config config;
+volatile struct bpf_knobs knobs;
 
 struct ring {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

@@ -232,13 +232,13 @@ static __always_inline int copy_allowed(struct cpu_local *local, __u32 pid, __u6
 		local->copies = 0;
 		__builtin_memset(local->by_pid, 0, sizeof(local->by_pid));
 	}
-	if (local->copies >= config.copies_per_s)
+	if (local->copies >= knobs.copies_per_s)
 		return 0;
 	if (local->by_pid[slot].pid != pid) {
 		local->by_pid[slot].pid = pid;
 		local->by_pid[slot].copies = 0;
 	}
-	if (local->by_pid[slot].copies >= config.copies_per_pid)
+	if (local->by_pid[slot].copies >= knobs.copies_per_pid)
 		return 0;
 	local->by_pid[slot].copies++;
 	local->copies++;

@@ -211,18 +211,20 @@ UNW_INLINE int unw_by_fp(struct unw_state *s)
 }
 
 /* A register of this frame: sp and fp always, others only in a leaf or an interrupted frame. */
-UNW_INLINE int unw_reg(const struct unw_state *s, __u32 reg, __u64 *value)
+UNW_INLINE int unw_reg(const struct unw_state *s, __u64 reg, __u64 *value)
 {
 	if (reg == UNW_DWARF_SP)
 		*value = s->sp;
 	else if (reg == UNW_DWARF_FP)
 		*value = s->fp;
-	else if (reg >= DWARF_REGS)
+	else if (reg >= DWARF_PC)
 		return -1;
-	else if (s->leaf)
+	else if (s->leaf) {
+		reg &= DWARF_PC - 1;
+		unw_barrier(reg); /* 5.10 forgets the bound above */
 		*value = s->regs[reg];
-	else if (s->context)
-		return unw_read(value, 8, s->context + unw_context_offset(reg));
+	} else if (s->context)
+		return unw_read(value, 8, s->context + unw_context_offset((__u32)reg));
 	else if (reg == UNW_DWARF_BX && s->bx_known)
 		*value = s->bx;
 	else
@@ -269,7 +271,7 @@ UNW_INLINE int unw_rule_reg(const struct unw_state *s, struct unw_reg_rule r, __
 		*value = cfa + (__s64)r.off;
 		return 0;
 	case UNW_REG_REG:
-		return unw_reg(s, (__u32)r.off, value) ? STOP_RULE : 0;
+		return unw_reg(s, (__u8)r.off, value) ? STOP_RULE : 0;
 	case UNW_REG_DEREF:
 	case UNW_REG_DEREF2:
 		if (unw_reg(s, r.reg, &at))

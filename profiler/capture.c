@@ -10,6 +10,13 @@
 #include "profiler/process.h"
 #include "profiler/stack_table.h"
 
+static int by_value(const void *pa, const void *pb)
+{
+	__u64 a = *(const __u64 *)pa, b = *(const __u64 *)pb;
+
+	return a < b ? -1 : a > b;
+}
+
 struct capture *capture_new(const struct capture_options *options, unsigned hz)
 {
 	struct capture *capture = calloc(1, sizeof(*capture));
@@ -17,6 +24,18 @@ struct capture *capture_new(const struct capture_options *options, unsigned hz)
 	if (!capture)
 		return NULL;
 	capture->o = *options;
+	if (options->n_cgroup_ids) {
+		size_t bytes = options->n_cgroup_ids * sizeof(*capture->cgroup_ids);
+
+		capture->cgroup_ids = malloc(bytes);
+		if (!capture->cgroup_ids) {
+			free(capture);
+			return NULL;
+		}
+		memcpy(capture->cgroup_ids, options->cgroup_ids, bytes);
+		qsort(capture->cgroup_ids, options->n_cgroup_ids, sizeof(*capture->cgroup_ids),
+		      by_value);
+	}
 	if (!capture->o.max_entries)
 		capture->o.max_entries = CAPTURE_DEFAULT_ENTRIES;
 	capture->hz = hz;
@@ -31,7 +50,9 @@ static bool wanted(const struct capture *capture, const struct sample *sample)
 
 	return sample->source == o->source && sample->time_ns >= capture->start_ns &&
 	       (!o->pid || o->pid == sample->pid) &&
-	       (!o->cgroup_id || o->cgroup_id == sample->cgroup_id);
+	       (!capture->cgroup_ids ||
+		bsearch(&sample->cgroup_id, capture->cgroup_ids, o->n_cgroup_ids,
+			sizeof(*capture->cgroup_ids), by_value));
 }
 
 static __u64 entry_hash(const struct capture_entry *key)
@@ -137,5 +158,6 @@ void capture_free(struct capture *capture)
 	}
 	vec_free(&capture->entries);
 	hmap_fini(&capture->index);
+	free(capture->cgroup_ids);
 	free(capture);
 }

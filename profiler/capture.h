@@ -18,9 +18,10 @@
 #include "profiler/sample.h"
 
 struct capture_options {
-	__u8 source;	  /* enum source */
-	__u64 cgroup_id;  /* 0: any */
-	__u32 pid;	  /* 0: any */
+	__u8 source;		 /* enum source */
+	__u32 pid;		 /* 0: any */
+	const __u64 *cgroup_ids; /* any of these; copied. NULL: any */
+	size_t n_cgroup_ids;
 	bool by_thread;	  /* keep threads apart: tid and comm */
 	__u32 max_entries; /* 0: CAPTURE_DEFAULT_ENTRIES */
 };
@@ -32,6 +33,7 @@ struct capture_entry {
 	__u32 tid;
 	char comm[COMM_BYTES];
 	__u64 samples, weight;
+	const struct identity *identity; /* the image's at the time of sorting (series.h) */
 };
 
 /* What the capture's time saw besides samples; counters of the router, end minus start. */
@@ -43,6 +45,7 @@ struct capture_counts {
 
 struct capture {
 	struct capture_options o;
+	__u64 *cgroup_ids; /* owned copy, sorted */
 	VEC(struct capture_entry) entries;
 	struct hmap index;
 	__u64 start_ns, end_ns;	       /* CLOCK_MONOTONIC */

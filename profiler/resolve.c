@@ -504,6 +504,12 @@ void resolver_tick(struct resolver *r, __u64 now_ns)
 	object_table_close_files(r->objects, now_ns > OPEN_FILE_NS ? now_ns - OPEN_FILE_NS : 0);
 }
 
+void resolver_set_limits(struct resolver *r, size_t stacks_bytes, size_t idle_rows_bytes)
+{
+	r->o.idle_rows_bytes = idle_rows_bytes;
+	stack_table_set_max(r->stacks, stacks_bytes);
+}
+
 struct resolver_stats resolver_stats(const struct resolver *r)
 {
 	struct resolver_stats stats = r->stats;

@@ -56,6 +56,8 @@ __u64 resolver_oldest_pending(const struct resolver *resolver);
 void resolver_scan(struct resolver *resolver);
 bool resolver_scanned(const struct resolver *resolver);
 
+void resolver_set_limits(struct resolver *resolver, size_t stacks_bytes, size_t idle_rows_bytes);
+
 struct process_table *resolver_processes(struct resolver *resolver);
 struct object_table *resolver_objects(struct resolver *resolver);
 

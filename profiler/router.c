@@ -69,6 +69,7 @@ struct router {
 	struct visit *visit;
 	struct router_stats stats;
 	bool stopping;
+	size_t stacks_bytes, idle_rows_bytes; /* bounds of the resolver's tables */
 };
 
 /* ---- feeds -------------------------------------------------------------------------------------- */
@@ -378,6 +379,14 @@ void router_each_process(struct router *router, bool (*visit)(void *arg, struct 
 	pthread_mutex_unlock(&router->lock);
 }
 
+void router_set_limits(struct router *router, size_t stacks_bytes, size_t idle_rows_bytes)
+{
+	pthread_mutex_lock(&router->lock);
+	router->stacks_bytes = stacks_bytes;
+	router->idle_rows_bytes = idle_rows_bytes;
+	pthread_mutex_unlock(&router->lock);
+}
+
 struct router_stats router_stats(struct router *router)
 {
 	struct router_stats stats;
@@ -451,6 +460,13 @@ static bool take_commands(struct router *router)
 
 static void tick(struct router *router, __u64 now_ns)
 {
+	size_t stacks_bytes, idle_rows_bytes;
+
+	pthread_mutex_lock(&router->lock);
+	stacks_bytes = router->stacks_bytes;
+	idle_rows_bytes = router->idle_rows_bytes;
+	pthread_mutex_unlock(&router->lock);
+	resolver_set_limits(router->resolver, stacks_bytes, idle_rows_bytes);
 	router->tick_ns = now_ns;
 	if (sampler_update_cpus(router->o.sampler) && take_feeds(router))
 		log_error(ring, "out of memory: CPUs that came online are not read");
@@ -576,6 +592,8 @@ int router_start(const struct router_options *options, struct router **ret_route
 	if (!router)
 		return -ENOMEM;
 	router->o = *options;
+	router->stacks_bytes = options->stacks_bytes;
+	router->idle_rows_bytes = options->idle_rows_bytes;
 	router->epoll_fd = router->command_fd = -1;
 	pthread_mutex_init(&router->lock, NULL);
 	err = init(router);

@@ -29,9 +29,9 @@
 #define RING_BYTES_SMALL  (128u << 10)
 #define RINGS_MAX_BYTES	  (8u << 20) /* all together, up to 64 CPUs */
 #define SIDEBAND_PAGES	  32u
-#define COPIES_PER_PID	  64u
-#define MAX_NESTED_COPIES 4u /* copies per second and CPU, as a multiple of the rate */
+#define COPIES_PER_HZ	  4u /* stack copies per second and CPU, as a multiple of the rate */
 #define MIN_COPIES	  100u
+#define MIN_PID_COPIES	  64u
 
 struct cpu {
 	int event_fd, ring_fd; /* -1: none */
@@ -95,8 +95,6 @@ static void fill_config(struct sampler *s)
 	config->hierarchy = s->o.hierarchy;
 	config->max_frames = s->o.max_frames;
 	config->wakeup_bytes = s->ring_bytes / 4;
-	config->copies_per_s = MAX(MAX_NESTED_COPIES * s->o.hz, MIN_COPIES);
-	config->copies_per_pid = MAX(COPIES_PER_PID, s->o.hz / 2);
 }
 
 static int size_maps(struct sampler *s)
@@ -354,8 +352,10 @@ static int open_sampler(struct sampler *base, const struct sampler_options *opti
 	for (unsigned cpu = 0; cpu < s->n_cpus; cpu++)
 		s->cpus[cpu] = (struct cpu){.event_fd = -1, .ring_fd = -1};
 	err = load(s, ret_why);
-	if (!err && !base)
+	if (!err && !base) {
+		sampler_set_copies(s, 1);
 		err = map_known(s);
+	}
 	if (!err)
 		err = open_cpus(s, ret_why);
 	if (!err && !base)
@@ -417,6 +417,15 @@ int sampler_set_hz(struct sampler *s, unsigned hz)
 			return -errno;
 	s->o.hz = hz;
 	return 0;
+}
+
+void sampler_set_copies(struct sampler *s, double factor)
+{
+	__u32 copies = MAX(COPIES_PER_HZ * s->o.hz, MIN_COPIES);
+	__u32 pid_copies = MAX(s->o.hz / 2, MIN_PID_COPIES);
+
+	s->skel->bss->knobs.copies_per_s = (__u32)(copies * factor);
+	s->skel->bss->knobs.copies_per_pid = (__u32)(pid_copies * factor);
 }
 
 int sampler_set_target(struct sampler *s, __u64 key, bool wanted)

@@ -269,6 +269,11 @@ void stack_table_sweep(struct stack_table *table, __u64 now_ns, __u64 drained_ns
 		start_leaving(table, now_ns);
 }
 
+void stack_table_set_max(struct stack_table *table, size_t max_bytes)
+{
+	table->max_bytes = max_bytes;
+}
+
 struct stack_stats stack_table_stats(const struct stack_table *table)
 {
 	return (struct stack_stats){

@@ -46,6 +46,8 @@ const struct stack *stack_table_find(struct stack_table *table, __u64 id, __u64 
  * the table is too large. */
 void stack_table_sweep(struct stack_table *table, __u64 now_ns, __u64 drained_ns);
 
+void stack_table_set_max(struct stack_table *table, size_t max_bytes);
+
 const struct stack *stack_ref(const struct stack *stack);
 void stack_unref(const struct stack *stack);
 

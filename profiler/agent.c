@@ -1,0 +1,454 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The life of the agent, see agent.h: what starts and ends in which order, signals, reload, the budget.
+ * What cannot start is degraded or off with its reason; the rest runs on and it is tried again.
+ */
+#include "profiler/agent.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "profiler/agent_internal.h"
+#include "profiler/base/cleanup.h"
+#include "profiler/base/clock.h"
+#include "profiler/base/fs.h"
+#include "profiler/base/log.h"
+#include "profiler/engine.h"
+#include "profiler/http/http.h"
+#include "profiler/http/http_config.h"
+#include "profiler/notify.h"
+#include "profiler/window.h"
+
+#define RETRY_NS	 (60 * NS_PER_S) /* until sampling is tried again */
+#define TICK_NS		 NS_PER_S
+#define STOP_WINDOWS_NS	 (700 * NS_PER_MS) /* SIGTERM flushes within a second */
+#define STOP_PUSH_NS	 (200 * NS_PER_MS)
+#define STACKS_BYTES	 (12u << 20)
+#define IDLE_ROWS_BYTES	 (20u << 20)
+#define ERROR_BYTES	 512
+
+const struct config *agent_config(const struct agent *agent)
+{
+	return agent->config;
+}
+
+struct loop *agent_loop(const struct agent *agent)
+{
+	return agent->loop;
+}
+
+struct parts *agent_parts(struct agent *agent)
+{
+	return &agent->parts;
+}
+
+struct engine *agent_engine(const struct agent *agent)
+{
+	return agent->engine;
+}
+
+struct builder *agent_builder(const struct agent *agent)
+{
+	return agent->builder;
+}
+
+struct budget *agent_budget(const struct agent *agent)
+{
+	return (struct budget *)(uintptr_t)&agent->budget;
+}
+
+struct windows *agent_windows(const struct agent *agent)
+{
+	return agent->windows;
+}
+
+const char *agent_host(const struct agent *agent)
+{
+	return agent->host;
+}
+
+__u64 agent_start_ns(const struct agent *agent)
+{
+	return agent->start_ns;
+}
+
+static const struct agent_config *agent_values(const struct agent *agent)
+{
+	return config_get(agent->config, &agent_section);
+}
+
+static const struct profile_config *profile_values(const struct agent *agent)
+{
+	return config_get(agent->config, &profile_section);
+}
+
+/* ---- sampling ----------------------------------------------------------------------------------- */
+
+static bool has(const struct option_list *list, const char *item)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (!strcmp(list->items[i], item))
+			return true;
+	return false;
+}
+
+static struct windows_options window_options(struct agent *agent)
+{
+	const struct profile_config *profile = profile_values(agent);
+
+	return (struct windows_options){
+		.window_ns = profile->window_ns,
+		.by_pid = has(&profile->labels, "pid"),
+		.by_comm = has(&profile->labels, "comm"),
+		.sink = agent_window_sink(agent),
+	};
+}
+
+static unsigned wanted_hz(const struct agent *agent)
+{
+	double hz = (double)profile_values(agent)->hz * budget_now(&agent->budget).hz;
+
+	return hz < 1 ? 1 : (unsigned)(hz + 0.5);
+}
+
+static int start_sampling(struct agent *agent)
+{
+	const struct agent_config *values = agent_values(agent);
+	struct engine_options options = {
+		.sampler =
+			{
+				.hz = wanted_hz(agent),
+				.max_frames = (__u32)profile_values(agent)->max_frames,
+			},
+		.cache_dir = values->cache_dir,
+		.controller_auto = true,
+		.scan = true,
+	};
+	struct windows_options windows = window_options(agent);
+	char *why = NULL;
+	int err = engine_start(&options, &agent->engine, &why);
+
+	if (!err)
+		err = windows_start(agent, &windows, &agent->windows);
+	if (err) {
+		const char *text = why ? why : strerror(-err);
+
+		if (!agent->sampling_failed)
+			log_error(agent, "%s; sampling is off, tried again every minute", text);
+		agent->sampling_failed = true;
+		part_set_state(&agent->sampling, PART_OFF, "%s", text);
+		engine_stop(agent->engine);
+		agent->engine = NULL;
+		loop_timer_set(agent->loop, &agent->retry, clock_monotonic_ns() + RETRY_NS);
+	} else {
+		const struct sampler *sampler = engine_sampler(agent->engine);
+
+		log_info(agent, "sampling %u times a second on each CPU (%s)", sampler_hz(sampler),
+			 sampler_event(sampler));
+		agent->sampling_failed = false;
+		if (sampler_has_pmu(sampler))
+			part_set_state(&agent->sampling, PART_OK, NULL);
+		else
+			part_set_state(&agent->sampling, PART_DEGRADED,
+				       "no hardware counter: samples by cpu-clock, which cannot see "
+				       "code that runs with interrupts off");
+	}
+	free(why);
+	return err;
+}
+
+static void retry_sampling(void *arg)
+{
+	struct agent *agent = arg;
+
+	if (!agent->engine && start_sampling(agent)) {
+		/* said at /readyz; tried again */
+	}
+}
+
+/* ---- the budget --------------------------------------------------------------------------------- */
+
+/* RssAnon and RssShmem of this process, with the kernel's maps, which are not in it. */
+static __u64 memory_used(const struct agent *agent)
+{
+	__u64 bytes = agent->engine ? sampler_map_bytes(engine_sampler(agent->engine)) +
+					      segments_stats(engine_segments(agent->engine))
+						      .bytes_reserved
+				    : 0;
+	char text[4096];
+	char *line;
+
+	if (fs_read_small(AT_FDCWD, "/proc/self/status", text, sizeof(text)) <= 0)
+		return bytes;
+	line = strstr(text, "RssAnon:");
+	if (line)
+		bytes += strtoull(line + 8, NULL, 10) << 10;
+	return bytes;
+}
+
+static __u64 cpu_used(const struct agent *agent)
+{
+	__u64 cpu_ns = clock_process_cpu_ns(), run_ns = 0, count, insns;
+
+	if (agent->engine)
+		sampler_bpf_stats(engine_sampler(agent->engine), &run_ns, &count, &insns);
+	return cpu_ns + run_ns;
+}
+
+static void apply_budget(struct agent *agent)
+{
+	struct budget_step step = budget_now(&agent->budget);
+
+	builder_set_share(agent->builder,
+			  agent_values(agent)->cpu_budget_pct / 100 * step.symbols);
+	if (!agent->engine)
+		return;
+	sampler_set_copies(engine_sampler(agent->engine), step.copies);
+	router_set_limits(engine_router(agent->engine), (size_t)(STACKS_BYTES * step.tables),
+			  (size_t)(IDLE_ROWS_BYTES * step.tables));
+	if (wanted_hz(agent) != sampler_hz(engine_sampler(agent->engine))) {
+		/* One window has one rate. */
+		if (sampler_set_hz(engine_sampler(agent->engine), wanted_hz(agent)))
+			log_warn(agent, "the sampling rate cannot be changed");
+		windows_turn(agent->windows);
+	}
+	if (step.tables < 1)
+		malloc_trim(0);
+}
+
+static void keep_budget(struct agent *agent, __u64 now_ns)
+{
+	struct budget *b = &agent->budget;
+	unsigned before = b->lanes[BUDGET_CPU].step + b->lanes[BUDGET_MEMORY].step, after;
+
+	if (now_ns < b->last_ns + BUDGET_PERIOD_NS ||
+	    !budget_measure(b, now_ns, cpu_used(agent), memory_used(agent)))
+		return;
+	after = b->lanes[BUDGET_CPU].step + b->lanes[BUDGET_MEMORY].step;
+	apply_budget(agent);
+	log_info(agent,
+		 "own budget: step %s to %u/%u (cpu %.2f of %.2f %%, memory %.0f of %.0f MiB): "
+		 "sampling at %u Hz",
+		 after > before ? "down" : "up", after, 2 * budget_steps(),
+		 b->lanes[BUDGET_CPU].used, b->lanes[BUDGET_CPU].limit,
+		 b->lanes[BUDGET_MEMORY].used / (1 << 20), b->lanes[BUDGET_MEMORY].limit / (1 << 20),
+		 wanted_hz(agent));
+}
+
+static void tick(void *arg)
+{
+	struct agent *agent = arg;
+	__u64 now_ns = clock_monotonic_ns();
+
+	keep_budget(agent, now_ns);
+	notify_watchdog();
+	loop_timer_set(agent->loop, &agent->tick, now_ns + TICK_NS);
+}
+
+/* ---- reload ------------------------------------------------------------------------------------- */
+
+static void reload(struct agent *agent)
+{
+	struct buf errors = {0};
+	struct config *fresh = config_load(agent->source, &errors), *old = agent->config;
+	char error[ERROR_BYTES];
+
+	if (!fresh) {
+		log_error(config, "the configuration is not reloaded, the old one goes on:");
+		for (char *line = strtok(errors.data, "\n"); line; line = strtok(NULL, "\n"))
+			log_error(config, "%s", line);
+		buf_fini(&errors);
+		return;
+	}
+	buf_fini(&errors);
+	agent->config = fresh;
+	if (http_server_reload(agent->http, config_get(fresh, &http_section), error, sizeof(error)))
+		log_error(http, "%s; the old settings go on", error);
+	agent_reload_sinks(agent);
+	agent->budget.lanes[BUDGET_CPU].limit = agent_values(agent)->cpu_budget_pct;
+	agent->budget.lanes[BUDGET_MEMORY].limit =
+		(double)agent_values(agent)->memory_budget_bytes;
+	if (agent->windows) {
+		struct windows_options windows = window_options(agent);
+
+		windows_reload(agent->windows, &windows);
+	}
+	apply_budget(agent);
+	config_free(old);
+	log_info(config, "the configuration is reloaded");
+}
+
+static void on_signal(void *arg, __u32 events UNUSED)
+{
+	struct agent *agent = arg;
+	struct signalfd_siginfo info;
+
+	while (read(agent->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo == SIGHUP) {
+			reload(agent);
+			continue;
+		}
+		log_info(agent, "%s: ending", strsignal((int)info.ssi_signo));
+		loop_stop(agent->loop);
+	}
+}
+
+/* ---- start and end ------------------------------------------------------------------------------ */
+
+static int take_signals(struct agent *agent)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	agent->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (agent->signal_fd < 0)
+		return -errno;
+	return loop_add(agent->loop, agent->signal_fd, EPOLLIN, on_signal, agent,
+			&agent->signal_watch);
+}
+
+/* One agent a host: two would count everything twice. */
+static int lock_state(struct agent *agent)
+{
+	const char *dir = agent_values(agent)->state_dir;
+	char path[4096], pid[32] = "";
+	int err = fs_mkdirs(dir);
+
+	if (!err && (size_t)snprintf(path, sizeof(path), "%s/lock", dir) >= sizeof(path))
+		err = -ENAMETOOLONG;
+	if (!err) {
+		agent->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		if (agent->lock_fd < 0)
+			err = -errno;
+	}
+	if (err) {
+		log_error(agent, "'%s' cannot be used: %s; set agent.state_dir to a folder that can be "
+				 "written",
+			  dir, strerror(-err));
+		return err;
+	}
+	if (flock(agent->lock_fd, LOCK_EX | LOCK_NB)) {
+		fs_read_small(AT_FDCWD, path, pid, sizeof(pid));
+		log_error(agent, "another agent runs on this host (pid %.*s, state in '%s'); stop it, "
+				 "or give this one an agent.state_dir of its own",
+			  (int)strcspn(pid, "\n"), pid, dir);
+		return -EBUSY;
+	}
+	if (ftruncate(agent->lock_fd, 0) || dprintf(agent->lock_fd, "%d\n", getpid()) < 0)
+		return -errno;
+	return 0;
+}
+
+static int open_http(struct agent *agent)
+{
+	struct http_server_args args = {
+		.config = config_get(agent->config, &http_section),
+		.loop = agent->loop,
+		.parts = &agent->parts,
+		.agent = agent,
+	};
+	char error[ERROR_BYTES];
+	int err = http_server_open(&args, &agent->http, error, sizeof(error));
+
+	if (err)
+		log_error(http, "%s", error);
+	return err;
+}
+
+static int start(struct agent *agent)
+{
+	const struct agent_config *values = agent_values(agent);
+	struct naming_options naming = {.cache_dir = values->cache_dir};
+	int err;
+
+	agent->loop = loop_new();
+	if (!agent->loop)
+		return -errno;
+	err = take_signals(agent);
+	if (!err)
+		err = lock_state(agent);
+	if (!err)
+		err = open_http(agent);
+	if (!err)
+		err = builder_start(agent->loop, &naming, &agent->builder);
+	if (!err)
+		err = agent_add_parts(agent);
+	if (!err)
+		err = agent_open_sinks(agent);
+	if (err)
+		return err;
+	budget_init(&agent->budget, values->cpu_budget_pct, values->memory_budget_bytes);
+	apply_budget(agent);
+	agent->retry = (struct loop_timer){.fn = retry_sampling, .arg = agent};
+	agent->tick = (struct loop_timer){.fn = tick, .arg = agent};
+	if (start_sampling(agent)) {
+		/* degraded: said, and tried again */
+	}
+	loop_timer_set(agent->loop, &agent->tick, clock_monotonic_ns() + TICK_NS);
+	notify_ready();
+	return 0;
+}
+
+static void stop(struct agent *agent)
+{
+	notify_stopping();
+	if (agent->loop) {
+		loop_timer_stop(agent->loop, &agent->tick);
+		loop_timer_stop(agent->loop, &agent->retry);
+	}
+	http_server_close(agent->http); /* cancels the profiles that run */
+	windows_stop(agent->windows, STOP_WINDOWS_NS);
+	if (agent->engine)
+		sampler_enable(engine_sampler(agent->engine), false);
+	builder_stop(agent->builder);
+	agent_close_sinks(agent, STOP_PUSH_NS);
+	engine_stop(agent->engine);
+	parts_fini(&agent->parts);
+	if (agent->loop)
+		loop_del(agent->loop, agent->signal_watch);
+	loop_free(agent->loop);
+	if (agent->signal_fd >= 0)
+		close(agent->signal_fd);
+	if (agent->lock_fd >= 0)
+		close(agent->lock_fd);
+	config_free(agent->config);
+	free(agent);
+}
+
+int agent_run(const struct config_source *source)
+{
+	struct agent *agent = calloc(1, sizeof(*agent));
+	struct buf errors = {0};
+	int err = -ENOMEM;
+
+	if (!agent)
+		return 1;
+	agent->source = source;
+	agent->signal_fd = agent->lock_fd = -1;
+	agent->start_ns = clock_monotonic_ns();
+	gethostname(agent->host, sizeof(agent->host) - 1);
+	parts_init(&agent->parts);
+	agent->config = config_load(source, &errors);
+	if (agent->config) {
+		err = start(agent);
+		if (!err)
+			err = loop_run(agent->loop);
+	} else {
+		fputs(errors.data ? errors.data : "out of memory\n", stderr);
+	}
+	buf_fini(&errors);
+	stop(agent);
+	return err ? 1 : 0;
+}

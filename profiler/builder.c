@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The builder thread, see builder.h. */
+#include "profiler/builder.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "profiler/base/clock.h"
+#include "profiler/base/log.h"
+#include "profiler/base/thread.h"
+#include "profiler/loop.h"
+
+#define BUILDER_NICE  10
+#define BURST_NS      (20 * NS_PER_S) /* CPU time that may be used at once after a rest */
+#define PAUSE_NS      (20 * NS_PER_MS)
+#define DEFAULT_SHARE 1.0
+#define MAX_LACKING   256
+
+struct queue {
+	struct builder_job *first, **last;
+	__u32 n;
+};
+
+struct builder {
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	struct queue urgent, normal, finished;
+	bool stopping;
+	struct loop *loop;
+	__u64 watch;
+	int fd;
+	struct naming_options naming_options;
+	struct builder_job *job; /* in work */
+	_Atomic double share;
+	/* the thread's own */
+	__u64 credit_ns, credit_at_ns, used_ns;
+	/* under the lock */
+	struct builder_stats stats;
+	struct builder_object *lacking;
+};
+
+static void push(struct queue *q, struct builder_job *job)
+{
+	job->next = NULL;
+	*q->last = job;
+	q->last = &job->next;
+	q->n++;
+}
+
+static struct builder_job *pop(struct queue *q)
+{
+	struct builder_job *job = q->first;
+
+	if (!job)
+		return NULL;
+	q->first = job->next;
+	if (!q->first)
+		q->last = &q->first;
+	q->n--;
+	return job;
+}
+
+static void init_queue(struct queue *q)
+{
+	*q = (struct queue){.last = &q->first};
+}
+
+/* ---- pacing ------------------------------------------------------------------------------------- */
+
+static void add_credit(struct builder *b)
+{
+	__u64 now_ns = clock_monotonic_ns(), cpu_ns = clock_thread_cpu_ns();
+	double earned = (double)(now_ns - b->credit_at_ns) * atomic_load(&b->share);
+
+	b->credit_at_ns = now_ns;
+	b->credit_ns = MIN(b->credit_ns + (__u64)earned, (__u64)BURST_NS);
+	b->credit_ns -= MIN(b->credit_ns, cpu_ns - b->used_ns);
+	b->used_ns = cpu_ns;
+}
+
+/* Asked by the naming now and then: the place to pause. True ends the work. */
+static bool pause_or_cancel(void *arg)
+{
+	struct builder *b = arg;
+	struct builder_job *job = b->job;
+	struct timespec pause = {.tv_nsec = (long)PAUSE_NS};
+
+	if (!job || atomic_load(&job->cancelled))
+		return job != NULL;
+	add_credit(b);
+	while (!job->urgent && !b->credit_ns && !atomic_load(&job->cancelled)) {
+		bool stopping, waiting;
+
+		nanosleep(&pause, NULL);
+		pthread_mutex_lock(&b->lock);
+		stopping = b->stopping;
+		waiting = b->urgent.n > 0;
+		b->stats.paused_ns += PAUSE_NS;
+		pthread_mutex_unlock(&b->lock);
+		if (stopping)
+			return true;
+		if (waiting)
+			break; /* the sooner this one ends, the sooner the urgent one begins */
+		add_credit(b);
+	}
+	return false;
+}
+
+void builder_set_share(struct builder *b, double share)
+{
+	atomic_store(&b->share, share);
+}
+
+/* ---- the thread --------------------------------------------------------------------------------- */
+
+static struct builder_job *next_job(struct builder *b)
+{
+	struct builder_job *job = NULL;
+
+	pthread_mutex_lock(&b->lock);
+	while (!b->stopping && !job) {
+		job = pop(&b->urgent);
+		if (!job)
+			job = pop(&b->normal);
+		if (!job)
+			pthread_cond_wait(&b->wake, &b->lock);
+	}
+	pthread_mutex_unlock(&b->lock);
+	return job;
+}
+
+static void note_lacking(void *arg, const char *path, const char *build_id, const char *note)
+{
+	struct builder *b = arg;
+	struct builder_object *o;
+
+	if (b->stats.n_lacking >= MAX_LACKING)
+		return;
+	o = &b->lacking[b->stats.n_lacking++];
+	snprintf(o->path, sizeof(o->path), "%s", path);
+	snprintf(o->build_id, sizeof(o->build_id), "%s", build_id);
+	snprintf(o->note, sizeof(o->note), "%s", note);
+}
+
+static void finish(struct builder *b, struct builder_job *job, const struct naming *naming)
+{
+	__u64 one = 1;
+
+	pthread_mutex_lock(&b->lock);
+	b->job = NULL;
+	b->stats.jobs_total++;
+	b->stats.cpu_ns = clock_thread_cpu_ns();
+	b->stats.naming = naming_stats(naming);
+	b->stats.n_lacking = 0;
+	naming_each_object(naming, note_lacking, b);
+	push(&b->finished, job);
+	pthread_mutex_unlock(&b->lock);
+	if (write(b->fd, &one, sizeof(one)) < 0) {
+		/* the counter is full: the loop is awake */
+	}
+}
+
+static void *run(void *arg)
+{
+	struct builder *b = arg;
+	struct naming *naming = naming_new(&b->naming_options);
+	struct builder_job *job;
+
+	setpriority(PRIO_PROCESS, (id_t)gettid(), BUILDER_NICE);
+	b->credit_ns = BURST_NS;
+	b->credit_at_ns = clock_monotonic_ns();
+	if (!naming)
+		log_error(profile, "out of memory: no profile can be named");
+	while (naming && (job = next_job(b))) {
+		b->job = job;
+		if (job->run && !atomic_load(&job->cancelled))
+			job->run(job, naming);
+		naming_sweep(naming);
+		finish(b, job, naming);
+	}
+	naming_free(naming);
+	return NULL;
+}
+
+/* ---- the loop's side ---------------------------------------------------------------------------- */
+
+static void take_finished(void *arg, __u32 events UNUSED)
+{
+	struct builder *b = arg;
+	struct builder_job *job;
+	__u64 count;
+
+	if (read(b->fd, &count, sizeof(count)) < 0) {
+		/* nothing new */
+	}
+	for (;;) {
+		pthread_mutex_lock(&b->lock);
+		job = pop(&b->finished);
+		pthread_mutex_unlock(&b->lock);
+		if (!job)
+			return;
+		job->done(job);
+	}
+}
+
+void builder_submit(struct builder *b, struct builder_job *job)
+{
+	pthread_mutex_lock(&b->lock);
+	push(job->urgent ? &b->urgent : &b->normal, job);
+	pthread_cond_signal(&b->wake);
+	pthread_mutex_unlock(&b->lock);
+}
+
+int builder_start(struct loop *loop, const struct naming_options *naming,
+		  struct builder **ret_builder)
+{
+	struct builder *b = calloc(1, sizeof(*b));
+	int err;
+
+	if (!b)
+		return -ENOMEM;
+	init_queue(&b->urgent);
+	init_queue(&b->normal);
+	init_queue(&b->finished);
+	pthread_mutex_init(&b->lock, NULL);
+	pthread_cond_init(&b->wake, NULL);
+	atomic_init(&b->share, DEFAULT_SHARE);
+	b->loop = loop;
+	b->naming_options = *naming;
+	b->naming_options.cancelled = pause_or_cancel;
+	b->naming_options.arg = b;
+	b->lacking = calloc(MAX_LACKING, sizeof(*b->lacking));
+	b->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	err = b->fd < 0 ? -errno : b->lacking ? 0 : -ENOMEM;
+	if (!err)
+		err = loop_add(loop, b->fd, EPOLLIN, take_finished, b, &b->watch);
+	if (!err)
+		err = thread_start(&b->thread, "builder", run, b);
+	if (!err) {
+		*ret_builder = b;
+		return 0;
+	}
+	loop_del(loop, b->watch);
+	if (b->fd >= 0)
+		close(b->fd);
+	free(b->lacking);
+	free(b);
+	return err;
+}
+
+void builder_stop(struct builder *b)
+{
+	struct builder_job *job;
+
+	if (!b)
+		return;
+	pthread_mutex_lock(&b->lock);
+	b->stopping = true;
+	pthread_cond_signal(&b->wake);
+	pthread_mutex_unlock(&b->lock);
+	pthread_join(b->thread, NULL);
+	while ((job = pop(&b->urgent)) || (job = pop(&b->normal)))
+		push(&b->finished, job);
+	take_finished(b, 0);
+	loop_del(b->loop, b->watch);
+	close(b->fd);
+	free(b->lacking);
+	pthread_mutex_destroy(&b->lock);
+	pthread_cond_destroy(&b->wake);
+	free(b);
+}
+
+struct builder_stats builder_stats(struct builder *b)
+{
+	struct builder_stats stats;
+
+	pthread_mutex_lock(&b->lock);
+	stats = b->stats;
+	stats.queued = b->urgent.n + b->normal.n;
+	pthread_mutex_unlock(&b->lock);
+	return stats;
+}
+
+size_t builder_lacking(struct builder *b, struct builder_object *out, size_t max)
+{
+	size_t n;
+
+	pthread_mutex_lock(&b->lock);
+	n = MIN(max, b->stats.n_lacking);
+	memcpy(out, b->lacking, n * sizeof(*out));
+	pthread_mutex_unlock(&b->lock);
+	return n;
+}
