@@ -20,7 +20,7 @@ enum {
 	MAX_DEPTH = 600, /* storeys drawn; deeper ones are said in the foot */
 	MAX_TITLE = 400, /* bytes of a name in a tool tip */
 };
-#define GLYPH_WIDTH 6.7 /* of the 11 px font, on the safe side */
+#define GLYPH_WIDTH 7.0 /* of the 11 px font, on the safe side */
 #define MIN_WIDTH   0.25
 
 static const char *const light[FRAME_KIND_COUNT][STEPS] = {
