@@ -41,7 +41,7 @@ def function(name):
     name = name.strip()
     if name in ("", "??"):
         return "?"
-    name = name.removesuffix(".abi0")  # Go's assembly functions, in symbol tables only
+    name = name.replace("\u00b7", ".").removesuffix(".abi0")  # Go's assembly functions, in symbol tables only
     return SUFFIX.sub("", name.split("@")[0] if not name.startswith("@") else name)
 
 
@@ -251,11 +251,12 @@ def programs(work, wanted):
     for compiler, cc in (("gcc", "g++"), ("clang", "clang++ -std=c++17")):
         for version in ("4", "5"):
             name = "c++-%s-dwp-dwarf%s" % (compiler, version)
-            if not want(name):
+            # llvm-dwp 14 never ends on gcc's DWARF 5
+            if not want(name) or (compiler, version) == ("gcc", "5"):
                 continue
             file = os.path.join(work, name)
             twin = os.path.join(work, "c++-%s-dwarf%s" % (compiler, version))
-            ok = build("%s -O2 -g -gdwarf-%s -gsplit-dwarf -o %s %s && llvm-dwp -e %s -o %s.dwp && rm -f *.dwo" % (
+            ok = build("%s -O2 -g -gdwarf-%s -gsplit-dwarf -o %s %s && timeout 60 llvm-dwp -e %s -o %s.dwp && rm -f *.dwo" % (
                 cc, version, file, sources, file, file), work)
             ok = ok and build("test -e %s || %s -O2 -g -gdwarf-%s -o %s %s" % (twin, cc, version, twin, sources), work)
             yield name, file if ok and same_text(work, file, twin) else None, twin
