@@ -15,6 +15,8 @@
 #define MAX_FUNCS	 (1u << 24)
 #define MAX_NAME_BYTES	 4096u
 #define NO_FUNC_DATA	 UINT32_MAX
+#define WORK_MIN	 ((__u64)1 << 20)
+#define WORK_PER_BYTE	 16u /* stretches that a whole table may yield: compilers write 0.5 a byte */
 #define RELATIVE_X86_64	 8u
 #define RELATIVE_AARCH64 1027u
 
@@ -184,6 +186,14 @@ static int read_header(struct go_table *t)
 	return 0;
 }
 
+/* The function table must lie in the section: the count bounds every loop over it. */
+static bool funcs_fit(const struct go_table *t)
+{
+	struct cursor c = at(t, t->funcs);
+
+	return !c.bad && t->n_funcs <= cursor_left(&c) / (t->layout >= GO_1_18 ? 8 : 16);
+}
+
 int go_table_open(const struct elf *elf, struct go_table *ret_table)
 {
 	static const char *const names[] = {".gopclntab", ".data.rel.ro.gopclntab"};
@@ -198,6 +208,8 @@ int go_table_open(const struct elf *elf, struct go_table *ret_table)
 	t.data = elf_section_raw(elf, s);
 	t.vaddr = s->addr;
 	err = read_header(&t);
+	if (!err && !funcs_fit(&t))
+		err = -EINVAL;
 	if (!err)
 		*ret_table = t;
 	return err;
@@ -381,20 +393,21 @@ __s32 go_value_at(const struct go_table *t, const struct go_func *func, __u32 of
 int go_each_sp_delta(const struct go_table *t,
 		     int (*sp)(void *arg, __u64 start, __u64 end, __s32 delta), void *arg)
 {
-	__u64 done = 0;
+	__u64 done = 0, work = WORK_MIN + WORK_PER_BYTE * (__u64)cursor_left(&t->data);
 
-	for (__u64 i = 0; i < t->n_funcs; i++) {
+	for (__u64 i = 0; i < t->n_funcs && work; i++) {
 		struct go_func f;
 		struct go_values v;
 
 		if (!go_func_at(t, i, &f) || f.start < done)
 			continue;
 		v = go_values_of(t, &f, f.sp);
-		while (go_values_next(&v) && v.start < f.end) {
+		while (work && go_values_next(&v) && v.start < f.end) {
 			int err = sp(arg, v.start, MIN(v.end, f.end), v.value);
 
 			if (err)
 				return err;
+			work--;
 		}
 		done = f.end;
 	}

@@ -75,7 +75,8 @@ __s32 go_value_at(const struct go_table *table, const struct go_func *func, __u3
 
 /* For the unwind compiler: calls `sp` for each stretch of every function, ascending; the caller's
  * return address stands at SP + delta. A negative delta: unknown there. Stops and returns what `sp`
- * returns when that is not 0. */
+ * returns when that is not 0; a hostile table ends early, at more stretches than its size allows.
+ */
 MUST_CHECK int go_each_sp_delta(const struct go_table *table,
 				int (*sp)(void *arg, __u64 start, __u64 end, __s32 delta),
 				void *arg);
