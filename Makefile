@@ -290,7 +290,7 @@ VM_KERNELS ?= 5.10 6.1 6.12
 deps-vm:
 	apt-get update -qq && apt-get install -y -q --no-install-recommends $(DEPS_VM)
 vmtest:
-	$(Q)$(AS_OWNER) $(MAKE) B=$(B) bianque $(B)/unit
+	$(Q)$(AS_OWNER) $(MAKE) B=$(B) bianque $(B)/unit workloads
 	$(Q)$(AS_OWNER) tests/vm/run.sh -k "$(VM_KERNELS)" $(VM_CASES)
 
 asan:

@@ -31,7 +31,7 @@ BIANQUE = os.path.join(ROOT, "build", "bianque")
 PARTS = ("execs-b", "storm-a", "storm-b", "storm-c")
 MANY_PROCESSES = ("execs-a", "procs", "storm")
 OFF = 77
-SLACK_S = 60  # beyond --seconds: start, symbols, writing
+SLACK_S = 120  # beyond --seconds: start, symbols, writing
 
 
 class Recorder:

@@ -46,7 +46,8 @@ run_case() {
     echo "not meant for this kernel" >"$log/$name.log"
     code=77
   else
-    "$here/boot.sh" --kernel "$kernel" --timeout "$(wish "$case" timeout 120)" \
+    # Ends with this shell.
+    setpriv --pdeathsig TERM "$here/boot.sh" --kernel "$kernel" --timeout "$(wish "$case" timeout 120)" \
       --mem "$(wish "$case" mem 1024)" --smp "$(wish "$case" smp 2)" \
       --cgroup "$(wish "$case" cgroup v2)" --out "$out" -- bash "$case" >"$log/$name.log" 2>&1 ||
       code=$?

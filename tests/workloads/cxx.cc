@@ -26,8 +26,7 @@ TRUTH_LEAF(leaf_a)
 TRUTH_LEAF(leaf_b)
 TRUTH_LEAF(leaf_c)
 
-/* ---- shares -------------------------------------------------------------------------------------
- */
+/* ---- shares ---------------------------------------------------------------------------------- */
 
 template <typename T, unsigned N> struct chain {
 	FRAME static T step(T x) { return chain<T, N - 1>::step(x + N) ^ 1; }
@@ -81,8 +80,7 @@ FRAME unsigned long gamma(unsigned long x)
 	return call([&seed](unsigned long y) FRAME { return leaf_c(y + seed) + 1; }, x) + 1;
 }
 
-/* ---- caught -------------------------------------------------------------------------------------
- */
+/* ---- caught ---------------------------------------------------------------------------------- */
 
 struct guard {
 	unsigned long *x;
@@ -121,8 +119,7 @@ FRAME unsigned long catcher(unsigned long x)
 	return x;
 }
 
-/* ---- storm --------------------------------------------------------------------------------------
- */
+/* ---- storm ----------------------------------------------------------------------------------- */
 
 FRAME void deep_thrower(unsigned depth, unsigned long x)
 {

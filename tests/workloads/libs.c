@@ -18,8 +18,7 @@
 #include "tests/workloads/libs.h"
 #include "tests/workloads/truth.h"
 
-/* ---- plt ----------------------------------------------------------------------------------------
- */
+/* ---- plt ------------------------------------------------------------------------------------- */
 
 TRUTH_FRAME unsigned long plt_loop(unsigned long x)
 {
@@ -36,8 +35,7 @@ static void expect_plt(void)
 	truth_print(-1, "truth_run;plt_outer;plt_loop;?"); /* the stub or lib_tiny */
 }
 
-/* ---- vdso ---------------------------------------------------------------------------------------
- */
+/* ---- vdso ------------------------------------------------------------------------------------ */
 
 TRUTH_FRAME unsigned long vdso_loop(unsigned long x)
 {
@@ -58,8 +56,7 @@ static void expect_vdso(void)
 	truth_print(-1, "truth_run;vdso_outer;vdso_loop;?;*"); /* libc's, then the vDSO's */
 }
 
-/* ---- crypto -------------------------------------------------------------------------------------
- */
+/* ---- crypto ---------------------------------------------------------------------------------- */
 /* libcrypto's own headers are not needed for three functions of a stable ABI. */
 
 typedef struct evp_md_st EVP_MD;
@@ -138,8 +135,7 @@ static void expect_crypto(void)
 	truth_print(-1, "truth_run;crypto_encrypt_outer;crypto_encrypt;*");
 }
 
-/* ---- swap ---------------------------------------------------------------------------------------
- */
+/* ---- swap ------------------------------------------------------------------------------------ */
 
 TRUTH_FRAME unsigned long swap_call(unsigned long (*work)(unsigned long), unsigned long x)
 {

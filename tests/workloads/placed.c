@@ -36,8 +36,10 @@ static char dir[64];
 
 static int fail(const char *what)
 {
-	fprintf(stderr, "placed: %s: %s\n", what, strerror(errno));
-	return errno == EPERM ? EXIT_OFF : 1;
+	int err = errno;
+
+	fprintf(stderr, "placed: %s: %s\n", what, strerror(err));
+	return err == EPERM ? EXIT_OFF : 1;
 }
 
 static const char *path_in(char *buf, size_t size, const char *name)
@@ -84,8 +86,7 @@ static int become(const char *path, const char *inner)
 	return fail(path);
 }
 
-/* ---- replaced, deleted --------------------------------------------------------------------------
- */
+/* ---- replaced, deleted ----------------------------------------------------------------------- */
 
 static int place_in_tmp(const char *inner)
 {
@@ -137,8 +138,7 @@ static int set_up_deleted(void)
 	return unlink(path) ? fail("unlink") : 0;
 }
 
-/* ---- overlay, container -------------------------------------------------------------------------
- */
+/* ---- overlay, container ---------------------------------------------------------------------- */
 
 /* A private mount namespace with a tmpfs on `dir`. */
 static int own_mounts(int flags)
@@ -223,8 +223,7 @@ static int place_container(void)
 	return wait_for(pid);
 }
 
-/* ---- the parent ---------------------------------------------------------------------------------
- */
+/* ---- the parent ------------------------------------------------------------------------------ */
 
 /* A child places and becomes the copy; when it has ended, its namespaces have, too. */
 static int run_placed(int (*place)(void))

@@ -87,7 +87,7 @@ fn gamma(x: u64) -> u64 {
 fn run_units(limit: Duration) -> u64 {
     let begin = Instant::now();
     let mut slots: Vec<usize> = (0..CHAINS.len())
-        .flat_map(|i| std::iter::repeat_n(i, CHAINS[i].0 as usize))
+        .flat_map(|i| std::iter::repeat(i).take(CHAINS[i].0 as usize))
         .collect();
     let (mut x, mut seed) = (1u64, 1u64);
     while begin.elapsed() < limit {
@@ -117,7 +117,7 @@ fn main() {
             }
             return;
         }
-        ["--seconds", s] if s.parse::<f64>().is_ok_and(|s| s > 0.0) => seconds = s.parse().unwrap(),
+        ["--seconds", s] if s.parse().unwrap_or(0.0) > 0.0 => seconds = s.parse().unwrap(),
         _ => {
             eprintln!("usage: rust [--seconds N | --expect | --modes]");
             std::process::exit(2);

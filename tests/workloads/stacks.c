@@ -12,8 +12,7 @@
 
 TRUTH_LEAF(stack_leaf)
 
-/* ---- deep recursion -----------------------------------------------------------------------------
- */
+/* ---- deep recursion -------------------------------------------------------------------------- */
 
 /* Many units at the bottom, so that the way there is small beside them. */
 TRUTH_FRAME unsigned long deep_work(unsigned long x)
@@ -52,8 +51,7 @@ static void expect_3000(void)
 	puts("deep_work;stack_leaf");
 }
 
-/* ---- frames of 27 kB ----------------------------------------------------------------------------
- */
+/* ---- frames of 27 kB ------------------------------------------------------------------------- */
 
 #define HUGE_FRAME(name, callee)                                                                   \
 	TRUTH_FRAME unsigned long name(unsigned long x)                                            \
@@ -68,8 +66,7 @@ HUGE_FRAME(huge_inner, stack_leaf)
 HUGE_FRAME(huge_middle, huge_inner)
 HUGE_FRAME(huge_outer, huge_middle)
 
-/* ---- realigned stacks: the CFA is read from memory or from r10 ----------------------------------
- */
+/* ---- realigned stacks: the CFA is read from memory or from r10 ------------------------------- */
 
 TRUTH_FRAME unsigned long aligned_locals(unsigned long x)
 {
@@ -109,8 +106,7 @@ __attribute__((force_align_arg_pointer)) TRUTH_FRAME unsigned long realign_outer
 	return realigned(x, 1, 2, 3, 4, 5, 6, 7) ^ 1;
 }
 
-/* ---- setjmp and longjmp -------------------------------------------------------------------------
- */
+/* ---- setjmp and longjmp ---------------------------------------------------------------------- */
 
 static jmp_buf jump;
 
@@ -129,8 +125,7 @@ TRUTH_FRAME unsigned long jump_outer(unsigned long x)
 	return x + 1;
 }
 
-/* ---- a call as the last instruction -------------------------------------------------------------
- */
+/* ---- a call as the last instruction ---------------------------------------------------------- */
 /*
  * The return address of noreturn_last is the first byte of what follows it, whose rows differ: the
  * row for the call is that of the address before.
@@ -165,8 +160,7 @@ TRUTH_FRAME unsigned long noreturn_outer(unsigned long x)
 
 TRUTH_CALL(noreturn_beside, noreturn_follows)
 
-/* ---- tail calls: the frame of the jumping function is gone --------------------------------------
- */
+/* ---- tail calls: the frame of the jumping function is gone ----------------------------------- */
 
 #define TAIL __attribute__((optimize("optimize-sibling-calls")))
 

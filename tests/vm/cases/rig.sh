@@ -24,6 +24,7 @@ for mount in cgroup2:/sys/fs/cgroup bpf:/sys/fs/bpf tracefs:/sys/kernel/tracing 
   awk -v t="${mount%%:*}" -v d="${mount#*:}" '$2 == d && $3 == t { found = 1 } END { exit !found }' \
     /proc/mounts || fail "${mount%%:*} is not mounted on ${mount#*:}"
 done
+[ "$(cat <(echo fd))" = fd ] || fail "no /dev/fd"
 modprobe dummy || fail "modprobe finds no module"
 unshare --user --map-root-user true || fail "no user namespaces"
 unshare --mount --pid --fork true || fail "no mount and PID namespaces"
