@@ -25,6 +25,7 @@
 #include "profiler/http/http.h"
 #include "profiler/http/http_config.h"
 #include "profiler/notify.h"
+#include "profiler/on_demand.h"
 #include "profiler/window.h"
 
 #define RETRY_NS	 (60 * NS_PER_S) /* until sampling is tried again */
@@ -68,6 +69,11 @@ struct budget *agent_budget(const struct agent *agent)
 struct windows *agent_windows(const struct agent *agent)
 {
 	return agent->windows;
+}
+
+struct on_demands *agent_on_demands(const struct agent *agent)
+{
+	return agent->on_demands;
 }
 
 const char *agent_host(const struct agent *agent)
@@ -379,6 +385,10 @@ static int start(struct agent *agent)
 	err = take_signals(agent);
 	if (!err)
 		err = lock_state(agent);
+	if (!err) {
+		agent->on_demands = on_demands_new(agent);
+		err = agent->on_demands ? 0 : -ENOMEM;
+	}
 	if (!err)
 		err = open_http(agent);
 	if (!err)
@@ -409,12 +419,14 @@ static void stop(struct agent *agent)
 		loop_timer_stop(agent->loop, &agent->retry);
 	}
 	http_server_close(agent->http); /* cancels the profiles that run */
+	on_demands_free(agent->on_demands, STOP_WINDOWS_NS);
 	windows_stop(agent->windows, STOP_WINDOWS_NS);
 	if (agent->engine)
 		sampler_enable(engine_sampler(agent->engine), false);
 	builder_stop(agent->builder);
 	agent_close_sinks(agent, STOP_PUSH_NS);
 	engine_stop(agent->engine);
+	agent_del_parts(agent);
 	parts_fini(&agent->parts);
 	if (agent->loop)
 		loop_del(agent->loop, agent->signal_watch);

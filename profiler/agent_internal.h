@@ -20,6 +20,7 @@ struct agent {
 	struct engine *engine;
 	struct builder *builder;
 	struct windows *windows;
+	struct on_demands *on_demands;
 	struct push *push;
 	struct budget budget;
 	struct part self, sampling, naming;
@@ -33,6 +34,7 @@ struct agent {
 
 /* agent_metrics.c: the parts that the agent itself is. 0 or -ENOSPC. */
 MUST_CHECK int agent_add_parts(struct agent *agent);
+void agent_del_parts(struct agent *agent);
 
 /* agent_sinks.c */
 MUST_CHECK int agent_open_sinks(struct agent *agent);

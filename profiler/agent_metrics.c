@@ -282,3 +282,10 @@ int agent_add_parts(struct agent *agent)
 	part_set_state(&agent->naming, PART_OK, NULL);
 	return 0;
 }
+
+void agent_del_parts(struct agent *agent)
+{
+	parts_del(&agent->self);
+	parts_del(&agent->sampling);
+	parts_del(&agent->naming);
+}

@@ -128,6 +128,23 @@ bool parts_ready(struct parts *parts, bool details, struct buf *out)
 	return ready;
 }
 
+void parts_json(struct parts *parts, struct json *j)
+{
+	static const char *const states[] = {"starting", "ok", "degraded", "off"};
+
+	pthread_mutex_lock(&parts->lock);
+	json_array(j, "parts");
+	for (size_t i = 0; i < parts->n; i++) {
+		json_object(j, NULL);
+		json_str(j, "name", parts->list[i]->name);
+		json_str(j, "state", states[parts->list[i]->state]);
+		json_str(j, "reason", parts->list[i]->reason);
+		json_end(j);
+	}
+	json_end(j);
+	pthread_mutex_unlock(&parts->lock);
+}
+
 void parts_metrics(struct parts *parts, struct metric_out *out)
 {
 	for (size_t i = 0; i < parts->n; i++) {

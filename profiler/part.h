@@ -54,6 +54,10 @@ void part_set_state(struct part *part, enum part_state state, const char *fmt, .
  * {"status","waiting":[{"part","reason"}],"degraded":[...]}, else only {"status"}. */
 bool parts_ready(struct parts *parts, bool details, struct buf *out);
 
+/* "parts":[{"name","state","reason"}] into the open object. */
+struct json;
+void parts_json(struct parts *parts, struct json *j);
+
 /* Every part's metrics; bianque_collector_duration_seconds, _success and bianque_part_degraded. */
 void parts_metrics(struct parts *parts, struct metric_out *out);
 

@@ -341,6 +341,10 @@ static int open_sampler(struct sampler *base, const struct sampler_options *opti
 	}
 	s->base = base;
 	s->o = *options;
+	if (base) {
+		s->o.max_frames = base->o.max_frames;
+		s->o.hierarchy = base->o.hierarchy;
+	}
 	s->n_cpus = (unsigned)n_cpus;
 	s->ring_bytes = ring_bytes_for(s->n_cpus);
 	s->enabled = !options->paused;

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What the agent does and sees, as JSON: /api/v1/status and /api/v1/processes. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bpf/reason.h"
+#include "profiler/agent.h"
+#include "profiler/base/clock.h"
+#include "profiler/base/fs.h"
+#include "profiler/base/json.h"
+#include "profiler/base/vec.h"
+#include "profiler/budget.h"
+#include "profiler/builder.h"
+#include "profiler/cgroup.h"
+#include "profiler/engine.h"
+#include "profiler/http/http.h"
+#include "profiler/identity.h"
+#include "profiler/on_demand.h"
+#include "profiler/part.h"
+#include "profiler/process.h"
+#include "profiler/segment.h"
+#include "profiler/window.h"
+
+#define MAX_LACKING 100 /* objects without symbols that are listed */
+#define PF_KTHREAD  0x00200000u /* include/linux/sched.h: field 9 of /proc/PID/stat */
+
+static const char *const stop_labels[STOP_COUNT] = {
+#define X(name, label, whole) label,
+	STOP_LIST(X)
+#undef X
+};
+static const bool stop_whole[STOP_COUNT] = {
+#define X(name, label, whole) whole,
+	STOP_LIST(X)
+#undef X
+};
+static const char *const loss_labels[LOSS_COUNT] = {
+#define X(name, label) label,
+	LOSS_LIST(X)
+#undef X
+};
+
+static void put_stacks(struct json *j, const struct resolver_stats *r)
+{
+	__u64 total = 0, whole = 0;
+
+	for (int i = 0; i < STOP_COUNT; i++) {
+		total += r->stops[i];
+		if (stop_whole[i])
+			whole += r->stops[i];
+	}
+	json_u64(j, "samples_total", r->samples_total);
+	if (total)
+		json_f64(j, "whole_ratio", (double)whole / (double)total);
+	else
+		json_null(j, "whole_ratio");
+	json_object(j, "unwind_stops_total");
+	for (int i = 0; i < STOP_COUNT; i++)
+		json_u64(j, stop_labels[i], r->stops[i]);
+	json_end(j);
+}
+
+static void put_sampling(struct json *j, struct agent *agent)
+{
+	struct engine *engine = agent_engine(agent);
+	const struct sampler *sampler;
+	struct segments_stats segments;
+	struct router_stats s;
+
+	if (!engine) {
+		json_null(j, "sampling");
+		return;
+	}
+	sampler = engine_sampler(engine);
+	segments = segments_stats(engine_segments(engine));
+	s = router_stats(engine_router(engine));
+	json_object(j, "sampling");
+	json_str(j, "event", sampler_event(sampler));
+	json_u64(j, "hz", sampler_hz(sampler));
+	json_bool(j, "running_programs_known", s.scanned);
+	put_stacks(j, &s.resolver);
+	json_u64(j, "copied_stacks_total", s.resolver.copies_total);
+	json_object(j, "lost_total");
+	for (int i = 0; i < LOSS_COUNT; i++)
+		json_u64(j, loss_labels[i], s.lost[i]);
+	json_end(j);
+	json_u64(j, "processes", s.resolver.processes.n_alive);
+	json_u64(j, "objects", s.resolver.objects.n);
+	json_u64(j, "stacks", s.resolver.stacks.n);
+	json_u64(j, "unwind_rows_bytes", segments.bytes_used);
+	json_u64(j, "bpf_map_bytes", sampler_map_bytes(sampler) + segments.bytes_reserved);
+	json_end(j);
+}
+
+static void put_windows(struct json *j, struct agent *agent)
+{
+	struct windows_stats w = {0};
+	struct on_demand_stats d = on_demand_stats(agent_on_demands(agent));
+
+	if (agent_windows(agent))
+		w = windows_stats(agent_windows(agent));
+	json_object(j, "profiles");
+	json_u64(j, "windows_total", w.windows_total);
+	json_u64(j, "windows_dropped_total", w.dropped_total);
+	json_u64(j, "series_total", w.series_total);
+	json_u64(j, "encoded_total", w.profiles_total);
+	json_u64(j, "on_demand_running", d.n);
+	json_u64(j, "on_demand_own_rate", d.n_own_rate);
+	json_u64(j, "on_demand_total", d.started_total);
+	json_end(j);
+}
+
+static void put_symbols(struct json *j, struct agent *agent)
+{
+	struct builder_stats s = builder_stats(agent_builder(agent));
+	struct builder_object *lacking = calloc(MAX_LACKING, sizeof(*lacking));
+	size_t n = lacking ? builder_lacking(agent_builder(agent), lacking, MAX_LACKING) : 0;
+
+	json_object(j, "symbols");
+	json_u64(j, "objects", s.naming.n_objects);
+	json_u64(j, "frames_total", s.naming.frames_total);
+	json_u64(j, "frames_unknown_total", s.naming.unknown_total);
+	json_u64(j, "queued_jobs", s.queued);
+	json_array(j, "lacking");
+	for (size_t i = 0; i < n; i++) {
+		json_object(j, NULL);
+		json_str(j, "path", lacking[i].path);
+		json_str(j, "build_id", lacking[i].build_id);
+		json_str(j, "note", lacking[i].note);
+		json_end(j);
+	}
+	json_end(j);
+	json_end(j);
+	free(lacking);
+}
+
+static void put_budget(struct json *j, struct agent *agent)
+{
+	const struct budget *budget = agent_budget(agent);
+	struct budget_step step = budget_now(budget);
+
+	json_object(j, "budget");
+	for (int i = 0; i < BUDGET_KINDS; i++) {
+		const struct budget_lane *lane = &budget->lanes[i];
+
+		json_object(j, budget_kind_name((enum budget_kind)i));
+		json_f64(j, "limit", lane->limit);
+		json_f64(j, "used", lane->used);
+		json_u64(j, "step", lane->step);
+		json_u64(j, "steps_down_total", lane->downs_total);
+		json_u64(j, "steps_up_total", lane->ups_total);
+		json_end(j);
+	}
+	json_object(j, "in_force");
+	json_f64(j, "hz_factor", step.hz);
+	json_f64(j, "copies_factor", step.copies);
+	json_f64(j, "symbols_factor", step.symbols);
+	json_f64(j, "tables_factor", step.tables);
+	json_end(j);
+	json_end(j);
+}
+
+static void handle_status(struct http_request *req)
+{
+	struct agent *agent = req->agent;
+	struct buf body = {0};
+	struct json j = json_into(&body);
+
+	json_object(&j, NULL);
+	json_str(&j, "version", BIANQUE_VERSION);
+	json_str(&j, "host", agent_host(agent));
+	json_f64(&j, "uptime_seconds",
+		 (double)(clock_monotonic_ns() - agent_start_ns(agent)) / NS_PER_S);
+	parts_json(req->parts, &j);
+	put_sampling(&j, agent);
+	put_windows(&j, agent);
+	put_symbols(&j, agent);
+	put_budget(&j, agent);
+	json_end(&j);
+	buf_char(&body, '\n');
+	http_reply(req, 200, "application/json", &body);
+}
+HTTP_ROUTE(status, .method = "GET", .path = "/api/v1/status",
+	   .help = "what runs, what is degraded, losses, whole stacks, the agent's own budget",
+	   .handle = handle_status);
+
+/* ---- processes ---------------------------------------------------------------------------------- */
+
+struct row {
+	__u32 pid, parent;
+	char comm[COMM_BYTES + 1];
+	bool kernel_thread, in_kernel;
+	struct identity *identity; /* referenced; NULL: nobody asked for it yet */
+	__u64 cgroup_id;
+	size_t mappings, loading;
+};
+
+struct rows {
+	VEC(struct row) v;
+};
+
+/* Router thread, which stands still meanwhile: only copies. */
+static bool copy_process(void *arg, struct process *process)
+{
+	const struct image *image = process->image;
+	struct rows *rows = arg;
+	struct row row = {
+		.pid = process->pid,
+		.in_kernel = process->in_kernel,
+		.mappings = process->maps ? process->maps->n : 0,
+		.loading = process->maps ? process->maps->waiting : 0,
+	};
+
+	if (process->exit_ns)
+		return true;
+	if (image) {
+		struct identity *identity = atomic_load(&image->identity);
+
+		row.cgroup_id = image->cgroup_id;
+		row.identity = identity ? identity_ref(identity) : NULL;
+	}
+	return !vec_push(&rows->v, row);
+}
+
+/* What no event told, from /proc: "PID (COMM) STATE PPID ... FLAGS"; COMM may hold anything. False when
+ * the process is gone. */
+static bool read_stat(struct row *row)
+{
+	char path[48], text[512], *open_paren, *close_paren, state;
+	unsigned parent, flags;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%u/stat", row->pid);
+	n = fs_read_small(AT_FDCWD, path, text, sizeof(text));
+	open_paren = n > 0 ? strchr(text, '(') : NULL;
+	close_paren = n > 0 ? strrchr(text, ')') : NULL;
+	if (!open_paren || !close_paren || close_paren < open_paren ||
+	    sscanf(close_paren + 1, " %c %u %*d %*d %*d %*d %u", &state, &parent, &flags) != 3)
+		return false;
+	row->parent = parent;
+	row->kernel_thread = flags & PF_KTHREAD;
+	*close_paren = 0;
+	snprintf(row->comm, sizeof(row->comm), "%s", open_paren + 1);
+	return true;
+}
+
+static bool complete(struct row *row, const char *controller)
+{
+	struct identity_hint hint = {.exe = row->comm};
+
+	if (!read_stat(row))
+		return false;
+	hint.kernel_thread = row->kernel_thread;
+	if (!row->identity)
+		row->identity = identity_read("/proc", row->pid, controller, &hint);
+	return true;
+}
+
+static void put_row(struct json *j, const struct row *row)
+{
+	const struct identity *identity = row->identity;
+
+	json_object(j, NULL);
+	json_u64(j, "pid", row->pid);
+	json_u64(j, "parent", row->parent);
+	json_str(j, "comm", row->comm);
+	json_bool(j, "kernel_thread", row->kernel_thread);
+	json_str(j, "exe", identity ? identity->exe : "");
+	json_str(j, "service_name", identity ? identity->service : "");
+	json_str(j, "container", identity ? identity->container : "");
+	json_str(j, "unit", identity ? identity->unit : "");
+	json_str(j, "cgroup", identity ? identity->cgroup : "");
+	json_u64(j, "cgroup_id", row->cgroup_id);
+	json_u64(j, "mappings", row->mappings);
+	json_u64(j, "mappings_loading", row->loading);
+	json_bool(j, "in_kernel_tables", row->in_kernel);
+	json_end(j);
+}
+
+static int by_pid(const void *a, const void *b)
+{
+	__u32 x = ((const struct row *)a)->pid, y = ((const struct row *)b)->pid;
+
+	return x < y ? -1 : x > y;
+}
+
+static void handle_processes(struct http_request *req)
+{
+	struct engine *engine = agent_engine(req->agent);
+	const char *controller;
+	struct rows rows = {0};
+	struct buf body = {0};
+	struct json j = json_into(&body);
+
+	if (!engine) {
+		http_error(req, 503, "not_sampling", "sampling is off; /readyz says why");
+		return;
+	}
+	controller = cgroup_controller(engine_hierarchy(engine));
+	router_each_process(engine_router(engine), copy_process, &rows);
+	if (rows.v.len)
+		qsort(rows.v.data, rows.v.len, sizeof(*rows.v.data), by_pid);
+	json_object(&j, NULL);
+	json_array(&j, "processes");
+	vec_for_each(row, &rows.v)
+	{
+		if (complete(row, controller))
+			put_row(&j, row);
+		identity_unref(row->identity);
+	}
+	json_end(&j);
+	json_end(&j);
+	buf_char(&body, '\n');
+	vec_free(&rows.v);
+	http_reply(req, 200, "application/json", &body);
+}
+HTTP_ROUTE(processes, .method = "GET", .path = "/api/v1/processes",
+	   .help = "every living process that has been seen: names, cgroup, unwind state",
+	   .handle = handle_processes);
