@@ -13,23 +13,29 @@ MAKEFLAGS += --no-builtin-rules
 VERSION	:= 0.1.0
 
 # ---- packages (Debian 12) -----------------------------------------------------------------------
+have	= $(shell command -v $(1) 2>/dev/null)
 DEPS_BUILD := gcc make pkg-config clang llvm bpftool libbpf-dev libelf-dev libdw-dev zlib1g-dev \
 	libunwind-dev libcurl4-openssl-dev libprotobuf-c-dev protobuf-c-compiler libmicrohttpd-dev \
 	libsqlite3-dev libjansson-dev libyaml-dev libiberty-dev libdeflate-dev libzstd-dev liblzma-dev libxxhash-dev \
 	libcap-dev libseccomp-dev
-DEPS_TEST := libcunit1-dev clang-format clang-tidy cppcheck python3 binutils elfutils gdb linux-perf \
-	g++ musl-tools lld dwz xz-utils libc6-dbg python3.11 python3.11-dbg openjdk-17-jre-headless \
-	openjdk-17-dbg golang-go nodejs npm chromium
+# Compilers and runtimes of other languages only where none is there already.
+DEPS_TEST := libcunit1-dev libclang-rt-14-dev clang-format clang-tidy cppcheck python3 curl binutils \
+	elfutils gdb linux-perf g++ musl-tools lld dwz xz-utils libc6-dbg python3.11 python3.11-dbg \
+	openjdk-17-jre-headless openjdk-17-dbg chromium universal-ctags \
+	$(if $(call have,go),,golang-go) $(if $(call have,rustc),,rustc) \
+	$(if $(call have,node),,nodejs) $(if $(call have,npm),,npm)
 # Guests with Debian's kernels (tests/vm): the emulator, and what makes their initial ramdisk.
 DEPS_VM	:= qemu-system-x86 busybox-static cpio kmod xz-utils zstd
 
 # ---- the user whose tree this is ----------------------------------------------------------------
 # Under sudo the build runs as the owner of the tree, so nothing in it ends up root's.
 OWNER	:= $(shell stat -c %u .)
+GROUP	:= $(shell stat -c %g .)
 ifeq ($(shell id -u),0)
 ifneq ($(OWNER),0)
-AS_OWNER := setpriv --reuid=$(OWNER) --regid=$(shell stat -c %g .) --init-groups --inh-caps=-all \
-	env HOME=$(B)
+AS_OWNER := setpriv --reuid=$(OWNER) --regid=$(GROUP) --init-groups --inh-caps=-all \
+	env HOME=$(abspath $(B))
+GIVE_BACK := chown -Rh $(OWNER):$(GROUP) $(B)
 endif
 endif
 
@@ -67,8 +73,8 @@ UNIT_SRC := $(wildcard tests/unit/*.c tests/unit/*/*.c tests/unit/*/*/*.c tests/
 SUPPORT_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/support/*.c))
 UNIT_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(UNIT_SRC))
 
-# ---- targets ------------------------------------------------------------------------------------
-.PHONY: all bianque deps deps-build run test test-unit lint asan clean install help
+# ---- the commands people type -------------------------------------------------------------------
+.PHONY: all bianque help deps deps-build deps-vm run test lint asan tsan fuzz bench vmtest install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -78,6 +84,51 @@ all: $(if $(AS_OWNER),as-owner,bianque)
 as-owner:
 	$(Q)$(AS_OWNER) $(MAKE) B=$(B) bianque
 
+help:
+	@printf '%s\n' \
+		'sudo make run      install what the build needs, build, start the agent' \
+		'sudo make test     install what the tests need, build, run every suite' \
+		'make               build $(B)/bianque' \
+		'make install       into $(DESTDIR)$(PREFIX) (as root)' \
+		'make test-SUITE    one of: $(SUITES)' \
+		'make lint          style, layers, limits, static analysis' \
+		'make bench         figures beside perf and bpftrace (as root)' \
+		'make fuzz          each parser for FUZZ_SECONDS=$(FUZZ_SECONDS)' \
+		'make vmtest        kernels $(VM_KERNELS) in an emulator' \
+		'make asan, tsan    unit tests under the sanitizers'
+
+# Install those that are missing; nothing is asked of the network when none is.
+install_packages = missing=; for p in $(1); do \
+	dpkg-query -W -f '$${Status}' "$$p" 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; \
+	done; [ -z "$$missing" ] || { [ $$(id -u) = 0 ] || { echo "missing packages:$$missing" >&2; \
+	echo "run: sudo make $@" >&2; exit 1; }; export DEBIAN_FRONTEND=noninteractive; \
+	apt-get update -q && apt-get install -y -q --no-install-recommends $$missing; }
+deps-build:
+	$(Q)$(call install_packages,$(DEPS_BUILD))
+deps:
+	$(Q)$(call install_packages,$(DEPS_BUILD) $(DEPS_TEST))
+deps-vm:
+	$(Q)$(call install_packages,$(DEPS_VM))
+
+run: deps-build
+	$(Q)[ $$(id -u) = 0 ] || { echo "the agent needs root: sudo make run" >&2; exit 1; }
+	$(Q)$(AS_OWNER) $(MAKE) B=$(B) bianque
+	$(B)/bianque agent $(AGENT_ARGS)
+
+# Suites, in this order. Those of ROOT_SUITES load BPF programs or read other users' processes.
+SUITES	:= unit asan unwind-rows symbolize export mock truth-tools web
+ROOT_SUITES := unwind-rows
+# Everything is built as the tree's owner first; then suites find nothing left to build.
+test: deps
+	$(Q)[ $$(id -u) = 0 ] || { echo "some tests need root: sudo make test" >&2; exit 1; }
+	$(Q)$(AS_OWNER) $(MAKE) B=$(B) test-programs
+	$(Q)AS_OWNER="$(AS_OWNER)" ROOT_SUITES="$(ROOT_SUITES)" tests/run.sh $(B) $(SUITES); \
+		status=$$?; $(or $(GIVE_BACK),:); exit $$status
+
+install: $(if $(wildcard $(B)/bianque),,bianque)
+	install -D -m 755 $(B)/bianque $(DESTDIR)$(PREFIX)/bin/bianque
+
+# ---- the program --------------------------------------------------------------------------------
 bianque: $(B)/bianque
 
 $(B)/bianque: $(MAIN_OBJ) $(LIB_OBJ) $(PB_OBJ)
@@ -124,8 +175,9 @@ $(B)/unit: $(UNIT_OBJ) $(LIB_OBJ) $(PB_OBJ)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcunit
 
+.PHONY: test-unit
 test-unit: $(B)/unit
-	$(B)/unit
+	$(Q)$(B)/unit
 
 # ---- oracles: programs that hold our output against somebody else's ------------------------------
 ORACLES	:= $(patsubst tests/oracle/%.c,$(B)/oracle/%,$(wildcard tests/oracle/*.c))
@@ -136,7 +188,7 @@ $(B)/oracle/%: $(B)/obj/tests/oracle/%.o $(LIB_OBJ) $(PB_OBJ)
 
 .PHONY: test-unwind-rows
 test-unwind-rows: $(B)/oracle/readelf_rows
-	$< -e tests/oracle/readelf_rows.expected
+	$(Q)$< -e tests/oracle/readelf_rows.expected
 
 .PHONY: test-symbolize
 test-symbolize: $(B)/bianque
@@ -191,7 +243,7 @@ $(B)/fuzz/%: $(B)/fuzz/obj/tests/fuzz/%.o $(FUZZ_LIB) $(FUZZ_PB)
 	$(call say,LINK,$@)
 	$(Q)$(CLANG) $(FUZZ_FLAGS) -o $@ $^ $(LDLIBS)
 
-.PHONY: fuzz fuzzers
+.PHONY: fuzzers
 fuzzers: $(FUZZERS)
 fuzz: $(FUZZERS)
 	$(Q)for f in $(FUZZERS); do n=$$(basename $$f); mkdir -p $(B)/fuzz/corpus/$$n; \
@@ -237,7 +289,6 @@ $(call work_out,$(1))$(4): $(call work_src,$(1),c) tests/workloads/truth.c $(WOR
 		$$(WORK_$(firstword $(subst :, ,$(1))))
 endef
 work_cc	= $(or $(WORK_CC_$(firstword $(subst :, ,$(1)))),$(CC))
-have	= $(shell command -v $(1) 2>/dev/null)
 WORK_C	:= $(foreach w,$(WORK_C),$(if $(call have,$(call work_cc,$(w))),$(w),\
 	$(eval WORK_OFF += $(firstword $(subst :, ,$(w))):$(call work_cc,$(w)))))
 $(foreach w,$(WORK_C),$(eval $(call work_rule,$(w),$(call work_cc,$(w)),tests/workloads/truth.c)))
@@ -286,22 +337,27 @@ test-truth-tools:
 # ---- other kernels: every case of tests/vm/cases in Debian's 5.10, 6.1 and 6.12 --------------------
 # VM_CASES="a b" runs these only; VM_KERNELS chooses kernels.
 VM_KERNELS ?= 5.10 6.1 6.12
-.PHONY: vmtest deps-vm
-deps-vm:
-	apt-get update -qq && apt-get install -y -q --no-install-recommends $(DEPS_VM)
 vmtest:
 	$(Q)$(AS_OWNER) $(MAKE) B=$(B) bianque $(B)/unit workloads
 	$(Q)$(AS_OWNER) tests/vm/run.sh -k "$(VM_KERNELS)" $(VM_CASES)
 
-asan:
+.PHONY: test-asan
+asan test-asan:
 	$(Q)$(MAKE) B=$(B)/asan SAN=address,undefined test-unit
 
 # Suites in which threads meet.
 TSAN_SUITES ?= http loop part push
-.PHONY: tsan
 tsan:
 	$(Q)$(MAKE) B=$(B)/tsan SAN=thread $(B)/tsan/unit
 	$(B)/tsan/unit $(TSAN_SUITES)
+
+.PHONY: test-programs
+test-programs: bianque $(B)/unit $(ORACLES) $(TOOLS) workloads
+	$(Q)$(MAKE) B=$(B)/asan SAN=address,undefined $(B)/asan/unit
+
+.PHONY: test-mock
+test-mock:
+	$(Q)python3 -B tests/mock/pyroscope_stub_test.py
 
 clean:
 	rm -rf $(B)

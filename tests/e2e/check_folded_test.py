@@ -170,4 +170,7 @@ class PerfFold(unittest.TestCase):
 
 
 if __name__ == "__main__":
-  unittest.main()
+  done = unittest.main(exit=False).result
+  bad = len(done.failures) + len(done.errors)
+  print(f"{done.testsRun - bad - len(done.skipped)} passed, {bad} failed, {len(done.skipped)} skipped")
+  sys.exit(bad != 0)

@@ -507,6 +507,9 @@ static void print_totals(double wall_s)
 			       expected.data[i].reason);
 	printf("%" PRIu64 " differences, %" PRIu64 " not explained; %.0f s\n", totals->differences,
 	       totals->unexpected, wall_s);
+	/* The last line counts files; a difference that is not explained counts as a file. */
+	printf("%" PRIu64 " passed, %" PRIu64 " failed, 0 skipped\n",
+	       totals->compiled - MIN(totals->unexpected, totals->compiled), totals->unexpected);
 }
 
 int main(int argc, char **argv)
