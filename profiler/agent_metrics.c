@@ -13,57 +13,57 @@
 #include "profiler/segment.h"
 #include "profiler/self_metrics.h"
 
-METRIC(samples_total, COUNTER, "bianque_profile_samples_total", NULL, "samples taken, by CPU");
+METRIC(samples_total, COUNTER, "bianque_profile_samples_total", NULL, "Samples taken, by CPU");
 METRIC(stacks_total, COUNTER, "bianque_profile_stacks_total", NULL,
-       "samples by the language of their user stack and whether it reaches its root");
+       "Samples by the language of their user stack and whether it reaches its root");
 METRIC(lost_total, COUNTER, "bianque_lost_total", NULL,
-       "records and samples lost, by reason (not_run is an estimate)");
+       "Records and samples lost, by reason (not_run is an estimate)");
 METRIC(stops_total, COUNTER, "bianque_unwind_stops_total", NULL,
-       "where the unwinding of user stacks ended; root, no_user and exec are whole stacks");
+       "Where the unwinding of user stacks ended; root, no_user and exec are whole stacks");
 METRIC(copies_total, COUNTER, "bianque_profile_copied_stacks_total", NULL,
-       "stacks copied for unwinding in user space, since their process was not loaded yet");
+       "Stacks copied for unwinding in user space, since their process was not loaded yet");
 METRIC(frames_total, COUNTER, "bianque_unwind_frames_total", NULL,
-       "user frames walked in the kernel");
+       "User frames walked in the kernel");
 METRIC(new_stacks_total, COUNTER, "bianque_profile_distinct_stacks_total", NULL,
-       "stacks sent to user space, each once as long as it is remembered");
-METRIC(map_entries, GAUGE, "bianque_map_entries", NULL, "entries in use, by table");
-METRIC(map_max, GAUGE, "bianque_map_max_entries", NULL, "entries that a table may have");
+       "Stacks sent to user space, each once as long as it is remembered");
+METRIC(map_entries, GAUGE, "bianque_map_entries", NULL, "Entries in use, by table");
+METRIC(map_max, GAUGE, "bianque_map_max_entries", NULL, "Entries that a table may have");
 METRIC(map_bytes, GAUGE, "bianque_bpf_map_memory_bytes", "bytes",
-       "kernel memory of all BPF maps, unwind rows included");
-METRIC(rows_bytes, GAUGE, "bianque_unwind_rows_bytes", "bytes", "unwind rows and map sets in use");
+       "Kernel memory of all BPF maps, unwind rows included");
+METRIC(rows_bytes, GAUGE, "bianque_unwind_rows_bytes", "bytes", "Unwind rows and map sets in use");
 METRIC(bpf_seconds, COUNTER, "bianque_bpf_run_seconds_total", "seconds",
-       "time in the sampling program (0 unless kernel.bpf_stats_enabled)");
+       "Time in the sampling program (0 unless kernel.bpf_stats_enabled)");
 METRIC(bpf_runs, COUNTER, "bianque_bpf_runs_total", NULL,
-       "runs of the sampling program (0 unless kernel.bpf_stats_enabled)");
-METRIC(rate, GAUGE, "bianque_profile_rate_hertz", "hertz", "samples a second on each CPU now");
+       "Runs of the sampling program (0 unless kernel.bpf_stats_enabled)");
+METRIC(rate, GAUGE, "bianque_profile_rate_hertz", "hertz", "Samples a second on each CPU now");
 METRIC(router_seconds, COUNTER, "bianque_router_cpu_seconds_total", "seconds",
        "CPU time of the thread that reads the rings");
-METRIC(router_records, COUNTER, "bianque_router_records_total", NULL, "records read from all rings");
+METRIC(router_records, COUNTER, "bianque_router_records_total", NULL, "Records read from all rings");
 METRIC(builder_seconds, COUNTER, "bianque_builder_cpu_seconds_total", "seconds",
        "CPU time of the thread that names and encodes");
-METRIC(builder_queue, GAUGE, "bianque_builder_queued_jobs", NULL, "profiles waiting to be named");
+METRIC(builder_queue, GAUGE, "bianque_builder_queued_jobs", NULL, "Profiles waiting to be named");
 METRIC(windows_total, COUNTER, "bianque_profile_windows_total", NULL,
-       "windows of the continuous profile that ended");
+       "Windows of the continuous profile that ended");
 METRIC(windows_dropped, COUNTER, "bianque_profile_windows_dropped_total", NULL,
-       "windows not taken because naming was behind");
+       "Windows not taken because naming was behind");
 METRIC(profiles_total, COUNTER, "bianque_profile_encoded_total", NULL,
-       "profiles encoded for sinks, one per series and window (or part of one)");
-METRIC(objects, GAUGE, "bianque_symbol_objects", NULL, "objects whose symbols are open");
+       "Profiles encoded for sinks, one per series and window (or part of one)");
+METRIC(objects, GAUGE, "bianque_symbol_objects", NULL, "Objects whose symbols are open");
 METRIC(objects_lacking, GAUGE, "bianque_symbol_objects_lacking", NULL,
-       "open objects without symbols or with partial ones");
-METRIC(named_frames, COUNTER, "bianque_symbol_frames_total", NULL, "frames named, by outcome");
+       "Open objects without symbols or with partial ones");
+METRIC(named_frames, COUNTER, "bianque_symbol_frames_total", NULL, "Frames named, by outcome");
 METRIC(budget_limit, GAUGE, "bianque_budget_limit_ratio", "ratio",
-       "the agent's own CPU budget in cores");
+       "The agent's own CPU budget in cores");
 METRIC(budget_used, GAUGE, "bianque_budget_used_ratio", "ratio",
-       "the agent's own CPU use in cores, smoothed");
+       "The agent's own CPU use in cores, smoothed");
 METRIC(budget_limit_bytes, GAUGE, "bianque_budget_limit_bytes", "bytes",
-       "the agent's own memory budget");
+       "The agent's own memory budget");
 METRIC(budget_used_bytes, GAUGE, "bianque_budget_used_bytes", "bytes",
-       "the agent's own memory with its kernel maps, smoothed");
+       "The agent's own memory with its kernel maps, smoothed");
 METRIC(budget_step, GAUGE, "bianque_budget_step", NULL,
-       "steps that sampling and naming are below what is configured");
+       "Steps that sampling and naming are below what is configured");
 METRIC(budget_steps_total, COUNTER, "bianque_budget_steps_total", NULL,
-       "steps taken to stay in the budget, by direction");
+       "Steps taken to stay in the budget, by direction");
 
 static const char *const stop_labels[STOP_COUNT] = {
 #define X(name, label, whole) label,

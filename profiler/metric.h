@@ -3,7 +3,7 @@
  * Metrics for Prometheus. A metric is described once, where it is counted, and registers itself so
  * that tests and dashboards can list them all:
  *
- *	METRIC(samples_total, COUNTER, "bianque_profile_samples_total", NULL, "samples taken");
+ *	METRIC(samples_total, COUNTER, "bianque_profile_samples_total", NULL, "Samples taken");
  *	metric_out_u64(out, &samples_total, METRIC_LABELS({"kind", "cpu"}, {"cpu", "3"}), n);
  *
  * Names: bianque_<family>_<what>_<unit>[_total]; a counter's name ends in _total, the unit (base

@@ -56,4 +56,4 @@ MUST_CHECK static inline int vec_grow(void **data, size_t *cap, size_t want, siz
 	} while (0)
 
 #define vec_for_each(it, v)                                                                        \
-	for (__typeof__((v)->data + 0) it = (v)->data; it && it < (v)->data + (v)->len; it++)
+	for (__auto_type it = (v)->data; it && it < (v)->data + (v)->len; it++)
