@@ -21,6 +21,7 @@
 #include "profiler/base/clock.h"
 #include "profiler/base/fs.h"
 #include "profiler/base/log.h"
+#include "profiler/collector.h"
 #include "profiler/engine.h"
 #include "profiler/http/http.h"
 #include "profiler/http/http_config.h"
@@ -137,6 +138,7 @@ static int start_sampling(struct agent *agent)
 		.cache_dir = values->cache_dir,
 		.controller_auto = true,
 		.scan = true,
+		.collectors = agent->collectors,
 	};
 	struct windows_options windows = window_options(agent);
 	char *why = NULL;
@@ -397,6 +399,10 @@ static int start(struct agent *agent)
 		err = agent_add_parts(agent);
 	if (!err)
 		err = agent_open_sinks(agent);
+	if (!err) {
+		agent->collectors = collectors_start(agent->loop, &agent->parts, agent->config);
+		err = agent->collectors ? 0 : -ENOMEM;
+	}
 	if (err)
 		return err;
 	budget_init(&agent->budget, values->cpu_budget_pct, values->memory_budget_bytes);
@@ -426,6 +432,7 @@ static void stop(struct agent *agent)
 	builder_stop(agent->builder);
 	agent_close_sinks(agent, STOP_PUSH_NS);
 	engine_stop(agent->engine);
+	collectors_stop(agent->collectors);
 	agent_del_parts(agent);
 	parts_fini(&agent->parts);
 	if (agent->loop)

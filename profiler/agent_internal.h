@@ -21,6 +21,7 @@ struct agent {
 	struct builder *builder;
 	struct windows *windows;
 	struct on_demands *on_demands;
+	struct collectors *collectors;
 	struct push *push;
 	struct budget budget;
 	struct part self, sampling, naming;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "profiler/cgroup.h"
+#include "profiler/collector.h"
 #include "profiler/loader.h"
 #include "profiler/row_cache.h"
 #include "profiler/segment.h"
@@ -39,6 +40,11 @@ static void raise_file_limit(void)
 		return;
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit); /* less is enough for a small host */
+}
+
+static void give_record(void *arg, const struct rec *rec)
+{
+	collectors_record(arg, rec);
 }
 
 static int start(struct engine *e, char **ret_why)
@@ -83,6 +89,9 @@ static int start(struct engine *e, char **ret_why)
 		.scan = e->o.scan,
 		.pids = s->targets,
 		.n_pids = s->target == TARGET_PIDS ? s->n_targets : 0,
+		.record_kinds = collectors_kinds(e->o.collectors),
+		.on_record = give_record,
+		.record_arg = e->o.collectors,
 	};
 	return router_start(&r, &e->router);
 }

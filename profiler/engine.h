@@ -8,6 +8,7 @@
 #include "profiler/router.h"
 #include "profiler/sampler.h"
 
+struct collectors;
 struct engine;
 
 struct engine_options {
@@ -17,6 +18,7 @@ struct engine_options {
 	__u64 cache_bytes;     /* of rows on disk; 0: 512 MiB */
 	bool controller_auto;  /* choose the cgroup hierarchy (sampler.hierarchy is then set) */
 	bool scan;	       /* learn of all running processes at start */
+	struct collectors *collectors; /* get the records they want; NULL: none */
 };
 
 /* Everything runs when this returns 0. Else -errno, and *ret_why (malloc'd, the caller's) says what

@@ -176,6 +176,8 @@ static bool drain(struct router *router, __u64 horizon_ns)
 
 		if (s->ring) {
 			resolver_record(router->resolver, s->rec);
+			if (router->o.record_kinds & 1ull << (s->rec->kind & 63))
+				router->o.on_record(router->o.record_arg, s->rec);
 			ring_pop(s->ring);
 		} else {
 			resolver_sideband(router->resolver, &s->event);

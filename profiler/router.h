@@ -32,6 +32,10 @@ struct router_options {
 	bool scan;	   /* read the mappings of all processes at start */
 	const __u64 *pids; /* or of these */
 	size_t n_pids;
+	/* Records of these kinds (1 << enum rec_kind) go here too, in order. */
+	__u64 record_kinds;
+	void (*on_record)(void *arg, const struct rec *rec);
+	void *record_arg;
 };
 
 /* Make it and start the thread. 0 or -errno. */
