@@ -12,6 +12,7 @@
 #include "profiler/cgroup.h"
 #include "profiler/collector.h"
 #include "profiler/loader.h"
+#include "profiler/pid_namespace.h"
 #include "profiler/row_cache.h"
 #include "profiler/segment.h"
 
@@ -105,6 +106,11 @@ int engine_start(const struct engine_options *options, struct engine **ret_engin
 	if (!e)
 		return -ENOMEM;
 	e->o = *options;
+	if (!pid_namespace_is_initial("/proc")) {
+		*ret_why = strdup(pid_namespace_refusal());
+		free(e);
+		return -EOPNOTSUPP;
+	}
 	if (!e->o.rows_budget)
 		e->o.rows_budget = DEFAULT_ROWS_BUDGET;
 	if (!e->o.cache_bytes)

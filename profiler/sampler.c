@@ -24,6 +24,7 @@
 #include "profiler/cpus.h"
 #include "profiler/ring.h"
 #include "profiler/sideband.h"
+#include "profiler/verifier_log.h"
 
 #define RING_BYTES	  (256u << 10)
 #define RING_BYTES_SMALL  (128u << 10)
@@ -50,14 +51,17 @@ struct sampler {
 	__u64 *known;
 };
 
+/* What the verifier said last; loading happens on one thread at a time. */
+static char refusal[200];
+
 static int quiet(enum libbpf_print_level level, const char *format, va_list args)
 {
-	char line[1024];
+	_free_ char *text = NULL;
 
-	if (!log_wants(LOG_bpf, LOG_LEVEL_DEBUG) || level == LIBBPF_DEBUG)
+	if (level == LIBBPF_DEBUG || vasprintf(&text, format, args) < 0)
 		return 0;
-	vsnprintf(line, sizeof(line), format, args);
-	log_debug(bpf, "%s", line);
+	verifier_last_line(text, refusal, sizeof(refusal));
+	log_debug(bpf, "%s", text);
 	return 0;
 }
 
@@ -74,7 +78,8 @@ static char *explain(const char *what, int err)
 		hint = "; this kernel has no BTF (CONFIG_DEBUG_INFO_BTF); bianque check says more";
 	else if (err == -ENOMEM)
 		hint = "; raise the memory or memlock limit";
-	if (asprintf(&text, "%s: %s%s", what, strerror(-err), hint) < 0)
+	if (asprintf(&text, "%s: %s%s%s%s%s", what, strerror(-err), *refusal ? " (verifier: " : "",
+		     refusal, *refusal ? ")" : "", hint) < 0)
 		return NULL;
 	return text;
 }
@@ -138,6 +143,7 @@ static int load(struct sampler *s, char **ret_why)
 	int err;
 
 	libbpf_set_print(quiet);
+	*refusal = 0;
 	s->skel = profile_bpf__open();
 	if (!s->skel) {
 		err = -errno;
@@ -150,6 +156,7 @@ static int load(struct sampler *s, char **ret_why)
 		err = profile_bpf__load(s->skel);
 	if (err)
 		*ret_why = explain("the BPF programs cannot be loaded", err);
+	*refusal = 0;
 	for (size_t i = 0; !err && i < s->o.n_targets; i++) {
 		err = sampler_set_target(s, s->o.targets[i], true);
 		if (err)
@@ -384,6 +391,39 @@ int sampler_open_on_demand(struct sampler *base, const struct sampler_options *o
 			   struct sampler **ret_sampler, char **ret_why)
 {
 	return open_sampler(base, options, ret_sampler, ret_why);
+}
+
+int sampler_try_load(__u64 *ret_insns, char **ret_why)
+{
+	struct sampler s = {
+		.o = {.hz = 1, .max_frames = USER_FRAMES_MAX, .max_segments = 1, .max_processes = 1},
+		.n_cpus = 1,
+		.ring_bytes = RING_BYTES_SMALL,
+	};
+	__u64 run_ns, count;
+	int err;
+
+	*ret_why = NULL;
+	err = load(&s, ret_why);
+	*ret_insns = 0;
+	if (!err)
+		sampler_bpf_stats(&s, &run_ns, &count, ret_insns);
+	profile_bpf__destroy(s.skel);
+	return err;
+}
+
+int sampler_try_event(bool *ret_has_pmu)
+{
+	struct sampler s = {.o = {.hz = 1}};
+	int fd = open_event(&s, 0, true);
+
+	*ret_has_pmu = fd >= 0;
+	if (fd < 0)
+		fd = open_event(&s, 0, false);
+	if (fd < 0)
+		return fd;
+	close(fd);
+	return 0;
 }
 
 void sampler_close(struct sampler *s)

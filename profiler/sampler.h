@@ -41,6 +41,12 @@ MUST_CHECK int sampler_open(const struct sampler_options *options, struct sample
 /* Another rate over the same maps and rings; base must outlive it. */
 MUST_CHECK int sampler_open_on_demand(struct sampler *base, const struct sampler_options *options,
 				      struct sampler **ret_sampler, char **ret_why);
+/* Load the programs as sampler_open does, attach nothing and let go: does this kernel take them? On
+ * failure -errno and *ret_why as there. ret_insns: instructions of sample_cpu that the verifier
+ * walked; 0 where the kernel does not tell. */
+MUST_CHECK int sampler_try_load(__u64 *ret_insns, char **ret_why);
+/* Open the sampling event of a CPU and let go. 0 or -errno. */
+MUST_CHECK int sampler_try_event(bool *ret_has_pmu);
 /* Detach and free; a NULL sampler is ignored. */
 void sampler_close(struct sampler *sampler);
 
