@@ -269,7 +269,7 @@ static __always_inline __u32 read_stack(__u8 *dst, __u64 sp, __u32 max)
 }
 
 static __always_inline int fill_copy(struct bpf_perf_event_data *ctx, struct scratch *s,
-				     struct rec_copy *copy, __u32 max, int in_kernel)
+				     struct rec_copy *copy, void *ring, __u32 max, int in_kernel)
 {
 	long bytes = 0;
 
@@ -286,7 +286,8 @@ static __always_inline int fill_copy(struct bpf_perf_event_data *ctx, struct scr
 	if (in_kernel)
 		bytes = bpf_get_stack(ctx, copy->kernel, sizeof(copy->kernel), 0);
 	copy->n_kernel = bytes > 0 ? (__u16)(bytes / 8) : 0;
-	bpf_ringbuf_submit(copy, 0);
+	/* A few copies fill the ring, and the kernel's own rule wakes a router that has read all. */
+	bpf_ringbuf_submit(copy, wakeup_flags(ring) & BPF_RB_FORCE_WAKEUP);
 	return 0;
 }
 
@@ -304,12 +305,12 @@ static __always_inline int send_copy(struct bpf_perf_event_data *ctx, struct scr
 		copy = bpf_ringbuf_reserve(ring, sizeof(*copy) + COPY_SMALL_BYTES, 0);
 		if (!copy)
 			return -1;
-		fill_copy(ctx, s, copy, COPY_SMALL_BYTES, in_kernel);
+		fill_copy(ctx, s, copy, ring, COPY_SMALL_BYTES, in_kernel);
 	} else {
 		copy = bpf_ringbuf_reserve(ring, sizeof(*copy) + COPY_MAX_BYTES, 0);
 		if (!copy)
 			return -1;
-		fill_copy(ctx, s, copy, COPY_MAX_BYTES, in_kernel);
+		fill_copy(ctx, s, copy, ring, COPY_MAX_BYTES, in_kernel);
 	}
 	c->copies++;
 	c->samples[config.source & 7]++;

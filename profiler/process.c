@@ -502,8 +502,8 @@ static void mark_waiting(struct process_table *table)
 		struct map_list *list = *slot ? (*slot)->maps : NULL;
 		__u32 waited = list ? list->waiting : 0;
 
-		if (!waited || list->listed)
-			continue;
+		if (!waited)
+			continue; /* one that is listed may have been compiled before the answer */
 		map_list_count_waiting(list);
 		if (list->waiting < waited)
 			mark_dirty(table, list);

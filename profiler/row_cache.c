@@ -32,7 +32,7 @@ struct row_cache {
 	char *dir;     /* NULL: stores nothing */
 	__u64 secret;
 	__u64 max_bytes;
-	unsigned stores;
+	unsigned unswept; /* files stored since the last look at the folder's size */
 	bool complained;
 	struct row_cache_stats stats;
 };
@@ -98,14 +98,6 @@ struct row_cache *row_cache_open(const char *dir, __u64 max_bytes)
 	return cache;
 }
 
-void row_cache_close(struct row_cache *cache)
-{
-	if (!cache)
-		return;
-	free(cache->dir);
-	free(cache);
-}
-
 struct row_cache_stats row_cache_stats(const struct row_cache *cache)
 {
 	return cache->stats;
@@ -127,13 +119,14 @@ static int by_use(const void *pa, const void *pb)
 }
 
 /* Remove the files not used for longest until the folder is below its bound. A hit sets mtime. */
-static void sweep(const struct row_cache *cache)
+static void sweep(struct row_cache *cache)
 {
 	VEC(struct entry) entries = {0};
 	DIR *dir = opendir(cache->dir);
 	struct dirent *d;
 	__u64 total = 0;
 
+	cache->unswept = 0;
 	while (dir && (d = readdir(dir))) {
 		struct entry e;
 		struct stat st;
@@ -160,6 +153,16 @@ static void sweep(const struct row_cache *cache)
 	if (dir)
 		closedir(dir);
 	vec_free(&entries);
+}
+
+void row_cache_close(struct row_cache *cache)
+{
+	if (!cache)
+		return;
+	if (cache->unswept) /* not at the first store: a process waits for its rows then */
+		sweep(cache);
+	free(cache->dir);
+	free(cache);
 }
 
 /* ---- reading ------------------------------------------------------------------------------------ */
@@ -321,7 +324,7 @@ static void store(struct row_cache *cache, const char *path, const struct unwind
 		cache->complained = true;
 		return;
 	}
-	if (cache->stores++ % SWEEP_EVERY == 0)
+	if (++cache->unswept == SWEEP_EVERY)
 		sweep(cache);
 }
 
