@@ -241,7 +241,7 @@ void metric_out_histogram(struct metric_out *out, const struct metric_desc *desc
 	for (size_t i = 0; i <= n; i++) {
 		format_f64(i < n ? bounds[i] : INFINITY, bound);
 		if (!strpbrk(bound, ".eI"))
-			strcat(bound, ".0");
+			snprintf(bound + strlen(bound), sizeof(bound) - strlen(bound), ".0");
 		total += counts[i];
 		snprintf(text, sizeof(text), "%llu", (unsigned long long)total);
 		if (!add_sample(out, family, "_bucket", labels, &(struct metric_label){"le", bound},

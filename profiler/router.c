@@ -46,7 +46,6 @@ struct running {
 struct visit {
 	bool (*visit)(void *arg, struct process *process);
 	void *arg;
-	pthread_cond_t done;
 	bool finished;
 };
 
@@ -66,7 +65,8 @@ struct router {
 	pthread_mutex_t lock; /* of what follows */
 	VEC(struct running) added;
 	VEC(struct running) ended; /* capture, stop_ns and discard only */
-	struct visit *visit;
+	struct visit *visit;	/* of a thread that waits for `visited`; NULL: none */
+	pthread_cond_t visited; /* signalled when a visit is over: to its owner and to who is next */
 	struct router_stats stats;
 	bool stopping;
 	size_t stacks_bytes, idle_rows_bytes; /* bounds of the resolver's tables */
@@ -367,16 +367,16 @@ void router_end_capture(struct router *router, struct capture *capture, bool dis
 void router_each_process(struct router *router, bool (*visit)(void *arg, struct process *process),
 			 void *arg)
 {
-	struct visit v = {.visit = visit, .arg = arg, .done = PTHREAD_COND_INITIALIZER};
+	struct visit v = {.visit = visit, .arg = arg};
 
 	pthread_mutex_lock(&router->lock);
 	while (router->visit && !router->stopping)
-		pthread_cond_wait(&router->visit->done, &router->lock);
+		pthread_cond_wait(&router->visited, &router->lock);
 	if (!router->stopping) {
 		router->visit = &v;
 		wake(router);
 		while (!v.finished)
-			pthread_cond_wait(&v.done, &router->lock);
+			pthread_cond_wait(&router->visited, &router->lock);
 	}
 	pthread_mutex_unlock(&router->lock);
 }
@@ -452,7 +452,7 @@ static bool take_commands(struct router *router)
 		pthread_mutex_lock(&router->lock);
 		router->visit = NULL;
 		visit->finished = true;
-		pthread_cond_broadcast(&visit->done);
+		pthread_cond_broadcast(&router->visited);
 		pthread_mutex_unlock(&router->lock);
 	}
 	return stopping;
@@ -536,6 +536,7 @@ static void router_free(struct router *router)
 	vec_free(&router->added);
 	vec_free(&router->ended);
 	pthread_mutex_destroy(&router->lock);
+	pthread_cond_destroy(&router->visited);
 	free(router->counters);
 	free(router->feeds);
 	free(router->heap);
@@ -598,6 +599,7 @@ int router_start(const struct router_options *options, struct router **ret_route
 	router->idle_rows_bytes = options->idle_rows_bytes;
 	router->epoll_fd = router->command_fd = -1;
 	pthread_mutex_init(&router->lock, NULL);
+	pthread_cond_init(&router->visited, NULL);
 	err = init(router);
 	if (!err)
 		err = thread_start(&router->thread, "router", run, router);
