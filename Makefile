@@ -21,7 +21,8 @@ DEPS_BUILD := gcc make pkg-config clang llvm bpftool libbpf-dev libelf-dev libdw
 # Compilers and runtimes of other languages only where none is there already.
 DEPS_TEST := libcunit1-dev libclang-rt-14-dev clang-format clang-tidy cppcheck python3 curl binutils \
 	elfutils gdb linux-perf g++ musl-tools lld dwz xz-utils libc6-dbg python3.11 python3.11-dbg \
-	openjdk-17-jre-headless openjdk-17-dbg chromium universal-ctags \
+	openjdk-17-jre-headless openjdk-17-dbg chromium universal-ctags gcc-aarch64-linux-gnu \
+	libc6-dev-arm64-cross \
 	$(if $(call have,go),,golang-go) $(if $(call have,rustc),,rustc) \
 	$(if $(call have,node),,nodejs) $(if $(call have,npm),,npm)
 # Guests with Debian's kernels (tests/vm): the emulator, and what makes their initial ramdisk.
@@ -116,7 +117,7 @@ run: deps-build
 	$(B)/bianque agent $(AGENT_ARGS)
 
 # Suites, in this order. Those of ROOT_SUITES load BPF programs or read other users' processes.
-SUITES	:= unit asan unwind-rows symbolize export mock truth-tools web
+SUITES	:= unit asan clang cross export mock truth-tools web unwind-rows symbolize
 ROOT_SUITES := unwind-rows
 # Everything is built as the tree's owner first; then suites find nothing left to build.
 test: deps
@@ -354,6 +355,14 @@ tsan:
 .PHONY: test-programs
 test-programs: bianque $(B)/unit $(ORACLES) $(TOOLS) workloads
 	$(Q)$(MAKE) B=$(B)/asan SAN=address,undefined $(B)/asan/unit
+
+# The other compiler, and the other architecture.
+.PHONY: test-clang test-cross
+test-clang:
+	$(Q)$(MAKE) B=$(B)/clang CC=$(CLANG) bianque
+	$(Q)$(B)/clang/bianque version >/dev/null && echo '1 passed, 0 failed, 0 skipped'
+test-cross: $(GEN)
+	$(Q)tests/lint/cross.sh $(B) $(CLANG)
 
 .PHONY: test-mock
 test-mock:
