@@ -24,7 +24,7 @@ const char *host_state_name(enum host_state state)
 	return names[state];
 }
 
-static void print_into(char *out, size_t size, const char *fmt, va_list args)
+static PRINTF(3, 0) void print_into(char *out, size_t size, const char *fmt, va_list args)
 {
 	vsnprintf(out, size, fmt, args);
 	for (char *c = out; *c; c++) /* parts of it come from files and from the kernel */

@@ -54,7 +54,7 @@ struct sampler {
 /* What the verifier said last; loading happens on one thread at a time. */
 static char refusal[200];
 
-static int quiet(enum libbpf_print_level level, const char *format, va_list args)
+static PRINTF(2, 0) int quiet(enum libbpf_print_level level, const char *format, va_list args)
 {
 	_free_ char *text = NULL;
 
