@@ -71,7 +71,6 @@ static void refreshing(void)
 
 static void awaited(void)
 {
-	char path[256];
 	struct secret s;
 	__u64 now = NS_PER_S;
 
