@@ -214,6 +214,11 @@ test-export: $(B)/tools/export_profile
 bench-export: $(B)/bench/export_bench
 	$<
 
+# The stand-in for Pyroscope refuses and reports what the real one does.
+.PHONY: test-mock
+test-mock:
+	python3 -B tests/mock/pyroscope_stub_test.py
+
 # ---- the page: its modules in node, then in Debian's Chromium ------------------------------------
 # playwright-core drives the browser and speedscope's importer reads our export; both only for tests.
 NODE_TOOLS := $(B)/web/node_modules/.installed
@@ -347,7 +352,7 @@ asan test-asan:
 	$(Q)$(MAKE) B=$(B)/asan SAN=address,undefined test-unit
 
 # Suites in which threads meet.
-TSAN_SUITES ?= http loop part push
+TSAN_SUITES ?= http loop part push push_config push_run
 tsan:
 	$(Q)$(MAKE) B=$(B)/tsan SAN=thread $(B)/tsan/unit
 	$(B)/tsan/unit $(TSAN_SUITES)

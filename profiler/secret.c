@@ -81,6 +81,17 @@ int secret_open(struct secret *secret, const char *path, char *error, size_t siz
 	return 0;
 }
 
+int secret_await(struct secret *secret, const char *path)
+{
+	struct secret fresh = {.path = strdup(path),
+			       .complained = true}; /* the caller has said it */
+
+	if (!fresh.path)
+		return -ENOMEM;
+	*secret = fresh;
+	return 0;
+}
+
 static bool same_file(const struct stat *a, const struct stat *b)
 {
 	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
@@ -111,7 +122,7 @@ bool secret_refresh(struct secret *secret, __u64 now_ns)
 		secret->complained = true;
 		return false;
 	}
-	changed = len != secret->len || memcmp(value, secret->value, len);
+	changed = !secret->value || len != secret->len || memcmp(value, secret->value, len);
 	wipe(secret->value, secret->len);
 	secret->value = value;
 	secret->len = len;
@@ -124,6 +135,8 @@ bool secret_equals(const struct secret *secret, const char *text, size_t len)
 {
 	unsigned char differ = len != secret->len;
 
+	if (!secret->value)
+		return false;
 	/* As many steps as the caller's text has bytes, whatever the secret is. */
 	for (size_t i = 0; i < len; i++)
 		differ |= (unsigned char)(text[i] ^ secret->value[i % secret->len]);

@@ -16,8 +16,8 @@
 #define SECRET_MAX_BYTES 16384
 
 struct secret {
-	char *path; /* NULL: not open */
-	char *value;
+	char *path;  /* NULL: not open */
+	char *value; /* NULL: not read yet (secret_await) */
 	size_t len;
 	struct stat seen;   /* the file as it was when the value was read */
 	__u64 next_look_ns; /* monotonic: no stat before */
@@ -30,6 +30,9 @@ MUST_CHECK int secret_open(struct secret *secret, const char *path, char *error,
 /* Look at the file, at most once a second, and read it when it changed; a file that cannot be read
  * keeps the old value (logged once). True when the value changed. */
 bool secret_refresh(struct secret *secret, __u64 now_ns);
+/* For a file that may come later: remember the path; value stays NULL until secret_refresh finds
+ * it. 0 or -ENOMEM. */
+MUST_CHECK int secret_await(struct secret *secret, const char *path);
 /* Whether the len bytes at text are the value; the time taken does not tell where they differ. */
 bool secret_equals(const struct secret *secret, const char *text, size_t len);
 void secret_close(struct secret *secret);

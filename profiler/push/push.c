@@ -86,6 +86,54 @@ void push_item_drop(struct push *push, struct push_item *item, enum push_reason 
 	push_item_free(push, item);
 }
 
+/* ---- labels of every profile -------------------------------------------------------------- */
+
+static char *put_string(char **at, const char *s)
+{
+	char *start = *at;
+
+	*at = stpcpy(start, s) + 1;
+	return start;
+}
+
+static struct push_common *common_new(const struct push_values *values)
+{
+	size_t n = values->n_common, bytes = sizeof(struct push_common);
+	struct push_common *common;
+	char *at;
+
+	for (size_t i = 0; i < n; i++)
+		bytes += sizeof(struct push_label) + strlen(values->common[i].name) +
+			 strlen(values->common[i].value) + 2;
+	common = malloc(bytes);
+	if (!common)
+		return NULL;
+	*common = (struct push_common){.refs = 1, .n = n};
+	at = (char *)&common->labels[n];
+	for (size_t i = 0; i < n; i++) {
+		common->labels[i].name = put_string(&at, values->common[i].name);
+		common->labels[i].value = put_string(&at, values->common[i].value);
+	}
+	return common;
+}
+
+static struct push_common *common_get(struct push *push)
+{
+	struct push_common *common;
+
+	pthread_mutex_lock(&push->lock);
+	common = push->common;
+	__atomic_fetch_add(&common->refs, 1, __ATOMIC_RELAXED);
+	pthread_mutex_unlock(&push->lock);
+	return common;
+}
+
+static void common_put(struct push_common *common)
+{
+	if (common && __atomic_sub_fetch(&common->refs, 1, __ATOMIC_ACQ_REL) == 0)
+		free(common);
+}
+
 /* ---- submitting -------------------------------------------------------------------------- */
 
 static int refuse(struct push *push, enum push_reason why, int err)
@@ -121,10 +169,31 @@ static bool enqueue(struct push *push, struct push_item *item)
 	return fits;
 }
 
-int push_submit(struct push *push, const struct push_profile *profile)
+/* The encoded request; NULL with *ret_err. */
+static struct push_item *make_item(struct push *push, const struct push_profile *profile,
+				   int *ret_err)
 {
+	struct push_common *common = common_get(push);
 	struct arena arena = {.limit = 1 << 20};
 	struct push_label_set labels;
+	struct push_item *item = NULL;
+
+	*ret_err = push_labels_make(profile->name, profile->labels, profile->n_labels,
+				    common->labels, common->n, &arena, &labels);
+	if (!*ret_err) {
+		for (int i = 0; i < PUSH_LABEL_N_CHANGES; i++)
+			push_count(&push->n.label_changes[i], labels.changes[i]);
+		item = push_item_new(&labels, profile->pprof, profile->len, profile->raw_bytes,
+				     profile->time_ns);
+		*ret_err = item ? 0 : -ENOMEM;
+	}
+	arena_fini(&arena);
+	common_put(common);
+	return item;
+}
+
+int push_submit(struct push *push, const struct push_profile *profile)
+{
 	struct push_item *item;
 	int err;
 
@@ -132,19 +201,9 @@ int push_submit(struct push *push, const struct push_profile *profile)
 		return 0;
 	if (profile->len > SPOOL_MAX_RECORD - (256u << 10))
 		return refuse(push, PUSH_REASON_TOO_LARGE, -ENOBUFS);
-	err = push_labels_make(profile->name, profile->labels, profile->n_labels, push->common,
-			       push->n_common, &arena, &labels);
-	if (err) {
-		arena_fini(&arena);
-		return refuse(push, err == -EINVAL ? PUSH_REASON_LABELS : PUSH_REASON_MEMORY, err);
-	}
-	for (int i = 0; i < PUSH_LABEL_N_CHANGES; i++)
-		push_count(&push->n.label_changes[i], labels.changes[i]);
-	item = push_item_new(&labels, profile->pprof, profile->len, profile->raw_bytes,
-			     profile->time_ns);
-	arena_fini(&arena);
+	item = make_item(push, profile, &err);
 	if (!item)
-		return refuse(push, PUSH_REASON_MEMORY, -ENOMEM);
+		return refuse(push, err == -EINVAL ? PUSH_REASON_LABELS : PUSH_REASON_MEMORY, err);
 	if (!enqueue(push, item)) {
 		free(item);
 		return refuse(push, PUSH_REASON_QUEUE_FULL, -ENOBUFS);
@@ -272,8 +331,17 @@ static void warn_plain(const struct push_settings *s)
 		log_warn(push, "'%s' gets its secret unencrypted; use https://", s->shown_url);
 }
 
-static int make_settings(const struct push_config *c, struct push_settings **ret, char *error,
-			 size_t size)
+static int read_secret(struct secret *secret, const char *path, bool may_wait, char *error,
+		       size_t size)
+{
+	int err = *path ? secret_open(secret, path, error, size) : 0;
+
+	return err && may_wait ? secret_await(secret, path) : err;
+}
+
+/* may_wait: a secret that cannot be read is no error but a sentence in `error`. */
+static int make_settings(const struct push_config *c, bool may_wait, struct push_settings **ret,
+			 char *error, size_t size)
 {
 	struct push_settings *s = calloc(1, sizeof(*s));
 	int err = 0;
@@ -287,12 +355,12 @@ static int make_settings(const struct push_config *c, struct push_settings **ret
 	s->timeout_ns = c->timeout_ns;
 	s->concurrency = (unsigned)MIN(c->concurrency, (__u64)PUSH_MAX_SLOTS);
 	s->queue_bytes = c->queue_bytes;
-	s->spool = (struct spool_limits){.max_bytes = c->spool_bytes,
-					 .max_age_ns = c->spool_age_ns};
-	if (s->url && *c->password_file)
-		err = secret_open(&s->password, c->password_file, error, size);
-	if (!err && s->url && *c->token_file)
-		err = secret_open(&s->token, c->token_file, error, size);
+	s->spool =
+		(struct spool_limits){.max_bytes = c->spool_bytes, .max_age_ns = c->spool_age_ns};
+	if (s->url)
+		err = read_secret(&s->password, c->password_file, may_wait, error, size);
+	if (!err && s->url)
+		err = read_secret(&s->token, c->token_file, may_wait, error, size);
 	if (err) {
 		push_settings_free(s);
 		return err;
@@ -325,19 +393,29 @@ static int start_thread(struct push *push, char *error, size_t size)
 	return err;
 }
 
-int push_reload(struct push *push, const struct push_config *config, char *error, size_t size)
+int push_reload(struct push *push, const struct push_values *values, char *error, size_t size)
 {
+	struct push_common *common = common_new(values), *stale_common;
 	struct push_settings *fresh, *stale;
-	int err = make_settings(config, &fresh, error, size);
+	int err = common ? 0 : -ENOMEM;
 
 	if (err)
+		snprintf(error, size, "out of memory");
+	else
+		err = make_settings(values->config, false, &fresh, error, size);
+	if (err) {
+		common_put(common);
 		return err;
+	}
 	publish(push, fresh);
 	pthread_mutex_lock(&push->lock);
 	stale = push->pending;
 	push->pending = fresh;
+	stale_common = push->common;
+	push->common = common;
 	pthread_mutex_unlock(&push->lock);
 	push_settings_free(stale);
+	common_put(stale_common);
 	curl_multi_wakeup(push->multi);
 	return start_thread(push, error, size);
 }
@@ -360,23 +438,6 @@ static void init_curl(void)
 		log_warn(push, "libcurl cannot be initialised");
 }
 
-static bool copy_common(struct push *push, const struct push_args *args)
-{
-	struct arena *arena = &push->common_arena;
-
-	push->common = arena_alloc(arena, (args->n_common + 1) * sizeof(*push->common));
-	for (size_t i = 0; push->common && i < args->n_common; i++) {
-		const struct push_label *l = &args->common[i];
-		char *name = arena_strndup(arena, l->name, strlen(l->name));
-		char *value = arena_strndup(arena, l->value, strlen(l->value));
-
-		if (!name || !value)
-			return false;
-		push->common[push->n_common++] = (struct push_label){name, value};
-	}
-	return push->common != NULL;
-}
-
 static void destroy(struct push *push)
 {
 	push_slots_fini(push);
@@ -385,13 +446,30 @@ static void destroy(struct push *push)
 	parts_del(&push->part);
 	push_settings_free(push->settings);
 	push_settings_free(push->pending);
-	arena_fini(&push->common_arena);
+	common_put(push->common);
 	hmap_fini(&push->series_index);
 	vec_free(&push->series);
 	buf_fini(&push->scratch);
 	pthread_mutex_destroy(&push->lock);
 	free(push->spool_dir);
 	free(push);
+}
+
+/* At the beginning: on, off, or waiting for a secret, which `why` is about. */
+static void show_state(struct push *push, const char *why)
+{
+	const struct push_settings *s = push->settings;
+
+	if (!s->url) {
+		part_set_state(&push->part, PART_OFF, "pyroscope.url is not set");
+	} else if (push_lacks_secret(s)) {
+		log_warn(push, "%s; profiles wait for it", why);
+		part_set_state(&push->part, PART_DEGRADED, "%s; profiles wait for it", why);
+		push->hold = PUSH_HOLD_REFUSED;
+		push->hold_until_ns = UINT64_MAX; /* secret_refresh ends it */
+	} else {
+		part_set_state(&push->part, PART_OK, NULL);
+	}
 }
 
 int push_open(const struct push_args *args, struct push **ret_push, char *error, size_t size)
@@ -410,24 +488,22 @@ int push_open(const struct push_args *args, struct push **ret_push, char *error,
 		push->clock = (struct push_clock){system_monotonic, system_realtime, NULL};
 	push->manual = args->manual;
 	push->multi = curl_multi_init();
-	push->part = (struct part){.name = "pyroscope",
-				   .self = push,
-				   .metrics = push_metrics,
-				   .tables = push_tables};
+	push->part = (struct part){
+		.name = "pyroscope", .self = push, .metrics = push_metrics, .tables = push_tables};
 	if (getrandom(&push->random, sizeof(push->random), GRND_NONBLOCK) < 0)
 		push->random = push_now(push);
 	if (asprintf(&push->spool_dir, "%s/spool/pyroscope", args->state_dir) < 0)
 		push->spool_dir = NULL;
-	if (!push->multi || !copy_common(push, args) || !push->spool_dir)
+	push->common = common_new(&args->values);
+	if (!push->multi || !push->common || !push->spool_dir)
 		err = -ENOMEM;
 	if (!err)
-		err = make_settings(args->config, &push->settings, error, size);
+		err = make_settings(args->values.config, true, &push->settings, error, size);
 	if (!err)
 		err = parts_add(args->parts, &push->part);
 	if (!err) {
 		publish(push, push->settings);
-		part_set_state(&push->part, push->enabled ? PART_OK : PART_OFF,
-			       push->enabled ? NULL : "pyroscope.url is not set");
+		show_state(push, error);
 		err = start_thread(push, error, size);
 	}
 	if (err) {

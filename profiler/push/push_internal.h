@@ -11,7 +11,6 @@
 #include <curl/curl.h>
 #include <pthread.h>
 
-#include "profiler/base/arena.h"
 #include "profiler/base/buf.h"
 #include "profiler/base/vec.h"
 #include "profiler/base/hmap.h"
@@ -22,20 +21,27 @@
 #include "profiler/secret.h"
 #include "profiler/spool.h"
 
-#define PUSH_MAX_SLOTS	32
-#define PUSH_MAX_SERIES 8192
+#define PUSH_MAX_SLOTS	       32
+#define PUSH_MAX_SERIES	       8192
 #define PUSH_N_DURATION_BOUNDS 8
 
 /* A checked copy of push_config with the secrets read; immutable but for their refreshing. */
 struct push_settings {
-	char *url; /* whole, with the method's path; NULL: pushing is off */
-	char *shown_url; /* as configured, for messages */
+	char *url;		       /* whole, with the method's path; NULL: pushing is off */
+	char *shown_url;	       /* as configured, for messages */
 	char *tenant, *user, *ca_file; /* NULL: none */
 	struct secret password, token;
 	__u64 timeout_ns;
 	unsigned concurrency;
 	size_t queue_bytes;
 	struct spool_limits spool; /* max_bytes 0: none */
+};
+
+/* Labels of every profile; immutable, shared by those who are submitting. */
+struct push_common {
+	__u32 refs; /* atomic */
+	size_t n;
+	struct push_label labels[]; /* their strings follow */
 };
 
 struct push_list {
@@ -70,9 +76,6 @@ struct push {
 	struct push_clock clock;
 	struct part part;
 	char *spool_dir;
-	struct arena common_arena;
-	struct push_label *common;
-	size_t n_common;
 	CURLM *multi;
 	bool manual, running;
 	pthread_t thread;
@@ -82,6 +85,7 @@ struct push {
 	bool enabled;	       /* atomic: a url is set */
 
 	pthread_mutex_t lock;
+	struct push_common *common;
 	struct push_list queue; /* waiting, oldest first */
 	size_t bytes;		/* of all items in memory */
 	size_t max_bytes;
@@ -109,16 +113,21 @@ struct push {
 	__u64 hold_until_ns;
 	enum push_reason hold_reason;
 	__u64 paced_until_ns;
-	bool proven;	   /* the server has taken a profile since the settings changed */
-	unsigned failures; /* in a row, of the server */
+	bool proven;		  /* the server has taken a profile since the settings changed */
+	unsigned failures;	  /* in a row, of the server */
 	unsigned internal_errors; /* answers of 500 in a row */
-	__u64 refused_raw_bytes; /* smallest profile refused as beyond the burst; 0: none */
+	__u64 refused_raw_bytes;  /* smallest profile refused as beyond the burst; 0: none */
 	__u64 random;
 
 	struct hmap series_index; /* label sets that the server has taken */
 	VEC(__u64) series;
 	__u64 series_closed_until_ns;
 };
+
+static inline bool push_lacks_secret(const struct push_settings *s)
+{
+	return (s->password.path && !s->password.value) || (s->token.path && !s->token.value);
+}
 
 static inline void push_count(__u64 *counter, __u64 add)
 {
@@ -162,7 +171,8 @@ void push_ended(struct push *push, struct push_item *item, const struct push_ver
 /* What is left when the thread ends: into the spool, or dropped. */
 void push_finish(struct push *push);
 
-/* push_send.c: start a request in a free slot, which takes the item. 0 or -errno (then it does not). */
+/* push_send.c: start a request in a free slot, which takes the item. 0 or -errno (then it does
+ * not). */
 MUST_CHECK int push_send(struct push *push, struct push_item *item);
 /* Let curl work, and hand what ended to push_ended. */
 void push_poll(struct push *push);

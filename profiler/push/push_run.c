@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The push thread: decides what is sent when, what goes to the spool, and what becomes of an item
- * once its request ended. push_step never waits; push_run waits in curl_multi_poll, which push_submit
- * wakes.
+ * once its request ended. push_step never waits; push_run waits in curl_multi_poll, which
+ * push_submit wakes.
  *
- * While the server is away (hold AWAY or REFUSED) everything in memory is spooled and one request at
- * a time tries whether it is back; while a limit holds (LIMIT) items wait in memory as long as it is
- * not half full. Fresh items and spooled ones take turns, so that a long backlog delays neither.
+ * While the server is away (hold AWAY or REFUSED) everything in memory is spooled and one request
+ * at a time tries whether it is back; while a limit holds (LIMIT) items wait in memory as long as
+ * it is not half full. Fresh items and spooled ones take turns, so that a long backlog delays
+ * neither.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -52,19 +53,22 @@ static void hold(struct push *push, enum push_hold kind, __u64 until_ns,
 		return; /* our own doing */
 	if (kind != push->hold || v->reason != push->hold_reason) {
 		if (kind == PUSH_HOLD_REFUSED) {
-			log_warn(push,
-				 "'%s' refuses profiles (%s%s%s); check the pyroscope section; they "
-				 "wait %s and one is tried every minute",
-				 url, name, colon, v->message,
-				 push->spool ? "in the spool" : "in memory");
-			part_set_state(&push->part, PART_DEGRADED,
-				       "'%s' refuses profiles (%s%s%s); check url, tenant and secrets",
-				       url, name, colon, v->message);
+			log_warn(
+				push,
+				"'%s' refuses profiles (%s%s%s); check the pyroscope section; they "
+				"wait %s and one is tried every minute",
+				url, name, colon, v->message,
+				push->spool ? "in the spool" : "in memory");
+			part_set_state(
+				&push->part, PART_DEGRADED,
+				"'%s' refuses profiles (%s%s%s); check url, tenant and secrets",
+				url, name, colon, v->message);
 		} else if (kind == PUSH_HOLD_AWAY) {
 			log_warn(push, "no profiles reach '%s' (%s%s%s); they wait %s", url, name,
 				 colon, v->message, push->spool ? "in the spool" : "in memory");
-			part_set_state(&push->part, PART_DEGRADED, "no profiles reach '%s' (%s%s%s)",
-				       url, name, colon, v->message);
+			part_set_state(&push->part, PART_DEGRADED,
+				       "no profiles reach '%s' (%s%s%s)", url, name, colon,
+				       v->message);
 		} else {
 			log_limited(push, LOG_LEVEL_WARN, "'%s' limits us (%s%s%s); profiles wait",
 				    url, name, colon, v->message);
@@ -164,10 +168,11 @@ static bool spool_item(struct push *push, struct push_item *item)
 	}
 	if (err) {
 		push_count(&push->n.spool_errors, 1);
-		log_limited(push, LOG_LEVEL_WARN,
-			    "the spool '%s' cannot be written: %s; profiles wait in memory, and the "
-			    "oldest are dropped when it is full",
-			    push->spool_dir, strerror(-err));
+		log_limited(
+			push, LOG_LEVEL_WARN,
+			"the spool '%s' cannot be written: %s; profiles wait in memory, and the "
+			"oldest are dropped when it is full",
+			push->spool_dir, strerror(-err));
 		return false;
 	}
 	push_count(&push->n.spooled, 1);
@@ -236,11 +241,12 @@ static struct push_item *peek_spool(struct push *push)
 				     &place);
 
 		if (err) {
-			push->spool_look_ns = err == -ENOENT ? UINT64_MAX
-							     : push_now(push) + SPOOL_RETRY_NS;
+			push->spool_look_ns =
+				err == -ENOENT ? UINT64_MAX : push_now(push) + SPOOL_RETRY_NS;
 			if (err != -ENOENT)
-				log_limited(push, LOG_LEVEL_WARN, "the spool '%s' cannot be read: %s",
-					    push->spool_dir, strerror(-err));
+				log_limited(push, LOG_LEVEL_WARN,
+					    "the spool '%s' cannot be read: %s", push->spool_dir,
+					    strerror(-err));
 			return NULL;
 		}
 		item = push_item_read(push->scratch.data, push->scratch.len, time_ns);
@@ -310,10 +316,11 @@ static void split(struct push *push, struct push_item *item)
 	int err = push_item_split(item, halves);
 
 	if (err) {
-		log_limited(push, LOG_LEVEL_WARN,
-			    "a profile of %llu bytes is too large for '%s' and cannot be halved: %s",
-			    (unsigned long long)item->len, push->settings->shown_url,
-			    err == -E2BIG ? "one sample alone" : strerror(-err));
+		log_limited(
+			push, LOG_LEVEL_WARN,
+			"a profile of %llu bytes is too large for '%s' and cannot be halved: %s",
+			(unsigned long long)item->len, push->settings->shown_url,
+			err == -E2BIG ? "one sample alone" : strerror(-err));
 		drop(push, item, PUSH_REASON_TOO_LARGE);
 		return;
 	}
@@ -591,6 +598,7 @@ void push_step(struct push *push)
 	spool_waiting(push);
 	start_requests(push);
 	push_poll(push);
+	spool_waiting(push); /* what has just ended may say that the server is away */
 	if (push->spool)
 		count_spool_losses(push);
 	pthread_mutex_lock(&push->lock);
@@ -636,9 +644,9 @@ static bool is_over(struct push *push)
 	bool over;
 
 	pthread_mutex_lock(&push->lock);
-	over = push->stopping && (push_now(push) >= push->stop_at_ns || push->hold ||
-				  !push->settings->url ||
-				  (!push->queue.head && !push->again.head && !push->n_busy));
+	over = push->stopping &&
+	       (push_now(push) >= push->stop_at_ns || push->hold || !push->settings->url ||
+		(!push->queue.head && !push->again.head && !push->n_busy));
 	pthread_mutex_unlock(&push->lock);
 	return over;
 }

@@ -12,6 +12,7 @@ prints `PORT N` once it listens. Under /control (never authenticated):
         {"hang": SECONDS, "store": bool}          no answer for so long, then the connection closes
         {"reset": "before"|"after"|"answer"}      RST before reading, after storing, within the answer
         {"slow": SECONDS}                         store, answer byte by byte over so long
+        {"endless": STATUS}                       a body without end
         {"gzip": true, ...status...}              the status' body gzip-coded
     POST /control/limits   {"rate", "burst", "series", "body", "samples", "profile_bytes", ...}
     GET  /control/report   {"profiles", "violations", "duplicates", "requests", "statuses", ...}
@@ -491,6 +492,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.flush()
             self.reset()
             return True
+        if "endless" in fault:
+            self.wfile.write(b"HTTP/1.1 %d X\r\n\r\n" % fault["endless"])
+            self.close_connection = True
+            while True:
+                self.wfile.write(b"x" * 65536)
         if "slow" in fault:
             self.push(body)
             text = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"

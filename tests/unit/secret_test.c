@@ -69,4 +69,20 @@ static void refreshing(void)
 	secret_close(&s);
 }
 
-SUITE(secret, {"reading", reading}, {"refreshing", refreshing});
+static void awaited(void)
+{
+	struct secret s;
+	__u64 now = NS_PER_S;
+
+	snprintf(path, sizeof(path), "%s/awaited", test_dir());
+	ASSERT_INT(secret_await(&s, path), 0);
+	CU_ASSERT(!s.value && !secret_equals(&s, "", 0));
+	CU_ASSERT(!secret_refresh(&s, now));
+	ASSERT_INT(fs_replace(path, "late\n", 5), 0);
+	CU_ASSERT(!secret_refresh(&s, now + 1));
+	CU_ASSERT(secret_refresh(&s, now + NS_PER_S));
+	ASSERT_STR(s.value, "late");
+	secret_close(&s);
+}
+
+SUITE(secret, {"reading", reading}, {"refreshing", refreshing}, {"awaited", awaited});

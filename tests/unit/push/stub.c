@@ -126,8 +126,8 @@ static const char *keep(const char *text)
 const char *stub_violation(const struct stub *stub)
 {
 	json_t *root = ask(stub, "report", NULL);
-	const char *text = keep(
-		json_string_value(json_array_get(json_object_get(root, "violations"), 0)));
+	const char *text =
+		keep(json_string_value(json_array_get(json_object_get(root, "violations"), 0)));
 
 	json_decref(root);
 	return text;
@@ -143,14 +143,25 @@ const char *stub_header(const struct stub *stub, const char *name)
 	return text;
 }
 
+const char *stub_label(const struct stub *stub, size_t i, const char *name)
+{
+	json_t *root = ask(stub, "report", NULL);
+	json_t *profile = json_array_get(json_object_get(root, "profiles"), i);
+	const char *text =
+		keep(json_string_value(json_object_get(json_object_get(profile, "labels"), name)));
+
+	json_decref(root);
+	return text;
+}
+
 long long stub_total(const struct stub *stub)
 {
 	json_t *root = ask(stub, "report", NULL), *profile;
 	long long total = 0;
 	size_t i;
 
-	json_array_foreach(json_object_get(root, "profiles"), i, profile)
-		total += json_integer_value(json_array_get(json_object_get(profile, "total"), 0));
+	json_array_foreach(json_object_get(root, "profiles"), i, profile) total +=
+		json_integer_value(json_array_get(json_object_get(profile, "total"), 0));
 	json_decref(root);
 	return total;
 }
@@ -189,7 +200,8 @@ size_t make_pprof(unsigned n_samples, unsigned name_bytes, __u64 time_ns, struct
 		pprof__line__init(&lines[i]);
 		pprof__function__init(&functions[i]);
 		strings[i + 3] = calloc(1, name_bytes + 16);
-		snprintf(strings[i + 3], name_bytes + 16, "f%u_%0*u", i, (int)name_bytes, i * 7919u);
+		snprintf(strings[i + 3], name_bytes + 16, "f%u_%0*u", i, (int)name_bytes,
+			 i * 7919u);
 		ids[i] = i + 1;
 		functions[i].id = i + 1;
 		functions[i].name = i + 3;

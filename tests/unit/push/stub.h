@@ -25,6 +25,8 @@ long stub_count(const struct stub *stub, const char *field);
 long stub_status(const struct stub *stub, unsigned status);
 /* The first violation, "" for none; static memory. */
 const char *stub_violation(const struct stub *stub);
+/* A label of the stored profile number i, "" for none; static memory. */
+const char *stub_label(const struct stub *stub, size_t i, const char *name);
 /* Sum of the first sample type over all stored profiles. */
 long long stub_total(const struct stub *stub);
 /* A header of the last request; static memory. */

@@ -9,7 +9,7 @@
 #include "profiler/base/clock.h"
 #include "tests/unit/test.h"
 
-#define NOW (1700000000ULL * NS_PER_S) /* 2023-11-14T22:13:20Z */
+#define NOW		(1700000000ULL * NS_PER_S) /* 2023-11-14T22:13:20Z */
 #define MSG(code, text) "{\"code\":\"" code "\",\"message\":\"" text "\"}"
 
 static const struct {
@@ -29,17 +29,28 @@ static const struct {
 	{400, NULL,
 	 MSG("invalid_argument", "profile with labels '{}' is outside of ingestion window (..."), 0,
 	 PUSH_DROP, PUSH_REASON_TOO_OLD, 0, false},
-	{400, NULL, MSG("invalid_argument", "the profile with labels '{}' exceeds the size limit ("),
-	 0, PUSH_SPLIT, PUSH_REASON_TOO_LARGE, 0, false},
+	{400, NULL,
+	 MSG("invalid_argument", "the profile with labels '{}' exceeds the size limit ("), 0,
+	 PUSH_SPLIT, PUSH_REASON_TOO_LARGE, 0, false},
 	{400, NULL, MSG("invalid_argument", "... exceeds the samples count limit (max"), 0,
 	 PUSH_SPLIT, PUSH_REASON_TOO_LARGE, 0, false},
 	{401, NULL, MSG("unauthenticated", "no org id"), 0, PUSH_REFUSED,
 	 PUSH_REASON_UNAUTHENTICATED, 0, false},
-	{403, NULL, MSG("permission_denied", ""), 0, PUSH_REFUSED, PUSH_REASON_PERMISSION, 0, false},
+	{403, NULL, MSG("permission_denied", ""), 0, PUSH_REFUSED, PUSH_REASON_PERMISSION, 0,
+	 false},
 	{404, NULL, MSG("unimplemented", ""), 0, PUSH_REFUSED, PUSH_REASON_NOT_FOUND, 0, false},
+	{404, NULL, MSG("not_found", ""), 0, PUSH_REFUSED, PUSH_REASON_NOT_FOUND, 0, false},
+	{501, NULL, MSG("unimplemented", "unknown compression"), 0, PUSH_REFUSED,
+	 PUSH_REASON_NOT_FOUND, 0, false},
+	{400, NULL, MSG("failed_precondition", ""), 0, PUSH_DROP, PUSH_REASON_BAD_REQUEST, 0,
+	 false},
+	{400, NULL, MSG("out_of_range", ""), 0, PUSH_DROP, PUSH_REASON_BAD_REQUEST, 0, false},
+	{500, NULL, MSG("internal", ""), 0, PUSH_RETRY, PUSH_REASON_INTERNAL, 0, true},
+	{500, NULL, MSG("data_loss", ""), 0, PUSH_RETRY, PUSH_REASON_INTERNAL, 0, true},
 	{409, NULL, MSG("aborted", ""), 0, PUSH_RETRY, PUSH_REASON_CONFLICT, 0, false},
 	{409, NULL, MSG("already_exists", ""), 0, PUSH_DROP, PUSH_REASON_CONFLICT, 0, false},
-	{500, NULL, MSG("unknown", "failed to decode"), 0, PUSH_RETRY, PUSH_REASON_INTERNAL, 0, true},
+	{500, NULL, MSG("unknown", "failed to decode"), 0, PUSH_RETRY, PUSH_REASON_INTERNAL, 0,
+	 true},
 	{503, NULL, MSG("unavailable", ""), 0, PUSH_BACK_OFF, PUSH_REASON_UNAVAILABLE, 0, false},
 	{504, NULL, MSG("deadline_exceeded", ""), 0, PUSH_BACK_OFF, PUSH_REASON_TIMEOUT, 0, true},
 	{499, NULL, MSG("canceled", ""), 0, PUSH_BACK_OFF, PUSH_REASON_TIMEOUT, 0, true},
@@ -64,27 +75,32 @@ static const struct {
 	 MSG("resource_exhausted", "Maximum active series limit exceeded (5000/5000), reduce"), 0,
 	 PUSH_NEW_SERIES, PUSH_REASON_SERIES_LIMIT, 0, false},
 	{429, NULL,
-	 MSG("resource_exhausted", "message size 300000000 is larger than configured max 268435456"),
+	 MSG("resource_exhausted",
+	     "message size 300000000 is larger than configured max 268435456"),
 	 0, PUSH_SPLIT, PUSH_REASON_TOO_LARGE, 0, false},
 	{429, NULL,
 	 MSG("resource_exhausted", "limit of 1.0 GiB/hour reached, next reset at "
 				   "2023-11-14T22:15:00Z"),
 	 0, PUSH_WAIT, PUSH_REASON_QUOTA, 100000, false},
 	{429, NULL,
-	 MSG("resource_exhausted", "limit of 1 MiB/day reached, next reset at 9999-12-31T00:00:00Z"),
+	 MSG("resource_exhausted",
+	     "limit of 1 MiB/day reached, next reset at 9999-12-31T00:00:00Z"),
 	 0, PUSH_WAIT, PUSH_REASON_QUOTA, 60000, false},
 	{429, NULL,
-	 MSG("resource_exhausted", "limit of 1 MiB/day reached, next reset at 2023-11-15T22:13:20Z"),
+	 MSG("resource_exhausted",
+	     "limit of 1 MiB/day reached, next reset at 2023-11-15T22:13:20Z"),
 	 0, PUSH_WAIT, PUSH_REASON_QUOTA, 600000, false},
 	{429, NULL, MSG("resource_exhausted", "something new"), 0, PUSH_BACK_OFF,
 	 PUSH_REASON_RATE_LIMIT, 0, false},
 	/* Proxies: no JSON, dates, dirt. */
-	{429, "7", "<html>slow down</html>", 0, PUSH_BACK_OFF, PUSH_REASON_UNAVAILABLE, 7000, false},
-	{503, "Tue, 14 Nov 2023 22:13:50 GMT", NULL, 0, PUSH_BACK_OFF, PUSH_REASON_UNAVAILABLE, 30000,
+	{429, "7", "<html>slow down</html>", 0, PUSH_BACK_OFF, PUSH_REASON_UNAVAILABLE, 7000,
 	 false},
+	{503, "Tue, 14 Nov 2023 22:13:50 GMT", NULL, 0, PUSH_BACK_OFF, PUSH_REASON_UNAVAILABLE,
+	 30000, false},
 	{503, "Tue, 14 Nov 2023 22:13:00 GMT", NULL, 0, PUSH_BACK_OFF, PUSH_REASON_UNAVAILABLE, 0,
 	 false},
-	{503, "99999999999999999999", NULL, 0, PUSH_BACK_OFF, PUSH_REASON_UNAVAILABLE, 600000, false},
+	{503, "99999999999999999999", NULL, 0, PUSH_BACK_OFF, PUSH_REASON_UNAVAILABLE, 600000,
+	 false},
 	{503, "-1", NULL, 0, PUSH_BACK_OFF, PUSH_REASON_UNAVAILABLE, 0, false},
 	{503, "soon", NULL, 0, PUSH_BACK_OFF, PUSH_REASON_UNAVAILABLE, 0, false},
 	{502, NULL, "", 0, PUSH_BACK_OFF, PUSH_REASON_UNAVAILABLE, 0, true},
@@ -166,5 +182,4 @@ static void failures(void)
 	CU_ASSERT(v.reason == PUSH_REASON_RESOLVE && *v.message);
 }
 
-SUITE(push_verdict, {"answers", answers}, {"long messages", long_messages},
-      {"failures", failures});
+SUITE(push_verdict, {"answers", answers}, {"long messages", long_messages}, {"failures", failures});
