@@ -47,6 +47,8 @@ struct task_struct {
 	struct mm_struct *mm;
 	struct css_set *cgroups;
 	struct signal_struct *signal;
+	int on_cpu;		     /* SMP only: it runs, or is being switched away from */
+	unsigned long nvcsw, nivcsw; /* switches away from it, by its own will and not */
 };
 
 /* Numbers differ by configuration: only their CO-RE values are used. */

@@ -19,15 +19,18 @@ static const __u32 *unw_segment(__u32 i)
 
 static int unw_read(void *dst, __u32 len, __u64 addr)
 {
-	size_t bytes = reading.source->stack_bytes;
+	const struct copy_source *source = reading.source;
+	size_t bytes = source->stack_bytes;
 	__u64 at = addr - reading.sp;
 
-	if (addr < reading.sp || at > bytes || len > bytes - at) {
-		reading.beyond = addr >= reading.sp;
-		return 1;
+	if (addr >= reading.sp && at <= bytes && len <= bytes - at) {
+		memcpy(dst, source->stack + at, len);
+		return 0;
 	}
-	memcpy(dst, reading.source->stack + at, len);
-	return 0;
+	if (source->read)
+		return source->read(source->arg, dst, len, addr);
+	reading.beyond = addr >= reading.sp;
+	return 1;
 }
 
 #include "bpf/unwind.bpf.h"

@@ -106,7 +106,8 @@ static void make_getopt(const struct command *command, char *letters,
 	size_t n = option_count(command), l = 0;
 
 	BUG_ON(n > MAX_OPTIONS);
-	*letters++ = '+'; /* stop at the first argument */
+	if (!command->mixed)
+		*letters++ = '+'; /* stop at the first argument */
 	*letters++ = ':';
 	*letters++ = 'h';
 	for (size_t i = 0; i < n; i++) {

@@ -34,6 +34,7 @@ struct command {
 	const char *summary; /* one line, no full stop */
 	const char *details; /* paragraphs for --help; may be NULL */
 	const struct cli_option *options; /* ends with an empty row; may be NULL */
+	bool mixed;			  /* options may stand behind arguments, too */
 	int order;			  /* in the list of commands */
 	int (*run)(struct cli *cli);	  /* the exit status */
 };
