@@ -369,10 +369,6 @@ test-clang:
 test-cross: $(GEN)
 	$(Q)tests/lint/cross.sh $(B) $(CLANG)
 
-.PHONY: test-mock
-test-mock:
-	$(Q)python3 -B tests/mock/pyroscope_stub_test.py
-
 clean:
 	rm -rf $(B)
 

@@ -31,7 +31,7 @@ struct walk {
 	VEC(struct thread_record) records;
 };
 
-static int quiet(enum libbpf_print_level level, const char *format, va_list args)
+static PRINTF(2, 0) int quiet(enum libbpf_print_level level, const char *format, va_list args)
 {
 	_free_ char *text = NULL;
 

@@ -563,6 +563,7 @@ static void start_requests(struct push *push)
 static void adopt_settings(struct push *push)
 {
 	struct push_settings *fresh;
+	bool password, token;
 
 	pthread_mutex_lock(&push->lock);
 	push->changing = push->pending && push->n_busy; /* requests under way use the old ones */
@@ -585,8 +586,9 @@ static void adopt_settings(struct push *push)
 		if (push->spool && fresh->spool.max_bytes)
 			spool_set_limits(push->spool, &fresh->spool);
 	}
-	if (secret_refresh(&push->settings->password, clock_monotonic_ns()) |
-	    secret_refresh(&push->settings->token, clock_monotonic_ns()))
+	password = secret_refresh(&push->settings->password, clock_monotonic_ns());
+	token = secret_refresh(&push->settings->token, clock_monotonic_ns());
+	if (password || token)
 		push->hold_until_ns = 0; /* a new secret is worth a try at once */
 }
 

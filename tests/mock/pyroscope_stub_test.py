@@ -257,5 +257,5 @@ if __name__ == "__main__":
     tenants()
     for line in FAILED:
         print("  " + line)
-    print("stub: %d passed, %d failed" % (len(PASSED), len(FAILED)))
+    print("%d passed, %d failed" % (len(PASSED), len(FAILED)))
     sys.exit(1 if FAILED else 0)
