@@ -354,8 +354,9 @@ static int lock_state(struct agent *agent)
 			  (int)strcspn(pid, "\n"), pid, dir);
 		return -EBUSY;
 	}
+	/* The pid is only for people; the disk may be full. */
 	if (ftruncate(agent->lock_fd, 0) || dprintf(agent->lock_fd, "%d\n", getpid()) < 0)
-		return -errno;
+		log_warn(agent, "'%s' cannot be written: %s; going on without", path, strerror(errno));
 	return 0;
 }
 
