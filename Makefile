@@ -117,8 +117,8 @@ run: deps-build
 	$(B)/bianque agent $(AGENT_ARGS)
 
 # Suites, in this order. Those of ROOT_SUITES load BPF programs or read other users' processes.
-SUITES	:= unit asan clang cross export mock truth-tools web unwind-rows symbolize
-ROOT_SUITES := unwind-rows
+SUITES	:= unit asan clang cross export mock truth-tools web record unwind-rows symbolize
+ROOT_SUITES := record unwind-rows
 # Everything is built as the tree's owner first; then suites find nothing left to build.
 test: deps
 	$(Q)[ $$(id -u) = 0 ] || { echo "some tests need root: sudo make test" >&2; exit 1; }
@@ -335,6 +335,11 @@ workloads: $(if $(AS_OWNER),workloads-as-owner,$(WORK_OUT))
 .PHONY: workloads-as-owner
 workloads-as-owner:
 	$(Q)$(AS_OWNER) $(MAKE) B=$(B) workloads
+
+# The program from outside, as root: record's targets, formats, exit status, signals, privileges.
+.PHONY: test-record
+test-record: $(B)/bianque workloads
+	$(Q)B=$(abspath $(B)) python3 -B tests/e2e/record_test.py
 
 .PHONY: test-truth-tools
 test-truth-tools:
