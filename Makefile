@@ -374,6 +374,16 @@ test-clang:
 test-cross: $(GEN)
 	$(Q)tests/lint/cross.sh $(B) $(CLANG)
 
+# ---- lint: each rule of tests/lint/rules over the tree; DEEP=1 lets clang's analyzer take its time ---
+.PHONY: test-lint format
+lint: $(GEN)
+	$(Q)B=$(B) tests/lint/run.sh $(LINT_RULES)
+# The rules hold for the tree, and each rule breaks when it should.
+test-lint: $(GEN)
+	$(Q)B=$(B) tests/lint/run.sh && tests/lint/selftest.py
+format:
+	$(Q)git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i
+
 clean:
 	rm -rf $(B)
 

@@ -23,7 +23,7 @@
 #define LEFTOVER_MS	3 /* until records younger than the slack are read */
 #define END_PATIENCE_NS (300 * NS_PER_MS) /* a capture's end waits for held samples so long */
 #define MAX_EVENTS	64
-#define ROUTER_NICE	-10
+#define ROUTER_NICE	(-10)
 
 /* A ring or a side-band, with its oldest unread record. */
 struct feed {

@@ -242,7 +242,8 @@ static void start_leaving(struct stack_table *table, __u64 now_ns)
 		if (*slot && vec_push(&all, *slot))
 			break;
 	}
-	qsort(all.data, all.len, sizeof(*all.data), by_use);
+	if (all.len)
+		qsort(all.data, all.len, sizeof(*all.data), by_use);
 	for (size_t i = 0; i < all.len && bytes > keep; i++) {
 		if (vec_push(&table->leaving, (struct leaving){all.data[i]->id, now_ns}))
 			break;
