@@ -117,8 +117,8 @@ run: deps-build
 	$(B)/bianque agent $(AGENT_ARGS)
 
 # Suites, in this order. Those of ROOT_SUITES load BPF programs or read other users' processes.
-SUITES	:= unit asan clang cross export mock truth-tools web record unwind-rows symbolize
-ROOT_SUITES := record unwind-rows
+SUITES	:= unit asan clang cross lint export mock truth-tools web unwind-rows symbolize e2e
+ROOT_SUITES := unwind-rows e2e
 # Everything is built as the tree's owner first; then suites find nothing left to build.
 test: deps
 	$(Q)[ $$(id -u) = 0 ] || { echo "some tests need root: sudo make test" >&2; exit 1; }
@@ -344,6 +344,13 @@ test-record: $(B)/bianque workloads
 .PHONY: test-truth-tools
 test-truth-tools:
 	python3 tests/e2e/check_folded_test.py
+
+# The program from outside, as root: tests/e2e/run.py says what.
+.PHONY: test-e2e test-servers
+test-e2e: $(B)/bianque workloads
+	$(Q)python3 -B tests/e2e/run.py
+test-servers: $(B)/bianque
+	$(Q)python3 -B tests/e2e/run.py servers
 
 # ---- other kernels: every case of tests/vm/cases in Debian's 5.10, 6.1 and 6.12 --------------------
 # VM_CASES="a b" runs these only; VM_KERNELS chooses kernels.

@@ -1,6 +1,5 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What the end-to-end proofs share: cases, starting and stopping programs, an agent, HTTP.
+"""What the end-to-end proofs (record_test.py, agent_test.py) share: cases, starting and stopping programs, an agent, HTTP.
 
 A case is a function; it passes unless it raises: Failed (by expect), Skipped (a reason), or any
 other exception. Everything started within a case is ended with it, by its process id.
@@ -119,6 +118,40 @@ class Case:
     shutil.rmtree(self.dir, ignore_errors=True)
 
 
+# ---- other circumstances: each gives the words to put before a command ---------------------------
+
+def as_nobody(capabilities):
+  """As a user without rights, with these capabilities."""
+  need("setpriv")
+  caps = ",".join(["-all"] + [f"+{c}" for c in capabilities])
+  return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups",
+          f"--inh-caps={caps}", f"--ambient-caps={caps}", f"--bounding-set={caps}", "--"]
+
+
+def mounted(script, *args):
+  """In a mount namespace of its own, after `script` with these arguments."""
+  need("unshare")
+  return ["unshare", "-m", "--propagation", "private", "sh", "-c",
+          f'{script} && shift {len(args)} && exec "$@"', "sh", *args]
+
+
+def other_file(t, path, content):
+  """With other content in a file."""
+  return mounted('mount --bind "$1" "$2"', t.write("instead", content), path)
+
+
+def full_folder(path, size="64k"):
+  """With a file system of `size` on a folder, and nothing free on it."""
+  return mounted('mount -t tmpfs -o "size=$2,mode=755" none "$1" && '
+                 '{ dd if=/dev/zero "of=$1/full" bs=4k 2>/dev/null || true; }', path, size)
+
+
+def hidden_kallsyms():
+  """/proc/kallsyms as kptr_restrict=2 shows it."""
+  with open("/proc/kallsyms", encoding="ascii", errors="replace") as file:
+    return "".join("0" * 16 + line[16:] for line in file)
+
+
 def log(process):
   with open(process.log_path, encoding="utf-8", errors="replace") as file:
     return file.read()
@@ -223,10 +256,10 @@ class Agent:
 
 def run_case(name, function):
   """ok, FAIL or skip, printed as it is."""
-  t = Case()
+  t, began = Case(), time.monotonic()
   try:
     function(t)
-    print(f"ok   {name}", flush=True)
+    print(f"ok   {name} ({time.monotonic() - began:.1f} s)", flush=True)
     return "ok"
   except Skipped as why:
     print(f"skip {name}: {why}", flush=True)
@@ -241,15 +274,16 @@ def run_case(name, function):
     t.close()
 
 
-def main(wanted=()):
+def start_tests(wanted=()):
   """Runs the cases whose names hold one of the words; `N passed, N failed, N skipped`."""
+  if os.geteuid():
+    print("skip all: needs root\n0 passed, 0 failed, 1 skipped")
+    return 0
+  if not os.access(BIANQUE, os.X_OK):
+    sys.exit("build/bianque is not built; run `make`")
   counts = {"ok": 0, "FAIL": 0, "skip": 0}
   for name, function in CASES:
     if not wanted or any(word in name for word in wanted):
       counts[run_case(name, function)] += 1
   print(f"{counts['ok']} passed, {counts['FAIL']} failed, {counts['skip']} skipped")
   return 1 if counts["FAIL"] else 0
-
-
-if __name__ == "__main__":
-  sys.exit("harness.py: run.py and agent_test.py are the programs")

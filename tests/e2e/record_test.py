@@ -17,8 +17,8 @@ import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 
 import check_folded
-from harness import (BIANQUE, CAPABILITIES, NOBODY, Failed, Skipped, case, expect, log, main, need,
-                     stop, wait_for, workload)
+from harness import (BIANQUE, CAPABILITIES, Skipped, as_nobody, case, expect, full_folder,
+                     hidden_kallsyms, log, need, other_file, start_tests, stop, workload)
 
 SUMMARY = re.compile(r"bianque: (\d+) samples in [\d.]+ s at (\d+) Hz, [\d.]+ % whole stacks, "
                      r"(\d+) lost")
@@ -300,6 +300,7 @@ FAILURE = (["-p", "2147483646"], ["--cgroup", "/nonexistent"], ["--cgroup", "/tm
 
 @case("exit status: 2 and one line for bad usage, 1 for what failed, with the reason")
 def exit_status(t):
+  t.start(workload("shares"), "--seconds", "60")  # else there may be nothing to write
   for args, wanted in [(a, 2) for a in USAGE] + [(a, 1) for a in FAILURE]:
     done = record(t, *args, cwd=t.dir)
     expect(done.status == wanted, args, f"status {done.status}, not {wanted}:", done.text)
@@ -319,13 +320,6 @@ def exit_status_of_commands(t):
 
 
 # ---- privileges and a hardened host --------------------------------------------------------------
-
-def as_nobody(capabilities):
-  caps = ",".join(f"+{c}" for c in capabilities)
-  caps = f"-all,{caps}" if caps else "-all"
-  return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups",
-          f"--inh-caps={caps}", f"--ambient-caps={caps}", f"--bounding-set={caps}", "--"]
-
 
 @case("no root: exit 1, it says which capabilities it needs")
 def no_root(t):
@@ -361,22 +355,11 @@ def one_missing(t):
       expect(done.status == 1 and done.err.startswith("bianque"), f"without {missing}:", done.text)
 
 
-def without(t, path, content, *argv):
-  """argv in a mount namespace of its own in which `path` has other content."""
-  need("unshare")
-  file = t.write("instead", content)
-  script = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
-  return t.run("unshare", "-m", "--propagation", "private", "sh", "-c", script, "sh", file, path,
-               *argv)
-
-
 @case("kptr_restrict=2 (no kernel address): kernel frames stay, none has an empty name")
 def kptr_restrict(t):
   t.start("dd", "if=/dev/zero", "of=/dev/null", "bs=64")
-  with open("/proc/kallsyms", encoding="ascii", errors="replace") as file:
-    zeros = "".join("0000000000000000" + line[16:] for line in file)
-  done = without(t, "/proc/kallsyms", zeros, BIANQUE, "record", "-d", "2", "-F", "199", "-f",
-                 "folded")
+  done = t.run(*other_file(t, "/proc/kallsyms", hidden_kallsyms()), BIANQUE, "record", "-d", "2", "-F",
+               "199", "-f", "folded")
   expect(done.status == 0, done.text)
   kernel = [f for c, fs, _ in folded(done.out) if c == "dd" for f in fs if f.endswith("_[k]")]
   expect(kernel, "no kernel frame of dd")
@@ -387,27 +370,19 @@ def kptr_restrict(t):
 def no_btf(t):
   if not os.path.exists("/sys/kernel/btf/vmlinux"):
     raise Skipped("this kernel has none at all")
-  done = without(t, "/sys/kernel/btf/vmlinux", "", BIANQUE, "record", "-d", "1", "-f", "folded")
+  done = t.run(*other_file(t, "/sys/kernel/btf/vmlinux", ""), BIANQUE, "record", "-d", "1", "-f",
+               "folded")
   expect(done.status == 1 and "BTF" in done.err, done.text)
 
 
 @case("a cache that cannot be written, a full disk: it records all the same")
 def full_disk(t):
-  need("unshare")
   t.start(workload("shares"), "--seconds", "60")
-  script = ("mount -t tmpfs -o size=64k,mode=755 none /var/cache && "
-            "dd if=/dev/zero of=/var/cache/full bs=4k 2>/dev/null; exec \"$@\"")
-  done = t.run("unshare", "-m", "--propagation", "private", "sh", "-c", script, "sh", BIANQUE,
-               "record", "-d", "2", "-F", "99", "-f", "folded")
+  done = t.run(*full_folder("/var/cache"), BIANQUE, "record", "-d", "2", "-F", "99", "-f", "folded")
   expect(done.status == 0, done.text)
   expect("shares" in comms(folded(done.out)), done.text)
   expect("cache" in done.err, "says nothing of it:", done.text)
 
 
 if __name__ == "__main__":
-  if os.geteuid():
-    print("skip all: needs root\n0 passed, 0 failed, 1 skipped")
-    sys.exit(0)
-  if not os.access(BIANQUE, os.X_OK):
-    sys.exit("record_test.py: build/bianque is not built; run `make`")
-  sys.exit(main(sys.argv[1:]))
+  sys.exit(start_tests(sys.argv[1:]))
