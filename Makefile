@@ -336,11 +336,6 @@ workloads: $(if $(AS_OWNER),workloads-as-owner,$(WORK_OUT))
 workloads-as-owner:
 	$(Q)$(AS_OWNER) $(MAKE) B=$(B) workloads
 
-# The program from outside, as root: record's targets, formats, exit status, signals, privileges.
-.PHONY: test-record
-test-record: $(B)/bianque workloads
-	$(Q)B=$(abspath $(B)) python3 -B tests/e2e/record_test.py
-
 .PHONY: test-truth-tools
 test-truth-tools:
 	python3 tests/e2e/check_folded_test.py
