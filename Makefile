@@ -336,6 +336,17 @@ workloads: $(if $(AS_OWNER),workloads-as-owner,$(WORK_OUT))
 workloads-as-owner:
 	$(Q)$(AS_OWNER) $(MAKE) B=$(B) workloads
 
+# Programs of tests/e2e's own.
+$(B)/e2e/%: tests/e2e/%.c
+	$(call say,WORK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -D_GNU_SOURCE -std=gnu17 $(WARN) $(WORK_FLAGS) -g -o $@ $<
+
+# bianque stacks against eu-stack and gdb. STACKS_ARGS chooses cases.
+.PHONY: test-stacks
+test-stacks: $(B)/bianque $(B)/e2e/waits workloads
+	python3 -B tests/e2e/stacks.py $(STACKS_ARGS)
+
 .PHONY: test-truth-tools
 test-truth-tools:
 	python3 tests/e2e/check_folded_test.py
