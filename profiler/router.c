@@ -524,8 +524,10 @@ static void *run(void *arg)
 	return NULL;
 }
 
-static void router_free(struct router *router)
+void router_free(struct router *router)
 {
+	if (!router)
+		return;
 	resolver_free(router->resolver);
 	not_run_fini(&router->not_run);
 	if (router->epoll_fd >= 0)
@@ -620,5 +622,4 @@ void router_stop(struct router *router)
 	pthread_mutex_unlock(&router->lock);
 	wake(router);
 	pthread_join(router->thread, NULL);
-	router_free(router);
 }
