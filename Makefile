@@ -219,6 +219,11 @@ bench-export: $(B)/bench/export_bench
 test-mock:
 	python3 -B tests/mock/pyroscope_stub_test.py
 
+# The agent against it, through outages, kills and reloads. As root.
+.PHONY: test-push
+test-push: $(B)/bianque
+	python3 -B tests/e2e/push.py $<
+
 # ---- the page: its modules in node, then in Debian's Chromium ------------------------------------
 # playwright-core drives the browser and speedscope's importer reads our export; both only for tests.
 NODE_TOOLS := $(B)/web/node_modules/.installed
