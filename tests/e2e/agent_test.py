@@ -127,7 +127,7 @@ def many_rates(t):
   agent = Agent(t)
   agent.ready()
   shares = t.start(workload("shares"), "--seconds", "60")
-  rates = (49, 99, 197, 499)
+  rates = (97, 197, 499, 997)
   path = f"{PROFILE}?seconds=4&pid={shares.pid}&format=folded"
   with concurrent.futures.ThreadPoolExecutor(len(rates)) as pool:
     running = [pool.submit(agent.get, f"{path}&hz={hz}") for hz in rates]
@@ -142,7 +142,7 @@ def many_rates(t):
     counts.append(sum(n for _, _, n in check_folded.parse_folded(reply.text)))
   # The program has the same CPU time in all of them: samples go with the rate.
   for hz, n in zip(rates, counts):
-    expect(0.6 < n * rates[-1] / (hz * counts[-1]) < 1.6, "samples by rate:", rates, counts)
+    expect(0.5 < n * rates[-1] / (hz * counts[-1]) < 2, "samples by rate:", rates, counts)
   again = agent.get(f"{PROFILE}?seconds=1&hz=33&format=folded")
   expect(again.status == 200, "afterwards:", again.status, again.text[:300])
 

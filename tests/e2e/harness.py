@@ -3,6 +3,7 @@
 
 A case is a function; it passes unless it raises: Failed (by expect), Skipped (a reason), or any
 other exception. Everything started within a case is ended with it, by its process id.
+BIANQUE=FILE in the environment is another build, such as one with a sanitizer.
 
   @case("what it proves")
   def works(t):
@@ -24,7 +25,7 @@ import urllib.error
 import urllib.request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BIANQUE = os.path.join(ROOT, "build", "bianque")
+BIANQUE = os.environ.get("BIANQUE") or os.path.join(ROOT, "build", "bianque")
 WORKLOADS = os.path.join(ROOT, "build", "workloads")
 # What the profiler needs and no more (kernel 5.11 and later).
 CAPABILITIES = ("bpf", "perfmon", "sys_ptrace", "dac_read_search", "syslog", "checkpoint_restore")
@@ -280,7 +281,7 @@ def start_tests(wanted=()):
     print("skip all: needs root\n0 passed, 0 failed, 1 skipped")
     return 0
   if not os.access(BIANQUE, os.X_OK):
-    sys.exit("build/bianque is not built; run `make`")
+    sys.exit(f"{BIANQUE} is not built; run `make`")
   counts = {"ok": 0, "FAIL": 0, "skip": 0}
   for name, function in CASES:
     if not wanted or any(word in name for word in wanted):
