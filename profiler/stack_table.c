@@ -108,8 +108,10 @@ static int take_objects(struct stack_table *table, struct stack *stack)
 		struct object *object;
 		size_t j;
 
-		if (frame >> FRAME_KIND_SHIFT != FRAME_FILE)
+		if (frame >> FRAME_KIND_SHIFT != FRAME_FILE) {
+			stack->outside = true;
 			continue;
+		}
 		object = object_by_id(table->objects,
 				      (__u32)(frame >> FRAME_ADDR_BITS & FRAME_FILE_MASK));
 		for (j = 0; j < objects.len && objects.data[j] != object; j++)

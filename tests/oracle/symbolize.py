@@ -14,10 +14,9 @@ Differences that are right are put into classes by the checks of classify(); sym
 class for programs by pattern, up to a share, with the reason. More than a class allows, or more than one
 in a thousand without a class, fails; so does a part that no two oracles agree about anywhere.
 
-Programs are asked about side by side, one a CPU. --full: 20,000 addresses each instead of 2,000, of which
-eu-addr2line, which takes 4 ms an address in gcc's C++ and 30 in libjvm, is asked every tenth and seventieth.
+Programs are asked about side by side, one a CPU. --full: 20,000 addresses each instead of 2,000.
 
-	symbolize.py [--full | -n ADDRESSES] [--eu ADDRESSES] [-j JOBS] [--times] [--keep DIR] BIANQUE [NAME...]
+	symbolize.py [--full | -n ADDRESSES] [-j JOBS] [--times] [--keep DIR] BIANQUE [NAME...]
 """
 import argparse
 import bisect
@@ -369,6 +368,11 @@ def classify(symbols, address, mine, others):
     return "other"
 
 
+# eu-addr2line takes 30 ms an address in libjvm and 4 in gcc's C++ and Rust: there it is asked about every
+# so many. The other two answer all.
+EU_STEPS = (("libjvm", 70), ("c++-clang*", 1), ("c++-mini", 1), ("c++-*", 10), ("rust-*", 10))
+
+
 def agreement(name, part, oracles, i):
     """What at least two oracles say of a part of answer i."""
     get, same = PARTS[part]
@@ -447,7 +451,7 @@ def ask(name, file, twin, args):
         oracles["gnu"] = timed("go tool", gotool, twin, addresses)
     else:
         oracles["gnu"] = timed("gnu", addr2line, "addr2line", twin, addresses)
-        step = max(1, args.n // (args.eu // 7 if name == "libjvm" else args.eu))
+        step = next((n for pattern, n in EU_STEPS if fnmatch.fnmatch(name, pattern)), 1)
         oracles["eu"] = [None] * args.n
         for at, chain in zip(range(0, args.n, step), timed("eu", addr2line, "eu-addr2line", twin, addresses[::step])):
             oracles["eu"][at] = chain
@@ -476,7 +480,6 @@ def main():
     parser.add_argument("-n", type=int)
     parser.add_argument("--full", action="store_true")
     parser.add_argument("-j", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--eu", type=int)
     parser.add_argument("--show", type=int, default=3)
     parser.add_argument("--times", action="store_true")
     parser.add_argument("--keep")
@@ -484,7 +487,6 @@ def main():
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
     args.n = args.n or (20000 if args.full else 2000)
-    args.eu = args.eu or (2000 if args.full else 200)
     args.work = os.path.abspath(args.keep or tempfile.mkdtemp(prefix="bianque-oracle-"))
     args.bianque = os.path.abspath(args.bianque)
     args.expected = read_expected()
