@@ -29,7 +29,7 @@
 #define SWEEP_EVERY    64u /* stores between two looks at the folder's size */
 
 struct row_cache {
-	char *dir;     /* NULL: stores nothing */
+	char *dir; /* NULL: stores nothing */
 	__u64 secret;
 	__u64 max_bytes;
 	unsigned unswept; /* files stored since the last look at the folder's size */
@@ -52,7 +52,8 @@ struct file_part {
 	__u32 shift : 8, derived : 8, pad : 16;
 };
 
-/* ---- the folder --------------------------------------------------------------------------------- */
+/* ---- the folder ---------------------------------------------------------------------------------
+ */
 
 static int load_secret(const char *dir, __u64 *ret_secret)
 {
@@ -93,7 +94,8 @@ struct row_cache *row_cache_open(const char *dir, __u64 max_bytes)
 		err = -ENOMEM;
 	if (err)
 		log_warn(unwind,
-			 "row cache '%s' cannot be used (%s); unwind rows are compiled at every start",
+			 "row cache '%s' cannot be used (%s); unwind rows are compiled at every "
+			 "start",
 			 path, strerror(-err));
 	return cache;
 }
@@ -142,8 +144,7 @@ static void sweep(struct row_cache *cache)
 	}
 	if (total > cache->max_bytes) {
 		qsort(entries.data, entries.len, sizeof(*entries.data), by_use);
-		vec_for_each(e, &entries)
-		{
+		vec_for_each (e, &entries) {
 			if (total <= cache->max_bytes / 4 * 3)
 				break;
 			unlinkat(dirfd(dir), e->name, 0);
@@ -165,7 +166,8 @@ void row_cache_close(struct row_cache *cache)
 	free(cache);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------ */
+/* ---- reading ------------------------------------------------------------------------------------
+ */
 
 /* All that the unwinder and our own walks index must lie within the blob. */
 static bool part_is_sound(const struct unwind_part *part)
@@ -267,7 +269,8 @@ static struct unwind_table *load(struct row_cache *cache, const char *path, __u1
 	return NULL;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------ */
+/* ---- writing ------------------------------------------------------------------------------------
+ */
 
 static void write_table(struct buf *out, const struct unwind_table *table)
 {
@@ -319,8 +322,9 @@ static void store(struct row_cache *cache, const char *path, const struct unwind
 	if (err) {
 		cache->stats.failed_total++;
 		if (!cache->complained)
-			log_warn(unwind, "row cache '%s' cannot be written (%s); going on without it",
-				 path, strerror(-err));
+			log_warn(unwind,
+				 "row cache '%s' cannot be written (%s); going on without it", path,
+				 strerror(-err));
 		cache->complained = true;
 		return;
 	}
@@ -328,7 +332,8 @@ static void store(struct row_cache *cache, const char *path, const struct unwind
 		sweep(cache);
 }
 
-/* ---- keys --------------------------------------------------------------------------------------- */
+/* ---- keys ---------------------------------------------------------------------------------------
+ */
 
 static __u64 hash_section(struct elf *elf, const char *name, __u64 seed)
 {
@@ -343,8 +348,7 @@ static void content_key(const struct row_cache *cache, struct elf *elf, char *ou
 {
 	static const char *const sections[] = UNWIND_SECTIONS;
 	char build_id[2 * ELF_BUILD_ID_MAX + 1];
-	__u64 hash = XXH3_64bits_withSeed(elf->segments,
-					  elf->n_segments * sizeof(*elf->segments),
+	__u64 hash = XXH3_64bits_withSeed(elf->segments, elf->n_segments * sizeof(*elf->segments),
 					  cache->secret ^ elf->entry);
 
 	for (size_t i = 0; i < ARRAY_SIZE(sections); i++)

@@ -42,14 +42,15 @@ enum unwind_fault {
 #define X(name, text) UNWIND_FAULT_##name,
 	UNWIND_FAULTS(X)
 #undef X
-	UNWIND_FAULT_COUNT
+		UNWIND_FAULT_COUNT
 };
 const char *unwind_fault_text(enum unwind_fault fault);
 
 /* The sections whose bytes decide the table, with the program headers: a cache hashes them. */
 #define UNWIND_SECTIONS                                                                            \
 	{                                                                                          \
-		".eh_frame", ".debug_frame", ".zdebug_frame", ".gopclntab", ".data.rel.ro.gopclntab"   \
+		".eh_frame", ".debug_frame", ".zdebug_frame", ".gopclntab",                        \
+			".data.rel.ro.gopclntab"                                                   \
 	}
 
 struct unwind_part {
@@ -75,7 +76,7 @@ struct unwind_table {
 	size_t n_parts;
 	struct unwind_special *specials; /* ascending, disjoint */
 	size_t n_specials;
-	bool tracks_bx; /* the rules tell of the base register */
+	bool tracks_bx;			  /* the rules tell of the base register */
 	__u64 n_rows, n_fdes, n_raw_rows; /* rows after and before merging equal neighbours */
 	__u64 faults[UNWIND_FAULT_COUNT];
 };

@@ -56,7 +56,7 @@ struct compile {
 	struct cfi_section sections[N_CFI_SECTIONS];
 	cfi_fdes fdes;
 	struct unwind_packer packer;
-	__u64 clip; /* rows before this address belong to an earlier FDE */
+	__u64 clip;    /* rows before this address belong to an earlier FDE */
 	bool wants_bx; /* some CFA is computed from the base register */
 };
 
@@ -120,8 +120,7 @@ static void order_fdes(struct compile *c)
 	size_t kept = 0;
 	bool sorted = true;
 
-	vec_for_each(fde, &c->fdes)
-	{
+	vec_for_each (fde, &c->fdes) {
 		if (fde->start == fde->end)
 			continue;
 		if (!elf_is_text(c->elf, fde->start, fde->end)) {
@@ -155,9 +154,9 @@ static int add_entry(struct compile *c)
 
 	if (!entry || !elf_is_text(c->elf, entry, entry + 1))
 		return 0;
-	return vec_push(&c->fdes, (struct cfi_fde){.start = entry,
-						   .end = entry + ENTRY_BYTES,
-						   .section = ENTRY});
+	return vec_push(
+		&c->fdes,
+		(struct cfi_fde){.start = entry, .end = entry + ENTRY_BYTES, .section = ENTRY});
 }
 
 static int compile_fdes(struct compile *c)
@@ -257,7 +256,8 @@ struct unwind_table *unwind_compile(struct elf *elf, enum unwind_skip *ret_why)
 	bool wants_bx;
 	struct unwind_table *table = compile_once(elf, false, &wants_bx, ret_why);
 
-	/* Few files need the base register (ld.so, static glibc), and all others are spared its cost. */
+	/* Few files need the base register (ld.so, static glibc), and all others are spared its
+	 * cost. */
 	if (!table || !wants_bx)
 		return table;
 	unwind_table_free(table);

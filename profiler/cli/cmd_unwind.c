@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* bianque unwind: the compiled unwind rows of a file, in the shape of DESIGN's interface chapter. */
+/* bianque unwind: the compiled unwind rows of a file, in the shape of DESIGN's interface chapter.
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -73,8 +74,9 @@ static int run_unwind(struct cli *cli)
 
 COMMAND(unwind, .args = "FILE [ADDRESS]", .order = 50,
 	.summary = "print the compiled unwind rows of an ELF file",
-	.details =
-		"One row a line: start address, CFA rule, frame pointer rule, return address rule, in the\n"
-		"names of readelf --debug-dump=frames-interp; `none` where a gap begins. Addresses are ELF\n"
-		"virtual addresses. With ADDRESS only the row in force there.\n",
+	.details = "One row a line: start address, CFA rule, frame pointer rule, return address "
+		   "rule, in the\n"
+		   "names of readelf --debug-dump=frames-interp; `none` where a gap begins. "
+		   "Addresses are ELF\n"
+		   "virtual addresses. With ADDRESS only the row in force there.\n",
 	.run = run_unwind);
