@@ -18,8 +18,9 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBU
 #define LOG_DOMAINS(X)                                                                             \
 	X(agent)                                                                                   \
 	X(ring)                                                                                    \
-	X(process) X(unwind) X(symbol) X(profile) X(http) X(push) X(config) X(bpf) X(collector)    \
-		X(store) X(runtime)
+	X(process)                                                                                 \
+	X(unwind)                                                                                  \
+	X(symbol) X(profile) X(http) X(push) X(config) X(bpf) X(collector) X(store) X(runtime)
 
 enum log_domain {
 #define X(name) LOG_##name,
