@@ -19,8 +19,7 @@ enum target {
 #define CGROUP_V1_LIST(X)                                                                          \
 	X(MEMORY, memory)                                                                          \
 	X(CPU, cpu)                                                                                \
-	X(CPUACCT, cpuacct) X(PIDS, pids) X(CPUSET, cpuset) X(FREEZER, freezer)                    \
-		X(DEVICES, devices)
+	X(CPUACCT, cpuacct) X(PIDS, pids) X(CPUSET, cpuset) X(FREEZER, freezer) X(DEVICES, devices)
 enum cgroup_hierarchy {
 	CGROUP_V2,
 #define X(NAME, name) CGROUP_##NAME,
