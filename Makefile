@@ -117,8 +117,8 @@ run: deps-build
 	$(B)/bianque agent $(AGENT_ARGS)
 
 # Suites, in this order. Those of ROOT_SUITES load BPF programs or read other users' processes.
-SUITES	:= unit asan clang cross export mock truth-tools web unwind-rows symbolize
-ROOT_SUITES := unwind-rows
+SUITES	:= unit asan clang cross export mock truth-tools web unwind-rows symbolize stacks
+ROOT_SUITES := unwind-rows stacks
 # Everything is built as the tree's owner first; then suites find nothing left to build.
 test: deps
 	$(Q)[ $$(id -u) = 0 ] || { echo "some tests need root: sudo make test" >&2; exit 1; }
