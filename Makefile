@@ -203,7 +203,7 @@ test-unwind-rows: $(B)/oracle/readelf_rows
 
 .PHONY: test-symbolize
 test-symbolize: $(B)/bianque
-	tests/oracle/symbolize.py $(SYMBOLIZE_ARGS) $(B)/bianque
+	python3 -B tests/oracle/symbolize.py --keep $(B)/oracle/symbolize $(SYMBOLIZE_ARGS) $(B)/bianque
 
 # ---- tools and benchmarks: what feeds tests, and what measures the library -------------------------
 TOOLS	:= $(patsubst tests/tools/%.c,$(B)/tools/%,$(wildcard tests/tools/*.c))
