@@ -5,8 +5,9 @@
  * program and cut its rows at the spans' borders. Nothing but the spans of one unit and a cache of
  * names is kept in memory; nodes and rows go to the builder as they come.
  *
- * Skipped: subtrees without code (types, call sites) by DW_AT_sibling, partial and type units. Ranges outside the executable sections (functions that the linker dropped leave
- * 0, 1 or -1) are passed over.
+ * Skipped: subtrees without code (types, call sites) by DW_AT_sibling, partial and type units.
+ * Ranges outside the executable sections (functions that the linker dropped leave 0, 1 or -1) are
+ * passed over.
  */
 #include "symbolize/dwarf_scan.h"
 

@@ -152,7 +152,8 @@ def addr2line(tool, binary, addresses):
 
 def gotool(binary, addresses):
     out = run(["go", "tool", "addr2line", binary], "".join("0x%x\n" % a for a in addresses))
-    return [pairs(out.stdout.splitlines()[i:i + 2]) for i in range(0, 2 * len(addresses), 2)]
+    lines = out.stdout.splitlines()
+    return [pairs(lines[i:i + 2]) for i in range(0, 2 * len(addresses), 2)]
 
 
 def llvm(binary, addresses):
