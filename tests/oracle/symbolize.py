@@ -8,7 +8,8 @@ parts of an answer are compared on their own: the physical function, the innermo
 whole chain of (function, file:line). Where two of the oracles agree on a part, ours must be that.
 
 Normalised: paths (lexically; a relative path equals an absolute one that ends with it), suffixes of
-pieces (.cold and so on, which llvm-symbolizer leaves), symbol versions, names of one function (same_function), `??` and 0 for unknown.
+pieces (.cold and so on, which llvm-symbolizer leaves), symbol versions, names of one function
+(same_function), `??` and 0 for unknown.
 
 Differences that are right are put into classes by the checks of classify(); symbolize.expected allows each
 class for programs by pattern, up to a share, with the reason. More than a class allows, or more than one
@@ -339,7 +340,7 @@ def read_expected():
         for line in f:
             line = line.split("#")[0].strip()
             if line:
-                pattern, kind, per_mille, reason = line.split(None, 3)
+                pattern, kind, per_mille, _, reason = line.split(None, 4)
                 rows.append((pattern, kind, float(per_mille), reason))
     return rows
 
