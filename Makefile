@@ -6,6 +6,7 @@ CC	?= gcc
 CLANG	?= clang
 BPFTOOL	?= $(firstword $(wildcard /usr/sbin/bpftool /usr/local/sbin/bpftool) bpftool)
 PREFIX	?= /usr
+UNITDIR	?= /usr/lib/systemd/system
 DESTDIR	?=
 SAN	?=
 MAKEFLAGS += --no-builtin-rules
@@ -75,7 +76,7 @@ SUPPORT_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/support/*.c))
 UNIT_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(UNIT_SRC))
 
 # ---- the commands people type -------------------------------------------------------------------
-.PHONY: all bianque help deps deps-build deps-vm run test lint asan tsan fuzz bench vmtest install clean
+.PHONY: all bianque help deps deps-build deps-vm run test lint asan tsan fuzz bench vmtest install uninstall clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -90,7 +91,8 @@ help:
 		'sudo make run      install what the build needs, build, start the agent' \
 		'sudo make test     install what the tests need, build, run every suite' \
 		'make               build $(B)/bianque' \
-		'make install       into $(DESTDIR)$(PREFIX) (as root)' \
+		'sudo make deps     install what the tests need; make test does it, too' \
+		'make install       into $(DESTDIR)$(PREFIX), with a systemd unit (as root); make uninstall' \
 		'make test-SUITE    one of: $(SUITES)' \
 		'make lint          style, layers, limits, static analysis' \
 		'make bench         figures beside perf and bpftrace (as root)' \
@@ -128,6 +130,9 @@ test: deps
 
 install: $(if $(wildcard $(B)/bianque),,bianque)
 	install -D -m 755 $(B)/bianque $(DESTDIR)$(PREFIX)/bin/bianque
+	install -D -m 644 deploy/bianque.service $(DESTDIR)$(UNITDIR)/bianque.service
+uninstall: # leaves the configuration in /etc/bianque and what systemd made: state, cache
+	rm -f $(DESTDIR)$(PREFIX)/bin/bianque $(DESTDIR)$(UNITDIR)/bianque.service
 
 # ---- the program --------------------------------------------------------------------------------
 bianque: $(B)/bianque
