@@ -276,7 +276,8 @@ static void reload(struct agent *agent)
 
 	if (!fresh) {
 		log_error(config, "the configuration is not reloaded, the old one goes on:");
-		for (char *line = strtok(errors.data, "\n"); line; line = strtok(NULL, "\n"))
+		for (char *rest, *line = strtok_r(errors.data, "\n", &rest); line;
+		     line = strtok_r(NULL, "\n", &rest))
 			log_error(config, "%s", line);
 		buf_fini(&errors);
 		return;
