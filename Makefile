@@ -386,7 +386,7 @@ asan test-asan:
 	$(Q)$(MAKE) B=$(B)/asan SAN=address,undefined test-unit
 
 # Suites in which threads meet.
-TSAN_SUITES ?= http loop part push push_config push_run
+TSAN_SUITES ?= engine identity http loop part push push_config push_run sampler
 tsan:
 	$(Q)$(MAKE) B=$(B)/tsan SAN=thread $(B)/tsan/unit
 	$(B)/tsan/unit $(TSAN_SUITES)

@@ -84,7 +84,7 @@ static const char *const loss_labels[LOSS_COUNT] = {
 #undef X
 };
 
-static void per_cpu(const struct sampler *sampler, struct metric_out *out)
+static void per_cpu(struct sampler *sampler, struct metric_out *out)
 {
 	unsigned n = sampler_possible_cpus(sampler);
 	_free_ struct cpu_counters *counters = calloc(n, sizeof(*counters));

@@ -93,6 +93,7 @@ struct object_table;
 
 /* max: objects at a time. NULL when memory ends. */
 struct object_table *object_table_new(struct segments *segments, __u32 max);
+/* After the last reference is given back: captures go before the table. */
 void object_table_free(struct object_table *table);
 
 /* The object of a key, made at first sight; a reference for the caller. NULL when the table is full

@@ -146,8 +146,8 @@ int LLVMFuzzerTestOneInput(const __u8 *data, size_t size)
 	stats = resolver_stats(resolver);
 	CHECK(stats.processes.n <= 6 && stats.objects.n <= 8 && !stats.pending);
 	capture_finish(captured, clock_monotonic_ns());
+	capture_free(captured);
 	resolver_free(resolver);
-	capture_free(captured); /* samples outlive what resolved them */
 	segments_free(o.segments);
 	return 0;
 }

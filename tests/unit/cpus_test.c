@@ -48,10 +48,12 @@ static void this_host(void)
 	bool online[4096];
 	long n = 0;
 
-	cpus_online(online, ARRAY_SIZE(online));
+	cpus_online(NULL, online, ARRAY_SIZE(online));
 	for (size_t i = 0; i < ARRAY_SIZE(online); i++)
 		n += online[i];
 	ASSERT_INT(n, sysconf(_SC_NPROCESSORS_ONLN));
+	cpus_online("/nowhere/at/all", online, ARRAY_SIZE(online));
+	CU_ASSERT(online[0] && online[4095]); /* better too many */
 }
 
 SUITE(cpus, {"lists", lists}, {"no lists", no_lists}, {"this host", this_host});
