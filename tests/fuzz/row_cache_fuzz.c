@@ -17,7 +17,7 @@
 #include "profiler/base/fs.h"
 #include "tests/fuzz/fuzz.h"
 
-#define HEAD_BYTES  56u /* the file's head; its check at CHECK_AT is of what follows */
+#define HEAD_BYTES  24u /* magic, version, machine, check of what follows */
 #define CHECK_AT    16u
 #define SOUND_BYTES 16u /* magic, version, machine */
 

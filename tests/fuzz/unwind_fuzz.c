@@ -21,7 +21,18 @@
 #define SET_AT	   0u
 #define ROWS_AT	   2048u
 
+#define USED_WORDS (ROWS_AT + DIR_WORDS + ROW_WORDS)
+
 static unsigned reads;
+static struct segments *segments;
+static struct map_list list;
+static __u64 frames[USER_FRAMES_MAX];
+
+static void open_segment(void)
+{
+	segments = segments_new(-1, 1u << 20);
+	CHECK(segments && !segments_alloc(segments, UNW_SEGMENT_WORDS, &list.blob));
+}
 
 static int read_memory(void *arg UNUSED, void *dst, size_t len, __u64 addr)
 {
@@ -76,17 +87,18 @@ static void put_registers(struct cursor *c, __u64 regs[DWARF_REGS])
 int LLVMFuzzerTestOneInput(const __u8 *data, size_t size)
 {
 	struct cursor c = cursor_of(data, size);
-	struct segments *segments = segments_new(-1, 1u << 20);
-	struct map_list list = {.blob = {.n_words = UNW_SEGMENT_WORDS}};
-	__u64 regs[DWARF_REGS], *frames = calloc(USER_FRAMES_MAX, sizeof(*frames));
-	struct copy_source source = {.regs = regs, .maps = &list, .segments = segments};
+	__u64 regs[DWARF_REGS];
+	struct copy_source source = {.regs = regs, .maps = &list};
 	unsigned n_maps = cursor_u8(&c) % (MAX_MAPS + 1);
 	size_t n, rows;
 	__u32 *words;
 	__u8 stop;
 
-	CHECK(segments && frames && !segments_alloc(segments, UNW_SEGMENT_WORDS, &list.blob));
+	if (!segments)
+		open_segment();
+	source.segments = segments;
 	words = segments_words(segments, &list.blob);
+	memset(words, 0, USED_WORDS * 4);
 	put_mappings(&c, words, n_maps);
 	put_registers(&c, regs);
 	source.max_frames = 1 + cursor_u8(&c) * 4;
@@ -102,7 +114,5 @@ int LLVMFuzzerTestOneInput(const __u8 *data, size_t size)
 	CHECK(reads <= 8 * (n + 1));
 	for (size_t i = 0; i < n; i++)
 		CHECK(frames[i] >> FRAME_KIND_SHIFT <= FRAME_FILE);
-	free(frames);
-	segments_free(segments);
 	return 0;
 }
