@@ -385,7 +385,8 @@ vmtest:
 asan test-asan:
 	$(Q)$(MAKE) B=$(B)/asan SAN=address,undefined test-unit
 
-# Suites in which threads meet.
+# Suites in which threads meet. What TSan cannot see: the kernel's side of rings, segments and the
+# `known` map, and what libbpf, libmicrohttpd and libcurl, which are not built with it, do to memory.
 TSAN_SUITES ?= engine identity http loop part push push_config push_run sampler
 tsan:
 	$(Q)$(MAKE) B=$(B)/tsan SAN=thread $(B)/tsan/unit

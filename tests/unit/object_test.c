@@ -260,7 +260,7 @@ static void deleted_files(void)
 		_exit(1);
 	}
 	snprintf(link, sizeof(link), "/proc/%d/map_files", pid);
-	for (int i = 0; i < 200 && n == 0; i++) {
+	for (int i = 0; i < 2000 && n == 0; i++) {
 		free(its);
 		free(its_text);
 		usleep(5000);
