@@ -42,11 +42,13 @@ static void set_image(struct object *object, enum object_state state,
 
 	*image = (struct object_image){.state = state, .why = "", .fd = -1};
 	image->loads = calloc(n_loads + 1, sizeof(*loads));
-	memcpy(image->loads, loads, n_loads * sizeof(*loads));
+	for (size_t i = 0; i < n_loads; i++)
+		image->loads[i] = loads[i];
 	image->n_loads = n_loads;
 	image->parts = calloc(n_parts + 1, sizeof(*parts));
 	image->blobs = calloc(n_parts + 1, sizeof(*image->blobs));
-	memcpy(image->parts, parts, n_parts * sizeof(*parts));
+	for (size_t i = 0; i < n_parts; i++)
+		image->parts[i] = parts[i];
 	image->n_parts = n_parts;
 	object_set_image(object, image);
 }
