@@ -258,6 +258,7 @@ FUZZERS	:= $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c)
 FUZZ_FLAGS := -std=gnu17 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 FUZZ_CFLAGS := $(subst =fuzzer,=fuzzer-no-link,$(FUZZ_FLAGS))
 FUZZ_LIB := $(patsubst %.c,$(B)/fuzz/obj/%.o,$(filter-out profiler/main.c,$(SRC)))
+FUZZ_SUPPORT := $(patsubst %.c,$(B)/fuzz/obj/%.o,$(wildcard tests/support/*.c))
 FUZZ_PB	:= $(patsubst $(B)/gen/%.c,$(B)/fuzz/obj/gen/%.o,$(PB_C) $(WEB_C))
 $(B)/fuzz/obj/%.o: %.c | $(GEN)
 	$(Q)mkdir -p $(@D)
@@ -265,7 +266,7 @@ $(B)/fuzz/obj/%.o: %.c | $(GEN)
 $(B)/fuzz/obj/gen/%.o: $(B)/gen/%.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(CPPFLAGS) $(FUZZ_CFLAGS) -MMD -MP -c -o $@ $<
-$(B)/fuzz/%: $(B)/fuzz/obj/tests/fuzz/%.o $(FUZZ_LIB) $(FUZZ_PB)
+$(B)/fuzz/%: $(B)/fuzz/obj/tests/fuzz/%.o $(FUZZ_SUPPORT) $(FUZZ_LIB) $(FUZZ_PB)
 	$(call say,LINK,$@)
 	$(Q)$(CLANG) $(FUZZ_FLAGS) -o $@ $^ $(LDLIBS)
 
@@ -389,8 +390,9 @@ vmtest:
 asan test-asan:
 	$(Q)$(MAKE) B=$(B)/asan SAN=address,undefined test-unit
 
-# Suites in which threads meet.
-TSAN_SUITES ?= http loop part push push_config push_run
+# Suites in which threads meet. What TSan cannot see: the kernel's side of rings, segments and the
+# `known` map, and what libbpf, libmicrohttpd and libcurl, which are not built with it, do to memory.
+TSAN_SUITES ?= engine identity http loop part push push_config push_run sampler
 tsan:
 	$(Q)$(MAKE) B=$(B)/tsan SAN=thread $(B)/tsan/unit
 	$(B)/tsan/unit $(TSAN_SUITES)

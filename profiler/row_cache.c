@@ -23,9 +23,10 @@
 #include "symbolize/unwind_arch.h"
 
 #define ROWS_MAGIC     0x736b77726f77bb01ull
-#define ROWS_VERSION   2u /* of this file and of bpf/unwind.h */
+#define ROWS_VERSION   3u /* of this file and of bpf/unwind.h */
 #define MAX_FILE_BYTES ((off_t)512 << 20)
 #define MAX_PARTS      65536u
+#define CHECKED_FROM   offsetof(struct file_head, n_parts)
 #define SWEEP_EVERY    64u /* stores between two looks at the folder's size */
 
 struct row_cache {
@@ -40,7 +41,7 @@ struct row_cache {
 struct file_head {
 	__u64 magic;
 	__u32 version, machine;
-	__u64 checksum; /* of all that follows the head */
+	__u64 checksum; /* of all that follows it */
 	__u64 n_parts, n_rows, n_fdes, n_raw_rows;
 	__u64 tracks_bx;
 };
@@ -222,7 +223,7 @@ static int read_part(struct cursor *c, struct unwind_part *part)
 static int read_table(const void *data, size_t size, __u16 machine, struct unwind_table *table)
 {
 	struct cursor c = cursor_of(data, size);
-	const void *raw = cursor_bytes(&c, sizeof(struct file_head));
+	const __u8 *raw = cursor_bytes(&c, sizeof(struct file_head));
 	struct file_head head;
 	int err = 0;
 
@@ -231,7 +232,7 @@ static int read_table(const void *data, size_t size, __u16 machine, struct unwin
 	memcpy(&head, raw, sizeof(head));
 	if (head.magic != ROWS_MAGIC || head.version != ROWS_VERSION || head.machine != machine ||
 	    head.n_parts == 0 || head.n_parts > MAX_PARTS ||
-	    head.checksum != XXH3_64bits(c.pos, cursor_left(&c)))
+	    head.checksum != XXH3_64bits(raw + CHECKED_FROM, size - CHECKED_FROM))
 		return -EINVAL;
 	table->machine = machine;
 	table->n_rows = head.n_rows;
@@ -307,7 +308,7 @@ static void write_table(struct buf *out, const struct unwind_table *table)
 	}
 	if (out->err)
 		return;
-	head.checksum = XXH3_64bits(out->data + sizeof(head), out->len - sizeof(head));
+	head.checksum = XXH3_64bits(out->data + CHECKED_FROM, out->len - CHECKED_FROM);
 	memcpy(out->data, &head, sizeof(head));
 }
 
