@@ -33,6 +33,13 @@ static int unw_read(void *dst, __u32 len, __u64 addr)
 	return 1;
 }
 
+/* A copy is of one stack: what a thread keeps elsewhere is not in it. */
+static __u64 unw_thread_pointer(void)
+{
+	reading.beyond = true;
+	return 0;
+}
+
 #include "bpf/unwind.bpf.h"
 
 size_t copy_unwind(const struct copy_source *source, __u64 *frames, __u8 *ret_stop)

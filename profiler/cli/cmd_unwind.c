@@ -21,8 +21,7 @@ static int print_row(void *arg, __u64 vaddr, const struct unwind_part *part, __u
 	struct unw_rule rule;
 	char text[128] = "none";
 
-	/* Rows that do not come from CFI are not readelf's, nor ours to show here. */
-	if (!part->derived && unwind_rule_of(part, p->table->machine, code, &rule))
+	if (unwind_rule_of(part, p->table->machine, code, &rule))
 		unwind_rule_text(p->table->machine, &rule, text, sizeof(text));
 	if (!strcmp(text, p->last))
 		return 0;
@@ -59,7 +58,7 @@ static int run_unwind(struct cli *cli)
 	elf = elf_open_path(file, &refusal);
 	if (!elf)
 		return cli_fail("'%s': %s", file, elf_refusal_text(refusal));
-	table = unwind_compile(elf, &skip);
+	table = unwind_compile(elf, UNWIND_CFI, &skip);
 	elf_free(elf);
 	if (!table)
 		return cli_fail("'%s' has no unwind rows: %s", file, unwind_skip_text(skip));

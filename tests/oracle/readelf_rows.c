@@ -380,7 +380,7 @@ static void check_file(const char *path)
 		totals->refusals[refusal]++;
 		return;
 	}
-	table = unwind_compile(elf, &skip);
+	table = unwind_compile(elf, UNWIND_CFI, &skip);
 	totals->compile_ns += clock_thread_cpu_ns() - before;
 	if (!table) {
 		totals->skips[skip]++;
