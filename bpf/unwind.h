@@ -76,6 +76,7 @@ enum unw_reg_op {
 };
 
 #define UNW_RULE_SIGNAL 1u /* CIE augmentation S: the pc of the caller's frame is exact */
+#define UNW_RULE_ELSEWHERE 32u /* the caller's frame is on another stack: it may lie below this one */
 
 /*
  * UNW_CFA_GO finds the stack pointer that Go saved, from there the return address ra_off bytes above

@@ -225,6 +225,7 @@ static int add_special(struct go_code *g, __u64 start, __u64 end, const struct u
 static int add_by_fp(struct go_code *g, __u64 start, __u64 end)
 {
 	static const struct unw_rule rule = {.cfa_op = UNW_CFA_REG,
+					     .flags = UNW_RULE_ELSEWHERE,
 					     .cfa_reg = DWARF_BP,
 					     .cfa_off = 16,
 					     .fp_op = UNW_REG_CFA,
