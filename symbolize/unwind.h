@@ -38,7 +38,8 @@ const char *unwind_skip_text(enum unwind_skip why);
 	X(OUTSIDE, "FDE outside the executable segments")                                          \
 	X(OVERLAP, "FDE that overlaps an earlier one")                                             \
 	X(PROGRAM, "damaged or unknown instruction in an FDE's program")                           \
-	X(RULES, "more distinct rules than a part can hold")
+	X(RULES, "more distinct rules than a part can hold")                                       \
+	X(GAP, "bytes of code without CFI beyond those that are looked at")
 
 enum unwind_fault {
 #define X(name, text) UNWIND_FAULT_##name,

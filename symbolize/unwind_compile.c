@@ -2,7 +2,7 @@
 /*
  * From CFI to parts: read the FDEs of .eh_frame and .debug_frame, order them by address, let the
  * first claim to an address win (.eh_frame before .debug_frame), run each program into the packer.
- * About 100 ns a row. Asked to derive, what lies between the FDEs is filled from Go's pclntab.
+ * About 100 ns a row. Asked to derive, what lies between the FDEs is filled (unwind_fill.h).
  */
 #include "symbolize/unwind.h"
 
@@ -12,7 +12,7 @@
 
 #include "symbolize/cfi.h"
 #include "symbolize/dwarf_ops.h"
-#include "symbolize/unwind_go.h"
+#include "symbolize/unwind_fill.h"
 #include "symbolize/unwind_pack.h"
 
 static const char *const skip_texts[] = {
@@ -59,9 +59,9 @@ struct compile {
 	struct unwind_packer packer;
 	__u64 clip; /* rows before this address belong to an earlier FDE */
 	bool wants_bx; /* some CFA is computed from the base register */
-	bool derive, is_go;
-	struct go_table go;
-	struct go_deltas deltas;
+	bool derive;
+	struct unwind_fill fill;
+	__u64 filled; /* the end of the last filled row */
 	unwind_specials specials;
 	size_t next_special;
 	__u64 packed; /* the end of the last special that was */
@@ -157,7 +157,8 @@ static int pack_specials(struct compile *c, __u64 start, __u64 end, const struct
 		if (start < s->start)
 			err = unwind_pack_row(&c->packer, start, s->start, rule);
 		if (!err && s->entry)
-			err = unwind_pack_mark(&c->packer, s->start, s->end, UNW_CODE_ENTRY);
+			err = unwind_pack_mark(&c->packer, MAX(s->start, c->packed), s->end,
+					       UNW_CODE_ENTRY);
 		else if (!err)
 			err = unwind_pack_row(&c->packer, s->start, s->end, &s->rule);
 		c->packed = s->end;
@@ -171,6 +172,16 @@ static int pack_row(struct compile *c, __u64 start, __u64 end, const struct unw_
 
 	start = MAX(start, c->packed);
 	return err || start >= end ? err : unwind_pack_row(&c->packer, start, end, rule);
+}
+
+/* A stack begins in [start, end). */
+static int pack_mark(struct compile *c, __u64 start, __u64 end)
+{
+	int err = pack_specials(c, start, start, NULL);
+
+	start = MAX(start, c->packed);
+	return err || start >= end ? err
+				   : unwind_pack_mark(&c->packer, start, end, UNW_CODE_ENTRY);
 }
 
 static int take_row(void *arg, __u64 start, __u64 end, const struct unw_rule *rule)
@@ -196,38 +207,47 @@ static int add_entry(struct compile *c)
 						   .section = ENTRY});
 }
 
-static int take_derived(struct compile *c, __u64 start, __u64 end, struct unw_rule *rule)
+static int take_filled(void *arg, __u64 start, __u64 end, const struct unw_rule *rule)
 {
+	struct compile *c = arg;
+	struct unw_rule r;
+
+	start = MAX(start, c->filled);
+	if (start >= end)
+		return 0;
+	c->filled = end;
+	if (!rule)
+		return pack_mark(c, start, end);
+	r = *rule;
 	/* Such a source tells nothing of the base register. */
 	if (c->table->tracks_bx)
-		rule->bx_op = UNW_REG_UNDEFINED;
-	return pack_row(c, start, end, rule);
+		r.bx_op = UNW_REG_UNDEFINED;
+	return pack_row(c, start, end, &r);
 }
 
-static int take_delta(void *arg, __u64 start, __u64 end, __s32 delta)
+/* Rows for [clip, end), which no CFI describes; fde: the one that ends there, NULL: none. */
+static int fill_gap(struct compile *c, __u64 end, const struct cfi_fde *fde)
 {
-	struct unw_rule rule;
+	const struct unwind_packer *p = &c->packer;
+	bool ends_here = fde && fde->end == c->clip && p->open && p->end == c->clip &&
+			 p->last_code < UNW_CODE_ENTRY;
 
-	return unwind_go_rule(delta, &rule) ? take_derived(arg, start, end, &rule) : 0;
-}
-
-/* Rows for [start, end), which no CFI describes. */
-static int fill_gap(struct compile *c, __u64 start, __u64 end)
-{
-	if (!c->is_go || start >= end)
+	if (!c->derive || c->clip >= end)
 		return 0;
-	return go_deltas_in(&c->deltas, start, end, take_delta, c);
+	return unwind_fill_between(&c->fill, c->clip, end, ends_here ? fde : NULL, &p->last,
+				   take_filled, c);
 }
 
 static int compile_fdes(struct compile *c)
 {
+	const struct cfi_fde *last = NULL;
 	int err;
 
 	for (size_t i = 0; i < c->fdes.len; i++) {
 		const struct cfi_fde *fde = &c->fdes.data[i];
 		__u64 end = fde->end;
 
-		err = fill_gap(c, c->clip, fde->start);
+		err = fill_gap(c, fde->start, last);
 		if (err)
 			return err;
 		if (fde->start < c->clip && fde->section == EH_FRAME)
@@ -248,28 +268,14 @@ static int compile_fdes(struct compile *c)
 		}
 		if (err)
 			return err;
+		if (end > c->clip)
+			last = fde;
 		c->clip = MAX(c->clip, end);
 	}
-	err = fill_gap(c, c->clip, UINT64_MAX);
+	err = fill_gap(c, UINT64_MAX, last);
 	if (!err)
 		err = pack_specials(c, UINT64_MAX, UINT64_MAX, NULL);
 	return err ? err : unwind_pack_finish(&c->packer);
-}
-
-/* What is known beside the CFI. */
-static int open_sources(struct compile *c)
-{
-	int err;
-
-	if (!c->derive || c->elf->machine != EM_X86_64)
-		return 0;
-	c->is_go = !go_table_open(c->elf, &c->go);
-	if (!c->is_go)
-		return 0;
-	c->deltas = go_deltas_of(&c->go);
-	err = unwind_go_specials(c->elf, &c->go, &c->specials);
-	unwind_specials_order(&c->specials);
-	return err;
 }
 
 static enum unwind_skip compile(struct compile *c)
@@ -279,9 +285,13 @@ static enum unwind_skip compile(struct compile *c)
 		if (cfi_read(&c->sections[i], &c->fdes, c->table->faults))
 			return UNWIND_SKIP_MEMORY;
 	}
-	if (open_sources(c) || (!c->is_go && add_entry(c)))
+	if ((!c->derive || c->elf->machine != EM_X86_64) && add_entry(c))
 		return UNWIND_SKIP_MEMORY;
 	order_fdes(c);
+	if (c->derive && unwind_fill_open(&c->fill, c->elf, &c->fdes, &c->specials))
+		return UNWIND_SKIP_MEMORY;
+	unwind_specials_order(&c->specials);
+	c->table->faults[UNWIND_FAULT_GAP] = c->fill.left_out;
 	if (compile_fdes(c))
 		return UNWIND_SKIP_MEMORY;
 	c->table->specials = c->specials.data;
@@ -334,6 +344,7 @@ static struct unwind_table *compile_once(struct elf *elf, enum unwind_scope scop
 	unwind_pack_fini(&c.packer);
 	vec_free(&c.fdes);
 	vec_free(&c.specials);
+	unwind_fill_fini(&c.fill);
 	for (int i = 0; i < N_CFI_SECTIONS; i++)
 		cfi_section_fini(&c.sections[i]);
 	if (*ret_why == UNWIND_SKIP_NONE)
