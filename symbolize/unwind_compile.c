@@ -238,6 +238,19 @@ static int fill_gap(struct compile *c, __u64 end, const struct cfi_fde *fde)
 				   take_filled, c);
 }
 
+/* A thread in the call that ends a signal handler has its pc behind the restorer's last byte. */
+static int extend_signal(struct compile *c, __u64 next)
+{
+	const struct unwind_packer *p = &c->packer;
+	struct unw_rule rule = p->last;
+
+	if (!c->derive || !p->open || p->end != c->clip || p->last_code >= UNW_CODE_ENTRY ||
+	    !(rule.flags & UNW_RULE_SIGNAL) || c->clip >= next)
+		return 0;
+	c->filled = c->clip + 1;
+	return pack_row(c, c->clip, c->filled, &rule);
+}
+
 static int compile_fdes(struct compile *c)
 {
 	const struct cfi_fde *last = NULL;
@@ -247,7 +260,9 @@ static int compile_fdes(struct compile *c)
 		const struct cfi_fde *fde = &c->fdes.data[i];
 		__u64 end = fde->end;
 
-		err = fill_gap(c, fde->start, last);
+		err = extend_signal(c, fde->start);
+		if (!err)
+			err = fill_gap(c, fde->start, last);
 		if (err)
 			return err;
 		if (fde->start < c->clip && fde->section == EH_FRAME)
@@ -272,7 +287,9 @@ static int compile_fdes(struct compile *c)
 			last = fde;
 		c->clip = MAX(c->clip, end);
 	}
-	err = fill_gap(c, UINT64_MAX, last);
+	err = extend_signal(c, UINT64_MAX);
+	if (!err)
+		err = fill_gap(c, UINT64_MAX, last);
 	if (!err)
 		err = pack_specials(c, UINT64_MAX, UINT64_MAX, NULL);
 	return err ? err : unwind_pack_finish(&c->packer);

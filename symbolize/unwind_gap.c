@@ -31,6 +31,7 @@ enum {
 	AT_OPEN = 16,	 /* a jump to where nobody knows, with a frame */
 	AT_END = 32,	 /* an instruction that does not go on */
 	AT_SIGNAL = 64,	 /* the first instruction of a signal's return */
+	AT_PROVEN = 128, /* a ret that does find it */
 	AT_START = AT_SYMBOL | AT_CALLED | AT_GUESSED,
 };
 
@@ -46,6 +47,7 @@ struct window {
 	struct hmap state_index;
 	VEC(__u32) todo;
 	bool anew;	 /* a function was found where code had been reached */
+	bool guessing;
 };
 
 static bool window_holds(const struct window *w, __u64 vaddr)
@@ -120,6 +122,12 @@ static int start_function(struct window *w, size_t at, __u8 mark)
 
 	if (w->marks[at] & AT_START)
 		return 0;
+	if (w->guessing) {
+		/* What a guess calls is one itself, and no news of what is known. */
+		if (w->state[at])
+			return 0;
+		mark = AT_GUESSED;
+	}
 	w->marks[at] |= mark;
 	if (w->state[at])
 		w->anew = true;
@@ -160,37 +168,41 @@ bool gap_is_padding(const struct elf *elf, __u64 start, __u64 end)
 
 /* ---- instructions ------------------------------------------------------------------------------- */
 
-/*
- * A switch's table: 4-byte distances from its own start in position-independent code, else 8-byte
- * addresses. Its length is not told: entries count as long as they lead into the window, and one too
- * many only makes code known less.
- */
-static int follow_table(struct window *w, __u64 table, bool relative,
-			const struct frame_state *state, bool *ret_found)
-{
-	struct cursor c = elf_at_vaddr(w->gap->elf, table);
-	int err = 0;
-
-	*ret_found = false;
-	for (unsigned i = 0; !err && i < MAX_TABLE; i++) {
-		__u64 target = relative ? table + (__u64)(__s64)cursor_s32(&c) : cursor_u64(&c);
-
-		if (c.bad || !window_holds(w, target))
-			break;
-		*ret_found = true;
-		err = reach_from(w, target, state);
-	}
-	return err;
-}
-
 struct follow {
 	size_t at;
 	struct frame_state state;
 	__u64 table;  /* the address that was loaded last: a switch's table; 0: none */
+	__s64 bound;  /* what was compared with last: its last index; -1: nothing */
 	__s64 number; /* of the system call that comes, when `has_number` */
 	size_t number_at;
 	bool has_number;
 };
+
+/*
+ * A switch's table: 4-byte distances from its own start in position-independent code, else 8-byte
+ * addresses. *ret_found: it looks like one, every entry leads into the window.
+ */
+static int follow_table(struct window *w, const struct follow *f, __u64 table, bool relative,
+			bool *ret_found)
+{
+	struct cursor c = elf_at_vaddr(w->gap->elf, table);
+	__u64 targets[MAX_TABLE];
+	size_t n = (size_t)(f->bound + 1);
+	int err = 0;
+
+	*ret_found = false;
+	if (f->bound < 0 || n > MAX_TABLE)
+		return 0;
+	for (size_t i = 0; i < n; i++) {
+		targets[i] = relative ? table + (__u64)(__s64)cursor_s32(&c) : cursor_u64(&c);
+		if (c.bad || !window_holds(w, targets[i]))
+			return 0;
+	}
+	*ret_found = true;
+	for (size_t i = 0; !err && i < n; i++)
+		err = reach_from(w, targets[i], &f->state);
+	return err;
+}
 
 static int follow_call(struct window *w, struct follow *f, const struct x86_insn *i, __u64 next)
 {
@@ -214,6 +226,8 @@ static void remember(struct follow *f, const struct x86_insn *i)
 {
 	if (i->kind == X86_LEA && i->base == X86_RIP)
 		f->table = (__u64)i->value;
+	if (i->kind == X86_COMPARE)
+		f->bound = i->value;
 	if (i->kind == X86_SET && i->reg == X86_RAX) {
 		f->has_number = true;
 		f->number = i->value;
@@ -235,15 +249,15 @@ static int follow_end(struct window *w, struct follow *f, const struct x86_insn 
 		return reach_from(w, i->target, &f->state);
 	case X86_JUMP_TABLE:
 		if (i->reg == X86_NO_REG && i->value)
-			err = follow_table(w, (__u64)i->value, false, &f->state, &found);
+			err = follow_table(w, f, (__u64)i->value, false, &found);
 		else if (f->table)
-			err = follow_table(w, f->table, true, &f->state, &found);
+			err = follow_table(w, f, f->table, true, &found);
 		if (!found && has_frame)
 			w->marks[f->at] |= AT_OPEN;
 		return err;
 	case X86_RETURN:
-		if (f->state.flags & STATE_SP && !(f->state.flags & STATE_ROOT) && f->state.sp != 8)
-			w->marks[f->at] |= AT_MISREAD;
+		if (f->state.flags & STATE_SP && !(f->state.flags & STATE_ROOT))
+			w->marks[f->at] |= f->state.sp == 8 ? AT_PROVEN : AT_MISREAD;
 		return 0;
 	default:
 		return 0;
@@ -270,16 +284,28 @@ static bool is_sigreturn(const struct follow *f, const struct x86_insn *i)
 	return i->kind == X86_SYSCALL && f->has_number && f->number == RT_SIGRETURN;
 }
 
+/* Behind a call, which may be one that never returns: padding, or how functions begin. */
+static bool another_may_begin(const struct window *w, size_t at)
+{
+	size_t padding = padding_at(w, at);
+	struct cursor c = code_at(w, at);
+	struct x86_insn i;
+
+	if ((w->start + at + padding) % CODE_ALIGNMENT)
+		return false;
+	return padding || !cursor_left(&c) || *c.pos == 0xf3 || !x86_insn_read(&c, 0, &i) ||
+	       i.kind == X86_PUSH || (i.kind == X86_ADD && i.reg == X86_RSP && i.value < 0);
+}
+
 /* Straight on from an offset until there is nothing new. */
 static int follow(struct window *w, size_t at)
 {
-	struct follow f = {.at = at};
+	struct follow f = {.at = at, .bound = -1};
 	struct cursor c = code_at(w, at);
 
 	for (;;) {
 		__u16 number = w->state[f.at];
 		struct x86_insn i;
-		size_t padding;
 		bool calls;
 		__u64 next;
 		int err;
@@ -311,9 +337,7 @@ static int follow(struct window *w, size_t at)
 		at = next - w->start;
 		if (w->marks[at] & AT_SYMBOL || (calls && w->marks[at] & AT_CALLED))
 			return 0;
-		/* Behind a call that never returns another function may stand. */
-		padding = calls ? padding_at(w, at) : 0;
-		if (padding && (next + padding) % CODE_ALIGNMENT == 0)
+		if (calls && another_may_begin(w, at))
 			f.state = frame_state_nothing();
 		number = w->state[at];
 		err = reach(w, at, &f.state);
@@ -436,9 +460,9 @@ static int follow_window(struct window *w)
 		if (!err && !w->anew)
 			break;
 	}
-	/* A gap begins behind a function of the CFI's; a lazy PLT with an entry that is jumped to. */
-	if (!err && !w->state[0] && !w->gap->before && !is_named(w, w->start) &&
-	    (!w->gap->is_plt || w->start % CODE_ALIGNMENT)) {
+	w->guessing = true;
+	if (!err && !w->state[0] && w->gap->guess_start && w->start == w->gap->start &&
+	    !is_named(w, w->start)) {
 		size_t padding = padding_at(w, 0);
 
 		if (padding < w->n && !w->state[padding] &&
@@ -457,10 +481,12 @@ static int follow_window(struct window *w)
 /* The end of the function that begins at an offset, and whether it can be believed. */
 static size_t function_end(const struct window *w, size_t at, bool *ret_sound)
 {
-	*ret_sound = !(w->marks[at] & AT_MISREAD);
+	__u8 seen = w->marks[at];
+	bool guessed = seen & AT_GUESSED && !w->gap->is_plt;
+
 	for (at++; at < w->n && !(w->marks[at] & AT_START && w->state[at]); at++)
-		if (w->marks[at] & AT_MISREAD)
-			*ret_sound = false;
+		seen |= w->marks[at];
+	*ret_sound = !(seen & AT_MISREAD) && (!guessed || seen & AT_PROVEN);
 	return at;
 }
 
@@ -491,6 +517,7 @@ static int emit_function(const struct window *w, size_t from, size_t to, const s
 		if (w->marks[at] & AT_SIGNAL) {
 			end = at + w->len[at];
 			end += end < w->n ? w->len[end] : 0;
+			end += end < w->n && !w->state[end]; /* where the call returns to */
 			err = sink->signal(sink->arg, w->start + at - (at > 0), w->start + end);
 			at = end;
 			continue;

@@ -33,6 +33,7 @@ struct gap {
 	const struct elf *elf;
 	__u64 start, end;	 /* within one section (or segment, without sections) */
 	bool is_plt;		 /* entries of a procedure linkage table */
+	bool guess_start;	 /* what comes before is complete */
 	struct {
 		const struct gap_function *data;
 		size_t n;
@@ -47,6 +48,17 @@ struct gap_sink {
 	int (*state)(void *arg, __u64 start, __u64 end, const struct frame_state *state);
 	int (*signal)(void *arg, __u64 start, __u64 end); /* a signal's return */
 };
+
+/* Sections of linkage tables: lazy ones (`.plt`) begin with an entry that the others jump to. */
+static inline bool gap_is_plt(const char *section)
+{
+	return !strncmp(section, ".plt", 4);
+}
+
+static inline bool gap_is_jump_slots(const char *section)
+{
+	return gap_is_plt(section) && section[4];
+}
 
 /* Are there only no-ops, traps and zeros? */
 bool gap_is_padding(const struct elf *elf, __u64 start, __u64 end);

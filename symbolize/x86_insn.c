@@ -595,6 +595,8 @@ static void classify_group5(const struct parse *p, struct x86_insn *insn, __u64 
 
 static void classify_arithmetic(const struct parse *p, struct x86_insn *insn)
 {
+	if ((p->reg & 7) == 7)
+		is_kind(insn, X86_COMPARE, X86_NO_REG, X86_NO_REG, p->imm);
 	if (p->mod != 3 || !(p->rex & REX_W))
 		return;
 	switch (p->reg & 7) {
@@ -652,6 +654,11 @@ static void classify_one_byte(const struct parse *p, struct x86_insn *insn, __u6
 		if (p->mod == 3 && p->reg == p->rm && !p->op16)
 			is_kind(insn, X86_SET, p->reg, 0, 0);
 		break;
+	case 0x3c:
+	case 0x3d:
+		is_kind(insn, X86_COMPARE, X86_NO_REG, X86_NO_REG, p->imm);
+		break;
+	case 0x80:
 	case 0x81:
 	case 0x83:
 		classify_arithmetic(p, insn);

@@ -55,6 +55,7 @@ enum x86_kind {
 	X86_RETURN,
 	X86_TRAP,	   /* never goes on: ud2, hlt, int3 */
 	X86_SYSCALL,
+	X86_COMPARE,	   /* something with `value` */
 };
 
 struct x86_insn {

@@ -17,7 +17,7 @@
 #include "symbolize/unwind.h"
 #include "symbolize/unwind_gap.h"
 
-#define LIMIT_PPM 100u
+#define LIMIT_PPM 1000u
 #define SHOWN	  5u
 
 enum { DWARF_BP = 6, DWARF_SP = 7 };
@@ -108,7 +108,8 @@ static void follow(struct elf *elf, struct tally *t, bool with_symbols)
 		struct gap gap = {.elf = elf,
 				  .start = range.start,
 				  .end = range.end,
-				  .is_plt = !strncmp(s->name, ".plt", 4),
+				  .is_plt = gap_is_plt(s->name),
+				  .guess_start = gap_is_jump_slots(s->name),
 				  .root = elf->entry};
 
 		if (!(s->flags & SHF_EXECINSTR) || s->type != SHT_PROGBITS)
