@@ -158,22 +158,18 @@ static int take_signal(void *arg, __u64 start, __u64 end)
 	return t->row(t->arg, start, end, &rule);
 }
 
-enum { ENDS, GOES_ON, UNKNOWN };
-
 /* Read from its start, does the FDE's code go on behind its end? A call there may not return. */
-static int behind(const struct elf *elf, const struct cfi_fde *fde)
+static bool goes_on_behind(const struct elf *elf, const struct cfi_fde *fde)
 {
 	struct cursor c = elf_at_vaddr(elf, fde->start);
 	__u64 at = fde->start;
 	struct x86_insn i = {.kind = X86_TRAP};
 
 	if (fde->end - fde->start > MAX_FDE_BYTES)
-		return UNKNOWN;
+		return false;
 	while (at < fde->end && x86_insn_read(&c, at, &i))
 		at += i.len;
-	if (at != fde->end || i.kind == X86_CALL || i.kind == X86_CALL_INDIRECT)
-		return UNKNOWN;
-	return i.kind < X86_CALL || i.kind == X86_BRANCH || i.kind == X86_SYSCALL ? GOES_ON : ENDS;
+	return at == fde->end && (i.kind < X86_CALL || i.kind == X86_BRANCH || i.kind >= X86_SYSCALL);
 }
 
 static const struct elf_section *section_of(const struct elf *elf, __u64 vaddr)
@@ -188,7 +184,7 @@ static const struct elf_section *section_of(const struct elf *elf, __u64 vaddr)
 }
 
 static int follow_range(struct unwind_fill *f, const struct gap_function *range,
-			const struct frame_state *before, bool behind_end, struct taker *taker)
+			const struct frame_state *before, struct taker *taker)
 {
 	const struct gap_sink sink = {taker, take_state, take_signal};
 	const struct elf_section *s = section_of(f->elf, range->start);
@@ -197,7 +193,7 @@ static int follow_range(struct unwind_fill *f, const struct gap_function *range,
 		.start = range->start,
 		.end = range->end,
 		.is_plt = s && gap_is_plt(s->name),
-		.guess_start = behind_end || (s && gap_is_jump_slots(s->name)),
+		.guess_start = !before && (!s || !gap_is_plt(s->name) || gap_is_jump_slots(s->name)),
 		.functions = {f->functions.data, f->functions.len},
 		.before = before,
 		.root = f->elf->entry,
@@ -232,20 +228,16 @@ int unwind_fill_between(struct unwind_fill *f, __u64 start, __u64 end, const str
 	for (; !err && f->next < f->ranges.len && f->ranges.data[f->next].start < end; f->next++) {
 		const struct gap_function *range = &f->ranges.data[f->next];
 		struct frame_state state;
-		int end_of = UNKNOWN;
+		bool goes_on = before && range->start == start && goes_on_behind(f->elf, before) &&
+			       frame_state_of_rule(rule, &state);
 
 		if (range->start < start)
 			continue;
-		if (before && range->start == start)
-			end_of = behind(f->elf, before);
-		if (end_of == GOES_ON && !frame_state_of_rule(rule, &state))
-			end_of = UNKNOWN;
 		if (f->is_go)
 			err = go_deltas_in(&f->deltas, go_until, range->start, take_delta, &taker);
 		go_until = range->end;
 		if (!err)
-			err = follow_range(f, range, end_of == GOES_ON ? &state : NULL,
-					   end_of == ENDS, &taker);
+			err = follow_range(f, range, goes_on ? &state : NULL, &taker);
 	}
 	if (!err && f->is_go && go_until < end)
 		err = go_deltas_in(&f->deltas, go_until, end, take_delta, &taker);

@@ -17,7 +17,7 @@
 #include "profiler/base/hmap.h"
 
 #define MAX_STATES     60000u
-#define MAX_ROUNDS     6
+#define MAX_ROUNDS     10
 #define MAX_TABLE      1024u /* entries of a jump table */
 #define MAX_PADDING    64u
 #define CODE_ALIGNMENT 16u
@@ -32,6 +32,9 @@ enum {
 	AT_END = 32,	 /* an instruction that does not go on */
 	AT_SIGNAL = 64,	 /* the first instruction of a signal's return */
 	AT_PROVEN = 128, /* a ret that does find it */
+	AT_CALL = 256,	 /* an instruction that calls */
+	AT_CUT = 512,	 /* a call that is taken to never return */
+	AT_TARGET = 1024, /* something with a frame jumps here: it is within a function */
 	AT_START = AT_SYMBOL | AT_CALLED | AT_GUESSED,
 };
 
@@ -42,7 +45,7 @@ struct window {
 	struct cursor code;
 	__u16 *state;	 /* by byte: index in states + 1; 0: not reached */
 	__u8 *len;	 /* by byte: of the instruction reached there */
-	__u8 *marks;	 /* by byte: AT_* */
+	__u16 *marks;	 /* by byte: AT_* */
 	VEC(struct frame_state) states;
 	struct hmap state_index;
 	VEC(__u32) todo;
@@ -113,10 +116,12 @@ static int reach_from(struct window *w, __u64 vaddr, const struct frame_state *s
 {
 	if (!window_holds(w, vaddr) || w->marks[vaddr - w->start] & AT_SYMBOL)
 		return 0;
+	if (!(state->flags & STATE_SP) || state->sp != 8)
+		w->marks[vaddr - w->start] |= AT_TARGET;
 	return reach(w, vaddr - w->start, state);
 }
 
-static int start_function(struct window *w, size_t at, __u8 mark)
+static int start_function(struct window *w, size_t at, __u16 mark)
 {
 	struct frame_state state = frame_state_start();
 
@@ -134,6 +139,12 @@ static int start_function(struct window *w, size_t at, __u8 mark)
 	return reach(w, at, &state);
 }
 
+/* It does nothing, but it is where functions begin. */
+static bool is_endbr(struct cursor c)
+{
+	return cursor_left(&c) >= 4 && !memcmp(c.pos, "\xf3\x0f\x1e\xfa", 4);
+}
+
 /* Bytes of padding at the cursor: no-ops, traps, zeros. */
 static size_t padding_in(struct cursor c, size_t max)
 {
@@ -148,8 +159,7 @@ static size_t padding_in(struct cursor c, size_t max)
 			done++;
 			continue;
 		}
-		/* endbr64 does nothing, but it is where functions begin. */
-		if (byte == 0xf3 || !x86_insn_read(&c, 0, &i) || i.kind != X86_NOP)
+		if (is_endbr(c) || !x86_insn_read(&c, 0, &i) || i.kind != X86_NOP)
 			break;
 		done += i.len;
 	}
@@ -284,17 +294,16 @@ static bool is_sigreturn(const struct follow *f, const struct x86_insn *i)
 	return i->kind == X86_SYSCALL && f->has_number && f->number == RT_SIGRETURN;
 }
 
-/* Behind a call, which may be one that never returns: padding, or how functions begin. */
-static bool another_may_begin(const struct window *w, size_t at)
+/* Behind a call: padding up to where functions begin, or what they begin with. */
+static bool another_may_begin(const struct window *w, size_t at, size_t padding)
 {
-	size_t padding = padding_at(w, at);
 	struct cursor c = code_at(w, at);
 	struct x86_insn i;
 
 	if ((w->start + at + padding) % CODE_ALIGNMENT)
 		return false;
-	return padding || !cursor_left(&c) || *c.pos == 0xf3 || !x86_insn_read(&c, 0, &i) ||
-	       i.kind == X86_PUSH || (i.kind == X86_ADD && i.reg == X86_RSP && i.value < 0);
+	return padding || is_endbr(c) || !x86_insn_read(&c, 0, &i) || i.kind == X86_PUSH ||
+	       (i.kind == X86_ADD && i.reg == X86_RSP && i.value < 0);
 }
 
 /* Straight on from an offset until there is nothing new. */
@@ -327,6 +336,7 @@ static int follow(struct window *w, size_t at)
 		remember(&f, &i);
 		calls = i.kind == X86_CALL || i.kind == X86_CALL_INDIRECT;
 		if (calls) {
+			w->marks[f.at] |= AT_CALL;
 			err = follow_call(w, &f, &i, next);
 		} else {
 			frame_state_step(&f.state, &i);
@@ -335,10 +345,14 @@ static int follow(struct window *w, size_t at)
 		if (err || !window_holds(w, next))
 			return err;
 		at = next - w->start;
+		/* Whether something jumps behind a call is known in the end only: guesses do not wait. */
+		if (calls && (w->marks[f.at] & AT_CUT ||
+			      (w->guessing && another_may_begin(w, at, padding_at(w, at))))) {
+			w->marks[f.at] |= AT_END;
+			return 0;
+		}
 		if (w->marks[at] & AT_SYMBOL || (calls && w->marks[at] & AT_CALLED))
 			return 0;
-		if (calls && another_may_begin(w, at))
-			f.state = frame_state_nothing();
 		number = w->state[at];
 		err = reach(w, at, &f.state);
 		if (err || w->state[at] == number)
@@ -422,7 +436,7 @@ static int begin_anew(struct window *w)
 	memset(w->state, 0, w->n * sizeof(*w->state));
 	memset(w->len, 0, w->n);
 	for (size_t at = 0; at < w->n; at++)
-		w->marks[at] &= AT_SYMBOL | AT_CALLED;
+		w->marks[at] &= AT_SYMBOL | AT_CALLED | AT_CUT;
 	w->states.len = 0;
 	w->todo.len = 0;
 	w->anew = false;
@@ -442,27 +456,65 @@ static int begin_anew(struct window *w)
 	return err ? err : follow_all(w);
 }
 
-static int mark_symbols(struct window *w)
+/* The end of the function that begins at an offset, and whether it can be believed. */
+static size_t function_end(const struct window *w, size_t at, bool *ret_sound)
+{
+	__u16 seen = w->marks[at];
+	bool guessed = seen & AT_GUESSED && !w->gap->is_plt;
+
+	for (at++; at < w->n && !(w->marks[at] & AT_START && w->state[at]); at++)
+		seen |= w->marks[at];
+	*ret_sound = !(seen & AT_MISREAD) && (!guessed || seen & AT_PROVEN);
+	return at;
+}
+
+/*
+ * Code behind a call that never returns is another function's. Taken for such: what stands where
+ * functions begin, behind padding or with how they begin, unless something jumps there (a loop's head
+ * is aligned, too). True when there are new ones.
+ */
+static bool cut_calls(struct window *w)
+{
+	bool cut = false;
+
+	for (size_t at = 0; at < w->n; at++) {
+		size_t next = at + w->len[at], padding;
+
+		if (!(w->marks[at] & AT_CALL) || w->marks[at] & AT_CUT || next >= w->n)
+			continue;
+		padding = padding_at(w, next);
+		if (next + padding >= w->n || w->marks[next + padding] & AT_TARGET ||
+		    !another_may_begin(w, next, padding))
+			continue;
+		w->marks[at] |= AT_CUT;
+		cut = true;
+	}
+	return cut;
+}
+
+static void mark_symbols(struct window *w)
 {
 	for (size_t i = 0; i < w->gap->functions.n; i++)
 		if (window_holds(w, w->gap->functions.data[i].start))
 			w->marks[w->gap->functions.data[i].start - w->start] |= AT_SYMBOL;
-	return 0;
 }
 
 static int follow_window(struct window *w)
 {
 	bool found = true;
-	int err = mark_symbols(w);
+	int err = 0;
 
+	mark_symbols(w);
 	for (int round = 0; !err && round < MAX_ROUNDS; round++) {
+		bool cut;
+
 		err = begin_anew(w);
-		if (!err && !w->anew)
+		cut = !err && cut_calls(w);
+		if (!w->anew && !cut)
 			break;
 	}
 	w->guessing = true;
-	if (!err && !w->state[0] && w->gap->guess_start && w->start == w->gap->start &&
-	    !is_named(w, w->start)) {
+	if (!err && !w->state[0] && w->gap->guess_start && !is_named(w, w->start)) {
 		size_t padding = padding_at(w, 0);
 
 		if (padding < w->n && !w->state[padding] &&
@@ -477,18 +529,6 @@ static int follow_window(struct window *w)
 }
 
 /* ---- what comes out ----------------------------------------------------------------------------- */
-
-/* The end of the function that begins at an offset, and whether it can be believed. */
-static size_t function_end(const struct window *w, size_t at, bool *ret_sound)
-{
-	__u8 seen = w->marks[at];
-	bool guessed = seen & AT_GUESSED && !w->gap->is_plt;
-
-	for (at++; at < w->n && !(w->marks[at] & AT_START && w->state[at]); at++)
-		seen |= w->marks[at];
-	*ret_sound = !(seen & AT_MISREAD) && (!guessed || seen & AT_PROVEN);
-	return at;
-}
 
 /* Behind an instruction that nothing follows: over a few bytes of padding the row may go on. */
 static size_t stretch_end(const struct window *w, size_t at)
@@ -594,7 +634,7 @@ static int follow_stretch(const struct gap *gap, __u64 start, __u64 end, const s
 		return 0;
 	w.state = calloc(w.n, sizeof(*w.state));
 	w.len = calloc(w.n, 1);
-	w.marks = calloc(w.n, 1);
+	w.marks = calloc(w.n, sizeof(*w.marks));
 	if (w.state && w.len && w.marks)
 		err = follow_window(&w);
 	if (!err)

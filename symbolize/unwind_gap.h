@@ -33,7 +33,7 @@ struct gap {
 	const struct elf *elf;
 	__u64 start, end;	 /* within one section (or segment, without sections) */
 	bool is_plt;		 /* entries of a procedure linkage table */
-	bool guess_start;	 /* what comes before is complete */
+	bool guess_start;	 /* a function may begin at its start */
 	struct {
 		const struct gap_function *data;
 		size_t n;
