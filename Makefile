@@ -117,8 +117,8 @@ run: deps-build
 	$(B)/bianque agent $(AGENT_ARGS)
 
 # Suites, in this order. Those of ROOT_SUITES load BPF programs or read other users' processes.
-SUITES	:= unit asan clang cross export mock truth-tools web unwind-rows symbolize
-ROOT_SUITES := unwind-rows
+SUITES	:= unit asan clang cross lint export mock truth-tools web unwind-rows symbolize e2e
+ROOT_SUITES := unwind-rows e2e
 # Everything is built as the tree's owner first; then suites find nothing left to build.
 test: deps
 	$(Q)[ $$(id -u) = 0 ] || { echo "some tests need root: sudo make test" >&2; exit 1; }
@@ -218,6 +218,11 @@ bench-export: $(B)/bench/export_bench
 .PHONY: test-mock
 test-mock:
 	python3 -B tests/mock/pyroscope_stub_test.py
+
+# The agent against it, through outages, kills and reloads. As root.
+.PHONY: test-push
+test-push: $(B)/bianque
+	python3 -B tests/e2e/push.py $<
 
 # ---- the page: its modules in node, then in Debian's Chromium ------------------------------------
 # playwright-core drives the browser and speedscope's importer reads our export; both only for tests.
@@ -336,9 +341,27 @@ workloads: $(if $(AS_OWNER),workloads-as-owner,$(WORK_OUT))
 workloads-as-owner:
 	$(Q)$(AS_OWNER) $(MAKE) B=$(B) workloads
 
+# Programs of tests/e2e's own.
+$(B)/e2e/%: tests/e2e/%.c
+	$(call say,WORK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -D_GNU_SOURCE -std=gnu17 $(WARN) $(WORK_FLAGS) -g -o $@ $<
+
+# bianque stacks against eu-stack and gdb. STACKS_ARGS chooses cases.
+.PHONY: test-stacks
+test-stacks: $(B)/bianque $(B)/e2e/waits workloads
+	python3 -B tests/e2e/stacks.py $(STACKS_ARGS)
+
 .PHONY: test-truth-tools
 test-truth-tools:
 	python3 tests/e2e/check_folded_test.py
+
+# The program from outside, as root: tests/e2e/run.py says what.
+.PHONY: test-e2e test-servers
+test-e2e: $(B)/bianque workloads
+	$(Q)python3 -B tests/e2e/run.py
+test-servers: $(B)/bianque
+	$(Q)python3 -B tests/e2e/run.py servers
 
 # ---- other kernels: every case of tests/vm/cases in Debian's 5.10, 6.1 and 6.12 --------------------
 # VM_CASES="a b" runs these only; VM_KERNELS chooses kernels.
@@ -368,6 +391,16 @@ test-clang:
 	$(Q)$(B)/clang/bianque version >/dev/null && echo '1 passed, 0 failed, 0 skipped'
 test-cross: $(GEN)
 	$(Q)tests/lint/cross.sh $(B) $(CLANG)
+
+# ---- lint: each rule of tests/lint/rules over the tree; DEEP=1 lets clang's analyzer take its time ---
+.PHONY: test-lint format
+lint: $(GEN)
+	$(Q)B=$(B) tests/lint/run.sh $(LINT_RULES)
+# The rules hold for the tree, and each rule breaks when it should.
+test-lint: $(GEN)
+	$(Q)B=$(B) tests/lint/run.sh && tests/lint/selftest.py
+format:
+	$(Q)git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i
 
 clean:
 	rm -rf $(B)

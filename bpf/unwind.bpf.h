@@ -408,8 +408,13 @@ UNW_INLINE int unw_step(struct unw_state *s)
 	}
 	if (m->kind != UNW_KIND_ROWS_BX)
 		s->bx_known = 0;
-	if (m->kind > UNW_KIND_ROWS_BX)
-		return unw_by_fp(s);
+	if (m->kind > UNW_KIND_ROWS_BX) {
+		if (!unw_by_fp(s))
+			return 0;
+		if (m->kind == UNW_KIND_GONE && s->stop == STOP_NO_ROW)
+			s->stop = STOP_FILE_GONE;
+		return 1;
+	}
 	words = unw_segment(m->segment);
 	if (!words)
 		return unw_stop(s, STOP_NOT_LOADED);

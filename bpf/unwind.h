@@ -109,6 +109,7 @@ enum unw_kind {
 	UNW_KIND_FP,   /* no rows for this stretch of a file: frame pointers */
 	UNW_KIND_ANON, /* outside files (JIT): frame pointers, frames carry the pc */
 	UNW_KIND_WAIT, /* rows are being loaded: copy the stack instead */
+	UNW_KIND_GONE, /* as FP, because the file could not be opened any more */
 };
 
 /* One entry of a map set. Offsets of a segment are in words. */

@@ -354,8 +354,9 @@ static int lock_state(struct agent *agent)
 			  (int)strcspn(pid, "\n"), pid, dir);
 		return -EBUSY;
 	}
+	/* The pid is only for people; the disk may be full. */
 	if (ftruncate(agent->lock_fd, 0) || dprintf(agent->lock_fd, "%d\n", getpid()) < 0)
-		return -errno;
+		log_warn(agent, "'%s' cannot be written: %s; going on without", path, strerror(errno));
 	return 0;
 }
 
@@ -427,8 +428,8 @@ static void stop(struct agent *agent)
 	http_server_close(agent->http); /* cancels the profiles that run */
 	on_demands_free(agent->on_demands, STOP_WINDOWS_NS);
 	windows_stop(agent->windows, STOP_WINDOWS_NS);
-	if (agent->engine)
-		sampler_enable(engine_sampler(agent->engine), false);
+	if (agent->engine) /* a capture that ends late is given to the builder, so that goes after it */
+		engine_halt(agent->engine);
 	builder_stop(agent->builder);
 	agent_close_sinks(agent, STOP_PUSH_NS);
 	engine_stop(agent->engine);

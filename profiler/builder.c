@@ -16,7 +16,7 @@
 #include "profiler/base/thread.h"
 #include "profiler/loop.h"
 
-#define BUILDER_NICE  10
+#define BUILDER_NICE  10 /* of work that nobody waits for */
 #define BURST_NS      (20 * NS_PER_S) /* CPU time that may be used at once after a rest */
 #define PAUSE_NS      (20 * NS_PER_MS)
 #define DEFAULT_SHARE 1.0
@@ -41,6 +41,7 @@ struct builder {
 	_Atomic double share;
 	/* the thread's own */
 	__u64 credit_ns, credit_at_ns, used_ns;
+	int nice;
 	/* under the lock */
 	struct builder_stats stats;
 	struct builder_object *lacking;
@@ -167,19 +168,27 @@ static void finish(struct builder *b, struct builder_job *job, const struct nami
 	}
 }
 
+/* Somebody who waits is not kept waiting by every other program of a busy host. Without CAP_SYS_NICE
+ * there is no way back up: then all work is low. */
+static void set_nice(struct builder *b, int nice)
+{
+	if (nice != b->nice && !setpriority(PRIO_PROCESS, (id_t)gettid(), nice))
+		b->nice = nice;
+}
+
 static void *run(void *arg)
 {
 	struct builder *b = arg;
 	struct naming *naming = naming_new(&b->naming_options);
 	struct builder_job *job;
 
-	setpriority(PRIO_PROCESS, (id_t)gettid(), BUILDER_NICE);
 	b->credit_ns = BURST_NS;
 	b->credit_at_ns = clock_monotonic_ns();
 	if (!naming)
 		log_error(profile, "out of memory: no profile can be named");
 	while (naming && (job = next_job(b))) {
 		b->job = job;
+		set_nice(b, job->urgent ? 0 : BUILDER_NICE);
 		if (job->run && !atomic_load(&job->cancelled))
 			job->run(job, naming);
 		naming_sweep(naming);

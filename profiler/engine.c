@@ -30,6 +30,7 @@ struct engine {
 	struct row_cache *cache;
 	struct loader *loader;
 	struct router *router;
+	bool halted;
 };
 
 /* One descriptor for each file whose symbols are wanted, one per CPU and ring. */
@@ -126,14 +127,23 @@ int engine_start(const struct engine_options *options, struct engine **ret_engin
 	return 0;
 }
 
+void engine_halt(struct engine *e)
+{
+	if (e->halted)
+		return;
+	e->halted = true;
+	if (e->sampler)
+		sampler_enable(e->sampler, false);
+	router_stop(e->router);
+}
+
 void engine_stop(struct engine *e)
 {
 	if (!e)
 		return;
-	if (e->sampler)
-		sampler_enable(e->sampler, false);
-	router_stop(e->router);
+	engine_halt(e);
 	loader_stop(e->loader);
+	router_free(e->router);
 	sampler_close(e->sampler);
 	segments_free(e->segments);
 	row_cache_close(e->cache);

@@ -25,8 +25,11 @@ struct engine_options {
  * failed and what to do; it may be NULL. */
 MUST_CHECK int engine_start(const struct engine_options *options, struct engine **ret_engine,
 			    char **ret_why);
-/* Stop sampling, drain, finish the captures that run, free. Captures taken before must be freed first:
- * their objects live in the engine. */
+/* Stop sampling, drain, finish the captures that run. No capture's done is called after it; what
+ * captures refer to stays valid. */
+void engine_halt(struct engine *engine);
+/* The same if it was not yet, and free. Captures taken before must be freed first: their objects live in
+ * the engine. */
 void engine_stop(struct engine *engine);
 
 struct sampler *engine_sampler(const struct engine *engine);

@@ -14,15 +14,18 @@
 #include "profiler/identity.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "profiler/base/cleanup.h"
 #include "profiler/base/fs.h"
+#include "symbolize/perf_map.h"
 
 #define MAX_ELEMENTS	32
 #define NAME_BYTES	256
@@ -232,6 +235,7 @@ struct identity *identity_read(const char *procfs, __u32 pid, const char *contro
 	struct identity *identity = calloc(1, sizeof(*identity));
 	char path[PATH_MAX], exe[NAME_BYTES], container[NAME_BYTES], unit[NAME_BYTES];
 	_close_ int dir = -1;
+	struct stat st;
 
 	if (!identity)
 		return NULL;
@@ -242,6 +246,7 @@ struct identity *identity_read(const char *procfs, __u32 pid, const char *contro
 	read_cgroup(dir, controller, hint->cgroup, path, sizeof(path));
 	identity_parse_cgroup(path, container, unit);
 	identity->ns_pid = read_ns_pid(dir, pid);
+	identity->uid = dir >= 0 && !fstat(dir, &st) ? st.st_uid : UINT32_MAX;
 	identity->exe = strdup(exe);
 	identity->cgroup = strdup(path);
 	identity->container = strdup(container);
@@ -253,4 +258,20 @@ struct identity *identity_read(const char *procfs, __u32 pid, const char *contro
 		return identity;
 	identity_unref(identity);
 	return NULL;
+}
+
+int identity_open_jit(const char *procfs, __u32 pid, struct image *image)
+{
+	char path[PATH_MAX];
+	_close_ int dir = -1;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%u", procfs, pid);
+	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return -errno;
+	fd = perf_map_open(dir, (pid_t)pid);
+	if (fd < 0)
+		return fd;
+	return image_put_jit(image, fd) ? 0 : -EMFILE;
 }

@@ -19,6 +19,10 @@ struct identity_hint {
 struct identity *identity_read(const char *procfs, __u32 pid, const char *controller,
 			       const struct identity_hint *hint);
 
+/* Open the perf map of a living process and put it into its image (image_put_jit). 0, -ENOENT when
+ * there is none, -EPERM when it is somebody else's, -EMFILE when too many wait, or -errno. */
+MUST_CHECK int identity_open_jit(const char *procfs, __u32 pid, struct image *image);
+
 /* From a cgroup path: the container id and the systemd unit, "" where there is none. Both hold at
  * least 256 bytes. */
 void identity_parse_cgroup(const char *path, char *ret_container, char *ret_unit);

@@ -21,14 +21,14 @@
 
 #define MAX_CGROUPS 65536u
 
-enum request_kind { LOAD_OBJECT, READ_MAPS, IDENTIFY };
+enum request_kind { LOAD_OBJECT, READ_MAPS, IDENTIFY, OPEN_JIT };
 
 struct request {
 	enum request_kind kind;
 	__u32 pid, object_id;
 	struct object_source source;
 	char *path;	     /* owned: the source's */
-	struct image *image; /* IDENTIFY: referenced */
+	struct image *image; /* IDENTIFY, OPEN_JIT: referenced */
 	struct request *next;
 };
 
@@ -276,6 +276,21 @@ static void do_identify(struct loader *loader, const struct request *r)
 	answer(loader, &a);
 }
 
+/* The map of a process that is gone stays unknown here; naming may still find it. */
+static void do_jit(struct loader *loader, const struct request *r)
+{
+	int err = identity_open_jit(loader->o.procfs, r->image->pid, r->image);
+
+	if (err == -EPERM)
+		log_limited(process, LOG_LEVEL_WARN,
+			    "the perf map of pid %u belongs to somebody else and is not read",
+			    r->image->pid);
+	pthread_mutex_lock(&loader->lock);
+	loader->stats.jits_total += !err;
+	loader->stats.jits_refused_total += err == -EPERM || err == -EMFILE;
+	pthread_mutex_unlock(&loader->lock);
+}
+
 static void *run(void *arg)
 {
 	struct loader *loader = arg;
@@ -298,6 +313,9 @@ static void *run(void *arg)
 			break;
 		case IDENTIFY:
 			do_identify(loader, r);
+			break;
+		case OPEN_JIT:
+			do_jit(loader, r);
 			break;
 		}
 		request_free(r);
@@ -334,6 +352,11 @@ void loader_scan(struct loader *loader)
 bool loader_identify(struct loader *loader, struct image *image)
 {
 	return ask(loader, &(struct request){.kind = IDENTIFY, .image = image_ref(image)});
+}
+
+bool loader_open_jit(struct loader *loader, struct image *image)
+{
+	return ask(loader, &(struct request){.kind = OPEN_JIT, .image = image_ref(image)});
 }
 
 int loader_fd(const struct loader *loader)

@@ -36,6 +36,8 @@ bool loader_read_maps(struct loader *loader, __u32 pid);
 void loader_scan(struct loader *loader);
 /* Keeps a reference to the image; the answer gives it back. */
 bool loader_identify(struct loader *loader, struct image *image);
+/* Opens the perf map of the image's process, if it has one (image_put_jit); no answer. */
+bool loader_open_jit(struct loader *loader, struct image *image);
 
 enum loader_answer_kind { LOADER_OBJECT, LOADER_MAPS, LOADER_SCANNED, LOADER_IDENTITY };
 
@@ -62,5 +64,6 @@ void loader_answer_free(struct loader_answer *answer, struct segments *segments)
 struct loader_stats {
 	__u32 queued;
 	__u64 refused_total, objects_total, maps_total, identities_total;
+	__u64 jits_total, jits_refused_total; /* somebody else's file, or too many open */
 };
 struct loader_stats loader_stats(struct loader *loader);

@@ -226,7 +226,8 @@ static int add_mapping(pieces_t *pieces, const struct mapping *m)
 	if (m->object->image && object_vaddr(m->object->image, m->offset, &vaddr) &&
 	    m->object->state == OBJECT_READY)
 		return add_parts(pieces, m, m->start - vaddr);
-	return add_piece(pieces, m->start, m->end, m->start - vaddr, id, UNW_KIND_FP, NULL);
+	return add_piece(pieces, m->start, m->end, m->start - vaddr, id,
+			 m->object->state == OBJECT_GONE ? UNW_KIND_GONE : UNW_KIND_FP, NULL);
 }
 
 static void write_set(__u32 *words, const pieces_t *pieces)

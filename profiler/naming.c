@@ -19,6 +19,7 @@
 #include "profiler/profile.h"
 #include "profiler/stack_table.h"
 #include "profiler/vdso.h"
+#include "symbolize/debug_file.h"
 #include "symbolize/kernel_symbols.h"
 #include "symbolize/perf_map.h"
 #include "symbolize/symbol.h"
@@ -39,8 +40,8 @@ struct named_object {
 struct named_jit {
 	struct image *image; /* referenced */
 	struct perf_map map;
+	int fd; /* its file, while the process lives; -1: none */
 	__u64 used;
-	bool any;
 };
 
 struct naming {
@@ -101,8 +102,16 @@ static void close_object(struct named_object *o)
 
 static void close_jit(struct named_jit *j)
 {
+	if (j->fd >= 0)
+		close(j->fd);
 	perf_map_fini(&j->map);
 	image_unref(j->image);
+}
+
+static void drop_jit(struct naming *n, size_t i)
+{
+	close_jit(&n->jits.data[i]);
+	n->jits.data[i] = n->jits.data[--n->jits.len];
 }
 
 void naming_free(struct naming *n)
@@ -237,9 +246,65 @@ static struct symbol_object *kernel_symbols(struct naming *n)
 	return fresh;
 }
 
-static const char *jit_name(struct naming *n, struct image *image, __u64 addr)
+static bool is_gone(const struct image *image)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%u", image->pid);
+	return access(path, F_OK) != 0;
+}
+
+/* The map of a process that ended before the loader came: the host's /tmp has it, unless the
+ * process had another one. Only a file written since it began, by root or its user, can be its own.
+ */
+static int open_left_map(const struct image *image)
 {
 	const struct identity *identity = atomic_load(&image->identity);
+	struct debug_root host = {.fd = -1};
+	__u64 age_ns = clock_monotonic_ns() - image->start_ns, changed_ns;
+	char path[64];
+	_close_ int fd = -1;
+	struct stat st;
+
+	if (identity && (*identity->container || identity->ns_pid != image->pid))
+		return -1;
+	snprintf(path, sizeof(path), "/tmp/perf-%u.map", image->pid);
+	fd = debug_root_open(&host, path);
+	if (fd < 0 || fstat(fd, &st))
+		return -1;
+	changed_ns = (__u64)st.st_mtim.tv_sec * NS_PER_S + (__u64)st.st_mtim.tv_nsec;
+	if (changed_ns + age_ns < clock_realtime_ns() ||
+	    (st.st_uid && (!identity || st.st_uid != identity->uid)))
+		return -1;
+	return take_fd(&fd);
+}
+
+/* What was added since the last round. A file of a process that ended has nothing more to say. */
+static void read_jit(struct named_jit *jit)
+{
+	int fd = image_take_jit(jit->image);
+	bool gone = is_gone(jit->image);
+
+	if (fd < 0 && jit->fd < 0 && gone && !jit->map.read_to)
+		fd = open_left_map(jit->image);
+	if (fd >= 0) {
+		if (jit->fd >= 0)
+			close(jit->fd);
+		jit->fd = fd;
+	}
+	if (jit->fd < 0)
+		return;
+	if (perf_map_read(&jit->map, jit->fd))
+		log_limited(symbol, LOG_LEVEL_WARN, "the perf map of pid %u cannot be read",
+			    jit->image->pid);
+	if (gone) {
+		close(jit->fd);
+		jit->fd = -1;
+	}
+}
+
+static const char *jit_name(struct naming *n, struct image *image, __u64 addr)
+{
 	struct named_jit *jit = NULL;
 
 	vec_for_each(j, &n->jits)
@@ -248,29 +313,18 @@ static const char *jit_name(struct naming *n, struct image *image, __u64 addr)
 			jit = j;
 	}
 	if (!jit) {
-		if (n->jits.len >= MAX_JITS) {
-			close_jit(&n->jits.data[0]);
-			n->jits.data[0] = n->jits.data[--n->jits.len];
-		}
-		if (vec_push(&n->jits, (struct named_jit){.image = image}))
+		if (n->jits.len >= MAX_JITS)
+			drop_jit(n, 0);
+		if (vec_push(&n->jits, (struct named_jit){.image = image, .fd = -1}))
 			return NULL;
 		image_ref(image);
 		jit = &n->jits.data[n->jits.len - 1];
 		perf_map_init(&jit->map);
 	}
-	if (jit->used != n->round) { /* look for growth once in a round */
-		char path[64];
-		_close_ int root = -1;
-
-		snprintf(path, sizeof(path), "/proc/%u/root", image->pid);
-		root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (root >= 0 &&
-		    !perf_map_refresh(&jit->map, root,
-				      (pid_t)(identity ? identity->ns_pid : image->pid)))
-			jit->any = true;
-		jit->used = n->round;
-	}
-	return jit->any ? perf_map_find(&jit->map, addr) : NULL;
+	if (jit->used != n->round) /* look for growth once in a round */
+		read_jit(jit);
+	jit->used = n->round;
+	return perf_map_find(&jit->map, addr);
 }
 
 /* ---- locations ---------------------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "profiler/base/clock.h"
 #include "profiler/base/hmap.h"
@@ -53,10 +54,43 @@ struct image *image_ref(struct image *image)
 	return image;
 }
 
+static atomic_uint n_jits; /* descriptors that images hold */
+
+int image_take_jit(struct image *image)
+{
+	int fd = atomic_exchange(&image->jit_fd, 0) - 1;
+
+	if (fd >= 0)
+		atomic_fetch_sub(&n_jits, 1);
+	return fd;
+}
+
+bool image_put_jit(struct image *image, int fd)
+{
+	int old;
+
+	if (atomic_fetch_add(&n_jits, 1) >= IMAGE_MAX_JITS) {
+		atomic_fetch_sub(&n_jits, 1);
+		close(fd);
+		return false;
+	}
+	old = atomic_exchange(&image->jit_fd, fd + 1) - 1;
+	if (old >= 0) {
+		atomic_fetch_sub(&n_jits, 1);
+		close(old);
+	}
+	return true;
+}
+
 void image_unref(struct image *image)
 {
+	int jit;
+
 	if (!image || atomic_fetch_sub_explicit(&image->refs, 1, memory_order_acq_rel) != 1)
 		return;
+	jit = image_take_jit(image);
+	if (jit >= 0)
+		close(jit);
 	identity_unref(atomic_load(&image->identity));
 	object_unref(image->exe);
 	free(image);

@@ -50,6 +50,7 @@ struct identity {
 	char *unit;	 /* systemd unit; "" none */
 	char *service;	 /* service_name: container, else unit, else exe */
 	__u32 ns_pid;	 /* innermost PID namespace */
+	__u32 uid;	 /* effective user; UINT32_MAX unknown */
 };
 struct identity *identity_ref(struct identity *identity);
 void identity_unref(struct identity *identity);
@@ -67,11 +68,20 @@ struct image {
 	char comm[PROCESS_COMM_BYTES]; /* of the first sample */
 	bool kernel_thread, identity_asked;
 	_Atomic(struct identity *) identity; /* NULL until the loader answered */
+	__u64 jit_next_ns, jit_wait_ns; /* when its perf map is asked for again; the router's */
+	_Atomic int jit_fd;		/* its perf map + 1, for image_take_jit; 0: none */
 };
 struct image *image_ref(struct image *image);
 void image_unref(struct image *image);
 /* Sets the identity if there is none yet; takes it. */
 void image_set_identity(struct image *image, struct identity *identity);
+
+#define IMAGE_MAX_JITS 1024u /* perf maps that wait, open, to be taken */
+/* A JIT's perf map, opened while the process lived, which is how its names outlive it: put there by
+ * the loader, taken by who names. put takes the descriptor, in place of an older one; false when
+ * too many wait (it is closed). take gives it to the caller; -1 when there is none. Any thread. */
+bool image_put_jit(struct image *image, int fd);
+int image_take_jit(struct image *image);
 
 struct process {
 	__u32 pid, parent;

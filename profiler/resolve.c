@@ -20,6 +20,8 @@
 #define DEAD_PROCESS_NS	 (60 * NS_PER_S) /* how long an ended process stays known */
 #define OPEN_FILE_NS	 (30 * NS_PER_S) /* files nobody sampled stay open so long */
 #define SCAN_PERIOD_NS	 (10 * NS_PER_S) /* repair after lost side-band records */
+#define JIT_WAIT_NS	 (500 * NS_PER_MS) /* a perf map is looked for again, ever later */
+#define JIT_WAIT_MAX_NS	 (15 * NS_PER_S)
 
 /* A copied sample whose files or mappings are being read. */
 struct pending {
@@ -157,6 +159,17 @@ static struct process *sampled_process(struct resolver *r, const struct rec *hea
 	return process;
 }
 
+/* Code outside files: its names are in a file that the process may take away with it. Once it is
+ * open its growth is seen; asking again finds one that came late or was replaced. */
+static void want_jit(struct resolver *r, struct image *image, __u64 now_ns)
+{
+	if (image->kernel_thread || !r->o.loader || now_ns < image->jit_next_ns ||
+	    !loader_open_jit(r->o.loader, image))
+		return;
+	image->jit_wait_ns = MIN(image->jit_wait_ns * 2 + JIT_WAIT_NS, JIT_WAIT_MAX_NS);
+	image->jit_next_ns = now_ns + image->jit_wait_ns;
+}
+
 static void deliver(struct resolver *r, const struct rec *head, const char *comm, __u64 weight,
 		    struct image *image, const struct stack *stack)
 {
@@ -173,6 +186,8 @@ static void deliver(struct resolver *r, const struct rec *head, const char *comm
 	};
 
 	memcpy(sample.comm, comm, COMM_BYTES - 1);
+	if (stack->outside)
+		want_jit(r, image, head->time_ns);
 	r->stats.samples_total++;
 	r->stats.stops[stack->stop]++;
 	r->o.on_sample(r->o.arg, &sample);

@@ -23,7 +23,7 @@
 #define LEFTOVER_MS	3 /* until records younger than the slack are read */
 #define END_PATIENCE_NS (300 * NS_PER_MS) /* a capture's end waits for held samples so long */
 #define MAX_EVENTS	64
-#define ROUTER_NICE	-10
+#define ROUTER_NICE	(-10)
 
 /* A ring or a side-band, with its oldest unread record. */
 struct feed {
@@ -524,8 +524,10 @@ static void *run(void *arg)
 	return NULL;
 }
 
-static void router_free(struct router *router)
+void router_free(struct router *router)
 {
+	if (!router)
+		return;
 	resolver_free(router->resolver);
 	not_run_fini(&router->not_run);
 	if (router->epoll_fd >= 0)
@@ -620,5 +622,4 @@ void router_stop(struct router *router)
 	pthread_mutex_unlock(&router->lock);
 	wake(router);
 	pthread_join(router->thread, NULL);
-	router_free(router);
 }

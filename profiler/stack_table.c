@@ -108,8 +108,10 @@ static int take_objects(struct stack_table *table, struct stack *stack)
 		struct object *object;
 		size_t j;
 
-		if (frame >> FRAME_KIND_SHIFT != FRAME_FILE)
+		if (frame >> FRAME_KIND_SHIFT != FRAME_FILE) {
+			stack->outside = true;
 			continue;
+		}
 		object = object_by_id(table->objects,
 				      (__u32)(frame >> FRAME_ADDR_BITS & FRAME_FILE_MASK));
 		for (j = 0; j < objects.len && objects.data[j] != object; j++)
@@ -242,7 +244,8 @@ static void start_leaving(struct stack_table *table, __u64 now_ns)
 		if (*slot && vec_push(&all, *slot))
 			break;
 	}
-	qsort(all.data, all.len, sizeof(*all.data), by_use);
+	if (all.len)
+		qsort(all.data, all.len, sizeof(*all.data), by_use);
 	for (size_t i = 0; i < all.len && bytes > keep; i++) {
 		if (vec_push(&table->leaving, (struct leaving){all.data[i]->id, now_ns}))
 			break;

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include "bpf/record.h"
 #include "profiler/base/check.h"
@@ -24,6 +25,7 @@ struct stack {
 	__u32 pid, generation; /* of the process that showed it: for frames outside files */
 	__u16 n_user, n_kernel;
 	__u8 stop;	     /* enum stop */
+	bool outside;	     /* some user frame lies outside files */
 	struct object **objects; /* the objects of its frames, referenced; ends with NULL */
 	__u64 frames[];	     /* user, leaf first, then kernel, leaf first */
 };

@@ -293,7 +293,7 @@ static bool settle(struct taking *t, size_t i, const struct thread_record *r)
 		return true;
 	}
 	if (w->candidate && !(r->flags & THREAD_ON_CPU) && r->switches == w->switches) {
-		thread->how = r->flags & THREAD_PC_SP ? STACKS_PC_SP : STACKS_BLOCKED;
+		thread->how = r->flags & THREAD_PC_SP ? STACKS_PC_SP : STACKS_OFF_CPU;
 		w->done = true;
 		return true;
 	}

@@ -32,7 +32,7 @@ struct stacks_options {
 /* How a thread's registers were had. */
 #define STACKS_HOW(X)                                                                              \
 	X(NONE, "none")	      /* not at all: it ran, and no sample was to be had */                \
-	X(BLOCKED, "blocked") /* all of them, as it left for the kernel */                         \
+	X(OFF_CPU, "off_cpu") /* all of them, as it left for the kernel */                         \
 	X(PC_SP, "pc_sp")     /* the same, but only two of them */                                 \
 	X(SAMPLED, "sampled") /* it ran, and was interrupted for an instant */                     \
 	X(STOPPED, "stopped") /* ptrace */                                                         \
@@ -75,5 +75,6 @@ void stacks_free(struct stacks *stacks);
 /* `TID COMM`, then `  FUNCTION (OBJECT) FILE:LINE` a frame, leaf first. */
 void stacks_text(const struct stacks *stacks, const struct stacks_thread *thread, struct buf *out);
 /* One object on one line: {"pid","tid","comm","state","how","stop","whole","frames":[{"function",
- * "file","line","column","inlined","kind","object","build_id"}]}. */
+ * "file","line","column","inlined","kind","object","build_id","address"}]}; the address is an ELF
+ * virtual one (a caller's: of the last byte of its call), "" where there is none. */
 void stacks_json(const struct stacks *stacks, const struct stacks_thread *thread, struct buf *out);

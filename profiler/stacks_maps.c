@@ -131,7 +131,7 @@ static void load_wanted(struct space *s)
 	s->wanted.len = 0;
 }
 
-/* Whose it is: naming needs the process's number in its own PID namespace for a JIT's map. */
+/* Whose it is, and the names of its JIT's code. */
 static void identify(struct space *s)
 {
 	struct image *image = s->process->image;
@@ -143,6 +143,9 @@ static void identify(struct space *s)
 	identity = identity_read("/proc", s->via, cgroup_controller(CGROUP_V2), &hint);
 	if (identity)
 		image_set_identity(image, identity);
+	if (identity_open_jit("/proc", s->via, image)) {
+		/* none: its code is [jit] */
+	}
 }
 
 int space_load(struct space *s)

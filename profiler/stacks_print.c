@@ -8,6 +8,7 @@
 
 struct shown_frame {
 	const char *function, *file, *kind, *object, *build_id;
+	__u64 address; /* 0: unknown */
 	__u32 line, column;
 	bool inlined;
 };
@@ -43,6 +44,7 @@ static void each_line(const struct profile *p, const struct profile_location *l,
 			  : l->kind == FRAME_JIT  ? "[jit]"
 						  : profile_str(p, m->file),
 		.build_id = profile_str(p, m->build_id),
+		.address = l->address,
 	};
 
 	for (__u16 i = 0; i < l->n_lines; i++) {
@@ -130,7 +132,10 @@ static const struct stop_text {
 static void add_frame(void *arg, const struct shown_frame *f)
 {
 	struct json *j = arg;
+	char address[24] = "";
 
+	if (f->address)
+		snprintf(address, sizeof(address), "0x%llx", (unsigned long long)f->address);
 	json_object(j, NULL);
 	json_str(j, "function", f->function);
 	json_str(j, "file", f->file);
@@ -140,6 +145,7 @@ static void add_frame(void *arg, const struct shown_frame *f)
 	json_str(j, "kind", f->kind);
 	json_str(j, "object", f->object);
 	json_str(j, "build_id", f->build_id);
+	json_str(j, "address", address);
 	json_end(j);
 }
 

@@ -34,7 +34,7 @@ struct scope { /* one range of one node, as the DIEs give it */
 struct span { /* disjoint */
 	__u64 start, end;
 	__u32 node;
-	bool used; /* lies in a line sequence */
+	__u64 lines_start, lines_end; /* the part of it that line sequences cover; end 0: none */
 };
 
 struct known_func {
@@ -437,6 +437,12 @@ static int end_piece(struct scan *s)
 	return end ? index_piece_end(s->b, end) : 0;
 }
 
+static void span_covered(struct span *span, __u64 start, __u64 end)
+{
+	span->lines_start = span->lines_end ? MIN(span->lines_start, start) : start;
+	span->lines_end = MAX(span->lines_end, end);
+}
+
 /* A stretch of one line, cut at the borders of spans. */
 static int take_line(void *arg, __u64 start, __u64 end, const struct dwarf_line_row *line)
 {
@@ -468,8 +474,8 @@ static int take_line(void *arg, __u64 start, __u64 end, const struct dwarf_line_
 		row.node = 0;
 		if (span && span->start <= start) {
 			row.node = span->node;
-			span->used = true;
 			until = MIN(until, span->end);
+			span_covered(span, start, until);
 		} else if (span) {
 			until = MIN(until, span->start);
 		}
@@ -482,17 +488,30 @@ static int take_line(void *arg, __u64 start, __u64 end, const struct dwarf_line_
 	return 0;
 }
 
-/* Functions without a line table keep their names. */
-static int add_unused_spans(struct scan *s)
+/* Code without a line keeps its function. */
+static int add_bare(struct scan *s, const struct span *span, __u64 start, __u64 end)
+{
+	int err;
+
+	if (start >= end)
+		return 0;
+	err = index_row(s->b, start, &(struct index_row){.node = span->node});
+	return err ? err : index_piece_end(s->b, end);
+}
+
+/* The rest of each span: all of it, or what lies before and behind its line sequences (a cold part's
+ * sequence may begin behind its first instruction). */
+static int add_bare_spans(struct scan *s)
 {
 	int err = 0;
 
 	vec_for_each (span, &s->spans) {
-		if (span->used || err)
-			continue;
-		err = index_row(s->b, span->start, &(struct index_row){.node = span->node});
+		__u64 until = span->lines_end ? span->lines_start : span->end;
+
 		if (!err)
-			err = index_piece_end(s->b, span->end);
+			err = add_bare(s, span, span->start, until);
+		if (!err && span->lines_end)
+			err = add_bare(s, span, span->lines_end, span->end);
 	}
 	return err;
 }
@@ -529,7 +548,7 @@ static int run_lines(struct scan *s)
 	ended = end_piece(s);
 	if (!err)
 		err = ended;
-	return err ? err : add_unused_spans(s);
+	return err ? err : add_bare_spans(s);
 }
 
 /* ---- units --------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@
 #include "profiler/base/mapfile.h"
 
 #define INDEX_MAGIC	 0x5844495351425142ULL
-#define INDEX_VERSION	 1u
+#define INDEX_VERSION	 2u
 #define INDEX_BLOCK_ROWS 8u
 #define INDEX_KEY_BYTES	 16
 

@@ -4,20 +4,24 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "profiler/base/cleanup.h"
+#include "profiler/base/fs.h"
 #include "symbolize/debug_file.h"
 
 #define READ_BYTES     ((size_t)256 << 10)
-#define MAX_FILE_BYTES ((__u64)256 << 20)
+#define MAX_FILE_BYTES ((__u64)64 << 20)
 #define MAX_NAME       1024u
 #define MAX_CODE_BYTES ((__u64)1 << 32) /* of one entry */
 #define MAX_ACTIVE     64u
+#define MAX_STATUS     8192
 
 void perf_map_init(struct perf_map *map)
 {
@@ -95,8 +99,11 @@ static int settle(struct perf_map *map)
 	struct perf_map_entry active[MAX_ACTIVE], *all = map->fresh.data;
 	size_t n, depth = 0;
 	__u64 at = 0;
-	int err = vec_reserve(&map->fresh, map->fresh.len + map->entries.len);
+	int err;
 
+	if (!map->fresh.len)
+		return 0;
+	err = vec_reserve(&map->fresh, map->fresh.len + map->entries.len);
 	if (err)
 		return err;
 	all = map->fresh.data;
@@ -130,25 +137,91 @@ static int settle(struct perf_map *map)
 		active[slot] = all[i];
 		depth++;
 	}
+	vec_free(&map->fresh);
 	return err;
 }
 
-ssize_t perf_map_add(struct perf_map *map, const char *data, size_t len)
+/* Whole lines into `fresh`. Returns the bytes taken, or -ENOMEM. */
+static ssize_t parse(struct perf_map *map, const char *data, size_t len)
 {
 	const char *at = data, *end = data + len;
-	int err = 0;
 
-	while (at < end && !err) {
+	while (at < end) {
 		const char *newline = memchr(at, '\n', (size_t)(end - at));
+		int err;
 
 		if (!newline)
 			break;
 		err = add_line(map, at, newline);
+		if (err)
+			return err;
 		at = newline + 1;
 	}
-	if (!err && map->fresh.len)
-		err = settle(map);
-	return err ? err : at - data;
+	return at - data;
+}
+
+ssize_t perf_map_add(struct perf_map *map, const char *data, size_t len)
+{
+	ssize_t taken = parse(map, data, len);
+	int err = taken < 0 ? (int)taken : settle(map);
+
+	return err ? err : taken;
+}
+
+size_t perf_map_bytes(const struct perf_map *map)
+{
+	return (map->entries.cap + map->fresh.cap) * sizeof(*map->entries.data) +
+	       map->names.reserved;
+}
+
+/* ---- the file -----------------------------------------------------------------------------------
+ */
+
+/* The process's number in its own PID namespace (the last of NSpid) and its real and effective
+ * user. */
+static void read_status(int dir_fd, pid_t *pid, uid_t uids[2])
+{
+	char status[MAX_STATUS], *line, *end;
+	unsigned long value;
+
+	uids[0] = uids[1] = (uid_t)-1;
+	if (fs_read_small(dir_fd, "status", status, sizeof(status)) <= 0)
+		return;
+	line = strstr(status, "\nUid:");
+	if (line && sscanf(line, "\nUid: %u %u", &uids[0], &uids[1]) != 2)
+		uids[0] = uids[1] = (uid_t)-1;
+	line = strstr(status, "\nNSpid:");
+	if (!line)
+		return;
+	line += strlen("\nNSpid:");
+	line[strcspn(line, "\n")] = 0;
+	while ((value = strtoul(line, &end, 10)), end != line) {
+		*pid = (pid_t)value;
+		line = end;
+	}
+}
+
+int perf_map_open(int dir_fd, pid_t pid)
+{
+	struct debug_root root;
+	char path[64];
+	_close_ int root_fd = openat(dir_fd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC), fd = -1;
+	struct stat st;
+	uid_t uids[2];
+
+	if (root_fd < 0)
+		return -errno;
+	read_status(dir_fd, &pid, uids);
+	root = (struct debug_root){.fd = root_fd};
+	snprintf(path, sizeof(path), "/tmp/perf-%d.map", pid);
+	fd = debug_root_open(&root, path);
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st))
+		return -errno;
+	if (st.st_uid && st.st_uid != uids[0] && st.st_uid != uids[1])
+		return -EPERM;
+	return take_fd(&fd);
 }
 
 static int read_more(struct perf_map *map, int fd, __u64 size)
@@ -164,7 +237,7 @@ static int read_more(struct perf_map *map, int fd, __u64 size)
 			continue;
 		if (n <= 0)
 			return n < 0 ? -errno : 0;
-		taken = perf_map_add(map, block, (size_t)n);
+		taken = parse(map, block, (size_t)n);
 		if (taken < 0)
 			return (int)taken;
 		if (taken == 0 && (size_t)n < READ_BYTES)
@@ -178,26 +251,76 @@ static int read_more(struct perf_map *map, int fd, __u64 size)
 	return 0;
 }
 
-int perf_map_refresh(struct perf_map *map, int root_fd, pid_t pid)
+static void read_tail(const struct perf_map *map, int fd, char *out, size_t *ret_len)
 {
-	struct debug_root root = {.fd = root_fd};
-	char path[64];
-	_close_ int fd = -1;
-	struct stat st;
+	size_t len = (size_t)MIN(map->read_to, (__u64)PERF_MAP_TAIL_BYTES);
+	ssize_t n = pread(fd, out, len, (off_t)(map->read_to - len));
 
-	snprintf(path, sizeof(path), "/tmp/perf-%d.map", pid);
-	fd = debug_root_open(&root, path);
-	if (fd < 0)
-		return fd;
+	*ret_len = n > 0 ? (size_t)n : 0;
+}
+
+/* Is this the file that was read, grown at its end at most? */
+static bool is_same(const struct perf_map *map, int fd, const struct stat *st)
+{
+	char tail[PERF_MAP_TAIL_BYTES];
+	size_t len;
+
+	if (st->st_dev != map->dev || st->st_ino != map->ino || (__u64)st->st_size < map->read_to)
+		return false;
+	read_tail(map, fd, tail, &len);
+	return len == map->tail_len && !memcmp(tail, map->tail, len);
+}
+
+static void restart(struct perf_map *map, const struct stat *st)
+{
+	__u64 restarts_total = map->restarts_total + (map->read_to > 0);
+
+	perf_map_fini(map);
+	perf_map_init(map);
+	map->dev = st->st_dev;
+	map->ino = st->st_ino;
+	map->restarts_total = restarts_total;
+}
+
+/* Code that was compiled again leaves its old names behind: copy those that are in use. */
+static void compact(struct perf_map *map)
+{
+	struct arena names = {.limit = PERF_MAP_NAME_BYTES};
+
+	if (map->names.used < PERF_MAP_NAME_BYTES / 2)
+		return;
+	vec_for_each (e, &map->entries) {
+		e->name = arena_strndup(&names, e->name, strlen(e->name));
+		if (!e->name) { /* the old names stay away: read all again */
+			map->entries.len = 0;
+			map->read_to = map->tail_len = 0;
+			break;
+		}
+	}
+	arena_fini(&map->names);
+	map->names = names;
+}
+
+int perf_map_read(struct perf_map *map, int fd)
+{
+	struct stat st;
+	__u64 changed_ns;
+	int err, settled;
+
 	if (fstat(fd, &st))
 		return -errno;
-	if (st.st_dev != map->dev || st.st_ino != map->ino || (__u64)st.st_size < map->read_to) {
-		perf_map_fini(map);
-		perf_map_init(map);
-		map->dev = st.st_dev;
-		map->ino = st.st_ino;
-	}
-	return read_more(map, fd, MIN((__u64)st.st_size, MAX_FILE_BYTES));
+	changed_ns = (__u64)st.st_mtim.tv_sec * 1000000000u + (__u64)st.st_mtim.tv_nsec;
+	if (!is_same(map, fd, &st))
+		restart(map, &st);
+	else if (changed_ns == map->seen_ns && (__u64)st.st_size == map->seen_bytes)
+		return 0;
+	map->seen_ns = changed_ns;
+	map->seen_bytes = (__u64)st.st_size;
+	compact(map);
+	err = read_more(map, fd, MIN((__u64)st.st_size, MAX_FILE_BYTES));
+	settled = settle(map);
+	read_tail(map, fd, map->tail, &map->tail_len);
+	return err ? err : settled;
 }
 
 const char *perf_map_find(const struct perf_map *map, __u64 addr)

@@ -4,6 +4,8 @@
  * without 0x; the name is the rest of the line). The file grows while the program runs: what was
  * read stays, a later line takes the addresses of earlier ones. Source: the kernel tree's
  * tools/perf/Documentation/jit-interface.txt. One thread.
+ *
+ * Some JITs write the whole file again instead (HotSpot's jcmd PID Compiler.perfmap).
  */
 #pragma once
 
@@ -11,6 +13,7 @@
 #include <sys/types.h>
 
 #include "profiler/base/arena.h"
+#include "profiler/base/check.h"
 #include "profiler/base/vec.h"
 
 #define PERF_MAP_MAX_ENTRIES (1u << 20)
@@ -22,23 +25,34 @@ struct perf_map_entry {
 	__u32 order;
 };
 
+#define PERF_MAP_TAIL_BYTES 64
+
 struct perf_map {
 	VEC(struct perf_map_entry) entries; /* ascending, disjoint */
 	VEC(struct perf_map_entry) fresh;
 	struct arena names;
-	__u64 dev, ino, read_to; /* the file that was read, and how far */
+	/* The file that was read, how far, and what it looked like then. */
+	__u64 dev, ino, read_to, seen_bytes, seen_ns;
+	char tail[PERF_MAP_TAIL_BYTES]; /* the last bytes before read_to */
+	size_t tail_len;
 	__u32 order;
-	__u64 bad_lines_total, dropped_total;
+	__u64 bad_lines_total, dropped_total, restarts_total;
 };
 
 void perf_map_init(struct perf_map *map);
 void perf_map_fini(struct perf_map *map);
-/* Read what was added to the file since the last time; another file or a shorter one starts anew.
- * root_fd: the process's root (its /tmp), pid: its number in its own PID namespace. 0, or -errno
- * (-ENOENT: there is none). */
-MUST_CHECK int perf_map_refresh(struct perf_map *map, int root_fd, pid_t pid);
+/* Open the map of the process whose /proc folder is open as dir_fd: /tmp/perf-N.map below its root,
+ * N its number in its own PID namespace. Only a file of the process's user or root's is taken: in a
+ * /tmp that all may write to, anybody could name another's code. fd; -ENOENT: there is none;
+ * -EPERM: somebody else's; or -errno. Read on after the process is gone, and the file too. */
+MUST_CHECK int perf_map_open(int dir_fd, pid_t pid);
+/* Read what was added to the file since the last time. Another file, a shorter one, and one that
+ * changed before the place where reading ended start anew. 0 or -errno. */
+MUST_CHECK int perf_map_read(struct perf_map *map, int fd);
 /* The same from bytes; a line without its newline is left for the next time. Returns the bytes
  * taken, or -ENOMEM. */
 ssize_t perf_map_add(struct perf_map *map, const char *data, size_t len);
+/* Memory held, in bytes. */
+size_t perf_map_bytes(const struct perf_map *map);
 /* The name, borrowed until the next refresh; NULL for none. */
 const char *perf_map_find(const struct perf_map *map, __u64 addr);

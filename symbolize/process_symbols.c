@@ -21,7 +21,6 @@
 
 #define MAX_MAPS_BYTES ((size_t)64 << 20)
 #define MAX_VDSO_BYTES ((size_t)1 << 20)
-#define MAX_STATUS     8192
 
 struct mapping {
 	__u64 start, end, offset;
@@ -29,7 +28,7 @@ struct mapping {
 };
 
 struct process_symbols {
-	pid_t pid, ns_pid;
+	pid_t pid;
 	int dir_fd, root_fd; /* /proc/PID, its root */
 	struct symbol_cache *cache;
 	VEC(struct mapping) maps; /* ascending; executable ones */
@@ -40,33 +39,6 @@ struct process_symbols {
 	struct perf_map perf_map;
 	char text[64];
 };
-
-/* The number the process has in its own PID namespace: the last of NSpid. */
-static pid_t own_pid(int dir_fd, pid_t pid)
-{
-	char status[MAX_STATUS];
-	const char *line;
-	long last = pid;
-
-	if (fs_read_small(dir_fd, "status", status, sizeof(status)) < 0)
-		return pid;
-	line = strstr(status, "\nNSpid:");
-	if (!line)
-		return pid;
-	line += strlen("\nNSpid:");
-	for (;;) {
-		char *end;
-		long value;
-
-		while (*line == '\t' || *line == ' ')
-			line++;
-		value = strtol(line, &end, 10);
-		if (end == line)
-			return (pid_t)last;
-		last = value;
-		line = end;
-	}
-}
 
 static int add_mapping(struct process_symbols *p, char *line)
 {
@@ -121,7 +93,6 @@ int process_symbols_open(pid_t pid, struct symbol_cache *cache,
 		return err;
 	}
 	p->root_fd = openat(p->dir_fd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	p->ns_pid = own_pid(p->dir_fd, pid);
 	err = process_symbols_refresh(p);
 	if (err) {
 		process_symbols_free(p);
@@ -209,8 +180,9 @@ static size_t plain_frame(struct process_symbols *p, struct symbol_frame *frame,
 static size_t find_jit(struct process_symbols *p, __u64 addr, struct symbol_frame *frame)
 {
 	const char *name = perf_map_find(&p->perf_map, addr);
+	_close_ int fd = name ? -1 : perf_map_open(p->dir_fd, p->pid);
 
-	if (!name && !perf_map_refresh(&p->perf_map, p->root_fd, p->ns_pid))
+	if (fd >= 0 && !perf_map_read(&p->perf_map, fd))
 		name = perf_map_find(&p->perf_map, addr);
 	return plain_frame(p, frame, name ? name : "[jit]", addr);
 }

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Run test suites one after the other and add up what they say: each ends with a line
 # `N passed, N failed, N skipped`; one that ends without it, or with another exit status than that line
 # means, counts as one failed. A suite is a make target test-SUITE. Called by `make test` with AS_OWNER (how

@@ -16,7 +16,7 @@ for file; do
   *) echo "embed.sh: no content type for '$file'" >&2; exit 1 ;;
   esac
   sha=$(sha256sum "$file" | cut -c1-64 | tr a-f A-F | basenc --base16 -d | base64)
-  echo "static const unsigned char data_$i[] = {"
+  echo "static const unsigned char data_${i}[] = {"
   od -An -v -tu1 "$file" | sed 's/  */,/g; s/^,//; s/$/,/'
   echo '};'
   table="$table	{\"$name\", \"$type\", data_$i, sizeof(data_$i), \"$sha\"},

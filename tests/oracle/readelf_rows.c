@@ -100,7 +100,7 @@ static void parse_columns(struct parse *p, char *line)
 
 	p->col_rbp = p->col_ra = -1;
 	for (char *s = strtok(line, " \n"); s; s = strtok(NULL, " \n"), col++) {
-		if (!strcmp(s, "rbp"))
+		if (!strcmp(s, "rbp") || !strcmp(s, "x29")) /* of arm64 */
 			p->col_rbp = col;
 		else if (!strcmp(s, "ra"))
 			p->col_ra = col;
@@ -277,7 +277,7 @@ static int take_row(void *arg, __u64 vaddr, const struct unwind_part *part, __u3
 {
 	struct ours *o = arg;
 	struct unw_rule rule;
-	char text[128];
+	char text[128], *fp;
 
 	if (o->rows.len && o->rows.data[o->rows.len - 1].end == UINT64_MAX)
 		o->rows.data[o->rows.len - 1].end = vaddr;
@@ -288,6 +288,9 @@ static int take_row(void *arg, __u64 vaddr, const struct unwind_part *part, __u3
 	else
 		totals->inline_rows++;
 	unwind_rule_text(o->table->machine, &rule, text, sizeof(text));
+	fp = strstr(text, " x29="); /* here the frame pointer of every machine is called rbp */
+	if (fp)
+		memcpy(fp, " rbp=", 5);
 	/* Two rules that readelf prints alike (unspecified and undefined) are one row for it. */
 	if (o->rows.len && o->rows.data[o->rows.len - 1].end == vaddr &&
 	    !strcmp(o->rows.data[o->rows.len - 1].text, text)) {

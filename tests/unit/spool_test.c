@@ -40,7 +40,7 @@ static struct spool *open_it(const char *name, const struct spool_limits *limits
 
 static int add(struct spool *spool, __u64 time_ns, const char *text)
 {
-	struct iovec pieces[2] = {{(void *)(uintptr_t)"<", 1},
+	struct iovec pieces[2] = {{(void *)(uintptr_t) "<", 1},
 				  {(void *)(uintptr_t)text, strlen(text)}};
 
 	return spool_add(spool, time_ns, pieces, 2);
@@ -81,6 +81,8 @@ static void first_in_first_out(void)
 	ASSERT_INT(add(spool, T0, ""), 0);
 	ASSERT_INT(add(spool, T0, "three"), 0);
 	ASSERT_INT(stats_of(spool).records, 3);
+	CU_ASSERT(stat(dir_of("a/0000000000000001.spool"), &st) == 0 &&
+		  (st.st_mode & 0777) == 0600);
 	ASSERT_STR(next(spool, false), "<one");
 	ASSERT_STR(next(spool, true), "<one");
 	ASSERT_STR(next(spool, true), "<");
@@ -89,6 +91,8 @@ static void first_in_first_out(void)
 	ASSERT_STR(next(spool, true), "<four");
 	ASSERT_STR(next(spool, true), "");
 	ASSERT_INT(stats_of(spool).records, 0);
+	ASSERT_INT(stats_of(spool).bytes, 0); /* empty: nothing on disk */
+	CU_ASSERT(stat(dir_of("a/0000000000000001.spool"), &st) != 0);
 	for (int i = 0; i < 1000; i++) {
 		snprintf(text, sizeof(text), "%d", i);
 		ASSERT_INT(add(spool, T0, text), 0);
@@ -99,7 +103,6 @@ static void first_in_first_out(void)
 	}
 	snprintf(text, sizeof(text), "%s", "");
 	CU_ASSERT(stat(dir_of("a"), &st) == 0 && (st.st_mode & 0777) == 0700);
-	CU_ASSERT(stat(dir_of("a/0000000000000001.spool"), &st) == 0 && (st.st_mode & 0777) == 0600);
 	CU_ASSERT(stat(dir_of("a/ack"), &st) == 0 && (st.st_mode & 0777) == 0600);
 	spool_close(spool);
 }
@@ -159,7 +162,8 @@ static void size_limit(void)
 	for (int i = first + 1; i < 40; i++)
 		ASSERT_INT(atoi(next(spool, true) + 1), i);
 	ASSERT_STR(next(spool, true), "");
-	ASSERT_INT(spool_add(spool, T0, &(struct iovec){block, SPOOL_MAX_RECORD + 1ul}, 1), -EMSGSIZE);
+	ASSERT_INT(spool_add(spool, T0, &(struct iovec){block, SPOOL_MAX_RECORD + 1ul}, 1),
+		   -EMSGSIZE);
 	spool_close(spool);
 	free(block);
 }

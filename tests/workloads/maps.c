@@ -197,10 +197,15 @@ static void expect_perfmap(void)
 	truth_print(100, "run_perfmap;truth_run;jit_call;jit entry;jit_middle;jit_leaf");
 }
 
+/* Mapping 5,000 times takes a while. */
+static void expect_many(void)
+{
+	puts("base known");
+	truth_print(100, "truth_run;many_call;mapped_outer;mapped_inner;mapped_leaf");
+}
+
 static const struct truth truths[] = {
-	{"many",
-	 {{100, many_call, "many_call;mapped_outer;mapped_inner;mapped_leaf"}},
-	 .setup = set_up_many},
+	{"many", {{100, many_call, ""}}, .setup = set_up_many, .expect = expect_many},
 	{"jit", {{100, jit_call, "jit_call;?;?;?"}}, .setup = set_up_jit},
 	{"perfmap", .run = run_perfmap, .expect = expect_perfmap},
 	{0},

@@ -49,6 +49,9 @@ static void expect_3000(void)
 	for (unsigned i = 0; i < 1000; i++)
 		fputs("recurse;", stdout);
 	puts("deep_work;stack_leaf");
+	/* On the way down: a hundredth of the time. */
+	puts("- [truncated];*;recurse;recurse");
+	truth_print(-1, "truth_run;recurse_3000;*;recurse");
 }
 
 /* ---- frames of 27 kB ------------------------------------------------------------------------- */

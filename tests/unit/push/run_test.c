@@ -129,6 +129,7 @@ static void killed(void)
 	push_close(t.push, 0);
 	stub_control(&t.stub, "faults", "[]");
 	for (int life = 0; life < LIVES; life++) {
+		long have = stub_count(&t.stub, "profiles");
 		pid_t pid = fork();
 
 		if (pid == 0) {
@@ -137,7 +138,10 @@ static void killed(void)
 			for (;;)
 				pause();
 		}
-		usleep((useconds_t)(60000 + life * 7000));
+		/* Once it has sent something, at a moment that differs. */
+		for (int i = 0; i < 1000 && stub_count(&t.stub, "profiles") <= have; i++)
+			usleep(1000);
+		usleep((useconds_t)(life * 700));
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, 0);
 	}
@@ -212,6 +216,7 @@ static void closing(void)
 	push_close(t.push, 5 * NS_PER_S);
 	ASSERT_INT(stub_count(&t.stub, "profiles"), 10);
 	stub_control(&t.stub, "faults", "[{\"hang\":30,\"times\":-1}]");
+	t.config.timeout_ns = 60 * NS_PER_S;
 	client_open("closing", false);
 	for (int i = 0; i < 10; i++)
 		client_submit("one", 20);
@@ -219,7 +224,7 @@ static void closing(void)
 	start = clock_monotonic_ns();
 	push_close(t.push, NS_PER_S / 2);
 	took = clock_monotonic_ns() - start;
-	CU_ASSERT(took < 2 * NS_PER_S);
+	CU_ASSERT(took < 20 * NS_PER_S); /* a request would last 30 s */
 	stub_control(&t.stub, "faults", "[]");
 	client_open("closing", true);
 	client_run(60 * NS_PER_S);
@@ -233,6 +238,7 @@ static void hanging_server(void)
 	__u64 start, took;
 
 	CLIENT_BEGIN("hanging");
+	t.config.timeout_ns = 60 * NS_PER_S;
 	t.config.queue_bytes = 4 << 20;
 	t.config.spool_bytes = 0;
 	client_open_thread("hanging");
@@ -241,11 +247,11 @@ static void hanging_server(void)
 	for (int i = 0; i < 500; i++)
 		client_submit("one", 500);
 	took = clock_monotonic_ns() - start;
-	CU_ASSERT(took < 8 * NS_PER_S); /* of which making the profiles takes most */
+	CU_ASSERT(took < 20 * NS_PER_S); /* making the profiles; no request lasts less than 30 s */
 	CU_ASSERT(client_dropped(PUSH_REASON_QUEUE_FULL) > 100);
 	start = clock_monotonic_ns();
 	push_close(t.push, 0);
-	CU_ASSERT(clock_monotonic_ns() - start < 2 * NS_PER_S);
+	CU_ASSERT(clock_monotonic_ns() - start < 20 * NS_PER_S);
 	stub_stop(&t.stub);
 }
 

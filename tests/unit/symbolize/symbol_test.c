@@ -4,6 +4,7 @@
 #include "symbolize/symbol.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -223,6 +224,59 @@ static void reads_perf_maps(void)
 	perf_map_fini(&map);
 }
 
+static void write_map(const char *path, const char *mode, const char *text)
+{
+	FILE *file = fopen(path, mode);
+
+	CU_ASSERT_FATAL(file != NULL);
+	fputs(text, file);
+	fclose(file);
+}
+
+/* Growth, a line in the making, a file that is written anew, one that is gone. */
+static void follows_perf_map_files(void)
+{
+	struct perf_map map;
+	char path[64];
+	int fd, dir = open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	snprintf(path, sizeof(path), "/tmp/perf-%d.map", getpid());
+	unlink(path);
+	perf_map_init(&map);
+	ASSERT_INT(perf_map_open(dir, getpid()), -ENOENT);
+	write_map(path, "we", "1000 10 one\n2000 10 two");
+	fd = perf_map_open(dir, getpid());
+	CU_ASSERT_FATAL(fd >= 0);
+	ASSERT_INT(perf_map_read(&map, fd), 0);
+	ASSERT_STR(perf_map_find(&map, 0x1008), "one");
+	CU_ASSERT_PTR_NULL(perf_map_find(&map, 0x2008));
+	write_map(path, "ae", " and more\n");
+	ASSERT_INT(perf_map_read(&map, fd), 0);
+	ASSERT_STR(perf_map_find(&map, 0x2008), "two and more");
+	ASSERT_INT(map.restarts_total, 0);
+	/* longer than before, another beginning */
+	write_map(path, "we", "1000 10 other\n2000 10 second\n3000 10 third\n");
+	ASSERT_INT(perf_map_read(&map, fd), 0);
+	ASSERT_STR(perf_map_find(&map, 0x1000), "other");
+	ASSERT_STR(perf_map_find(&map, 0x3000), "third");
+	ASSERT_INT(map.restarts_total, 1);
+	unlink(path);
+	CU_ASSERT(perf_map_bytes(&map) > 0);
+	perf_map_fini(&map);
+	perf_map_init(&map);
+	ASSERT_INT(perf_map_read(&map, fd), 0);
+	ASSERT_STR(perf_map_find(&map, 0x2000), "second");
+	close(fd);
+	if (!geteuid()) { /* only root can give a file away */
+		write_map(path, "we", "1000 10 mine\n");
+		CU_ASSERT(!chown(path, 65534, 65534));
+		ASSERT_INT(perf_map_open(dir, getpid()), -EPERM);
+		unlink(path);
+	}
+	perf_map_fini(&map);
+	close(dir);
+}
+
 static void reads_kallsyms(void)
 {
 	static const char text[] = "ffffffff81000000 T _text\nffffffff81000000 t first\n"
@@ -251,4 +305,5 @@ static void reads_kallsyms(void)
 SUITE_TIMEOUT(symbol, 120, {"finds an inlined call", finds_own_inlined_call},
 	      {"names JIT code and the vDSO", names_jit_and_vdso}, {"keeps indexes", keeps_indexes},
 	      {"evicts objects", evicts_objects}, {"reads perf maps", reads_perf_maps},
+	      {"follows perf map files", follows_perf_map_files},
 	      {"reads kallsyms", reads_kallsyms});

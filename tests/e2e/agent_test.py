@@ -1,0 +1,343 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""`bianque agent` from outside: start, HTTP, profiles on demand, reload, end, and a host that is
+against it. Each case has an agent of its own, on loopback, with its own folders. agent_test.py
+[WORD...] runs the cases whose names hold a word; ends with `N passed, N failed, N skipped`.
+"""
+
+import concurrent.futures
+import gzip
+import json
+import os
+import re
+import signal
+import socket
+import sys
+import time
+
+import check_folded
+from harness import (BIANQUE, CAPABILITIES, Agent, Skipped, as_nobody, case, expect, free_port,
+                     full_folder, hidden_kallsyms, mounted, need, other_file, start_tests, stop,
+                     wait_for, workload)
+
+PROFILE = "/debug/pprof/profile"
+METRICS = ("bianque_profile_samples_total", "bianque_profile_stacks_total", "bianque_lost_total",
+           "bianque_unwind_stops_total", "bianque_map_entries", "bianque_map_max_entries",
+           "process_cpu_seconds_total", "process_resident_memory_bytes", "process_start_time_seconds")
+
+
+def comms(text):
+  return {comm for comm, _, _ in check_folded.parse_folded(text)}
+
+
+# ---- start and HTTP ----------------------------------------------------------------------------
+
+@case("it starts, is healthy and ready, says its version and tables")
+def starts(t):
+  agent = Agent(t)
+  expect(agent.answers("/healthz").text == "ok\n", "healthz")
+  ready = agent.ready().json
+  expect(ready["status"] in ("ready", "degraded") and not ready["waiting"], ready)
+  version = agent.get("/version").json
+  expect(version["name"] == "bianque" and version["version"] in t.run(BIANQUE, "version").out,
+         version)
+  state = json.dumps(agent.get("/debug/state").json)
+  for table in ("processes", "objects", "stacks", "segments", "ring_0"):
+    expect(f'"{table}"' in state, f"no table {table}:", state[:500])
+  status = agent.get("/api/v1/status")
+  expect(status.status == 200 and isinstance(status.json, dict), status.text[:500])
+
+
+@case("/metrics: promtool finds nothing, what dashboards need is there")
+def metrics(t):
+  need("promtool")
+  agent = Agent(t)
+  agent.ready()
+  t.start(workload("shares"), "--seconds", "30")
+  wait_for("samples", lambda: agent.metric("bianque_profile_samples_total", kind="cpu"))
+  text = agent.get("/metrics").text
+  for name in METRICS:
+    expect(re.search(f"^{name}[{{ ]", text, re.M), f"no {name}")
+  check = t.run("sh", "-c", 'promtool check metrics < "$1"', "sh", t.write("metrics", text))
+  expect(check.status == 0 and not check.err.strip(), check.text)
+  open_metrics = agent.get("/metrics", {"Accept": "application/openmetrics-text; version=1.0.0"})
+  expect(open_metrics.text.endswith("# EOF\n"), open_metrics.text[-100:])
+  expect("openmetrics-text" in open_metrics.headers["Content-Type"], open_metrics.headers)
+
+
+@case("bad requests: their status, and an error in words")
+def bad_requests(t):
+  agent = Agent(t)
+  agent.ready()
+  for path, status in (("/nonsense", 404), (PROFILE + "?seconds=0", 422),
+                       (PROFILE + "?seconds=601", 422), (PROFILE + "?hz=998&seconds=1", 422),
+                       (PROFILE + "?secnods=1", 400), (PROFILE + "?pid=4194303&seconds=1", 404),
+                       (PROFILE + "?format=nonsense&seconds=1", 400),
+                       (PROFILE + "?container=0123456789abcdef&seconds=1", 404)):
+    reply = agent.get(path)
+    expect(reply.status == status, path, f"{reply.status}, not {status}:", reply.text[:300])
+    expect(len(reply.text) > 10, path, "no words")
+  expect("seconds" in agent.get(PROFILE + "?secnods=1").text, "no nearest key")
+  expect(agent.get("/metrics", method="POST", body=b"x").status == 405, "POST /metrics")
+
+
+@case("log levels change at run time")
+def log_levels(t):
+  agent = Agent(t)
+  agent.ready()
+  reply = agent.get("/api/v1/log", method="PUT", body=b'{"ring":"debug"}')
+  expect(reply.status == 200 and reply.json["ring"] == "debug", reply.text)
+  expect(agent.get("/api/v1/log", method="PUT", body=b'{"rang":"debug"}').status == 422, "rang")
+
+
+# ---- profiles on demand --------------------------------------------------------------------------
+
+@case("go tool pprof, straight against it")
+def go_pprof(t):
+  need("go")
+  agent = Agent(t)
+  agent.ready()
+  t.start(workload("shares"), "--seconds", "60")
+  environment = dict(os.environ, PPROF_TMPDIR=t.dir, no_proxy="127.0.0.1")
+  done = t.run("go", "tool", "pprof", "-top", "-nodecount=30", f"{agent.url}{PROFILE}?seconds=2",
+               env=environment)
+  expect(done.status == 0 and "leaf_a" in done.out and "Type: cpu" in done.out, done.text)
+
+
+@case("every format over HTTP, by its content type")
+def formats(t):
+  agent = Agent(t)
+  agent.ready()
+  t.start(workload("shares"), "--seconds", "60")
+  names = ("pprof", "folded", "html", "svg", "speedscope", "json", "text")
+  with concurrent.futures.ThreadPoolExecutor(len(names)) as pool:
+    replies = dict(zip(names, pool.map(
+        lambda f: agent.get(f"{PROFILE}?seconds=2&format={f}"), names)))
+  for name, reply in replies.items():
+    expect(reply.status == 200, name, reply.status, reply.text[:200])
+    body = gzip.decompress(reply.body) if name == "pprof" else reply.body
+    expect(b"leaf_a" in body, name, "has no leaf_a")
+  types = {name: reply.headers["Content-Type"].split(";")[0] for name, reply in replies.items()}
+  expect(types["html"] == "text/html" and types["svg"] == "image/svg+xml" and
+         types["json"] == "application/json" and types["folded"] == "text/plain", types)
+
+
+@case("several at a time with rates of their own, a fifth is told to wait")
+def many_rates(t):
+  agent = Agent(t)
+  agent.ready()
+  shares = t.start(workload("shares"), "--seconds", "60")
+  rates = (97, 197, 499, 997)
+  path = f"{PROFILE}?seconds=4&pid={shares.pid}&format=folded"
+  with concurrent.futures.ThreadPoolExecutor(len(rates)) as pool:
+    running = [pool.submit(agent.get, f"{path}&hz={hz}") for hz in rates]
+    time.sleep(1.5)
+    fifth = agent.get(path + "&hz=33")
+    replies = [r.result() for r in running]
+  expect(fifth.status == 429, "the fifth:", fifth.status, fifth.text[:300])
+  counts = []
+  for hz, reply in zip(rates, replies):
+    expect(reply.status == 200, hz, reply.status, reply.text[:300])
+    expect(comms(reply.text) == {"shares"}, hz, comms(reply.text))
+    counts.append(sum(n for _, _, n in check_folded.parse_folded(reply.text)))
+  # The program has the same CPU time in all of them: samples go with the rate.
+  for hz, n in zip(rates, counts):
+    expect(0.5 < n * rates[-1] / (hz * counts[-1]) < 2, "samples by rate:", rates, counts)
+  again = agent.get(f"{PROFILE}?seconds=1&hz=33&format=folded")
+  expect(again.status == 200, "afterwards:", again.status, again.text[:300])
+
+
+@case("a client that goes away frees its place")
+def client_gone(t):
+  agent = Agent(t)
+  agent.ready()
+  for _ in range(6):  # more than run at once
+    with socket.create_connection(("127.0.0.1", agent.port)) as s:
+      s.sendall(f"GET {PROFILE}?seconds=60&hz=97 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+      time.sleep(0.5)
+  wait_for("a place", lambda: agent.get(f"{PROFILE}?seconds=1&hz=97&format=folded").status == 200)
+
+
+@case("/api/v1/processes: who was sampled, with its name")
+def processes(t):
+  agent = Agent(t)
+  agent.ready()
+  shares = t.start(workload("shares"), "--seconds", "60")
+
+  def listed():
+    reply = agent.get("/api/v1/processes")
+    expect(reply.status == 200, reply.status, reply.text[:300])
+    return f'"pid":{shares.pid},' in reply.text.replace(" ", "") and "shares" in reply.text
+  wait_for("shares in the list", listed)
+
+
+# ---- reload and end ------------------------------------------------------------------------------
+
+@case("SIGTERM and SIGINT: it ends within a second, exit 0")
+def ends(t):
+  for sig in (signal.SIGTERM, signal.SIGINT):
+    for _ in range(3):  # on a busy machine once is chance
+      agent = Agent(t)
+      agent.ready()
+      status, took_s = stop(agent.process, sig)
+      expect(status == 0, sig, status, agent.log)
+      if took_s <= 1:
+        break
+    expect(took_s <= 1, sig, f"{took_s:.2f} s in the third try")
+
+
+@case("SIGTERM while a profile runs: the client is answered, it ends")
+def ends_while_waited_for(t):
+  agent = Agent(t)
+  agent.ready()
+  with concurrent.futures.ThreadPoolExecutor(1) as pool:
+    running = pool.submit(agent.get, f"{PROFILE}?seconds=60")
+    time.sleep(1)
+    status, _ = stop(agent.process)
+    expect(status == 0, status, agent.log)
+    try:
+      expect(running.result(10).status >= 500, "a whole profile?")
+    except OSError:
+      pass  # the connection is closed: also an answer
+
+
+@case("SIGHUP: a good file counts, a bad one does not and is named by line and nearest key")
+def reload(t):
+  agent = Agent(t, config="agent:\n  labels: {zone: a}\n")
+  agent.ready()
+  t.write(os.path.basename(agent.config), "agent:\n  labels: {zone: b}\n")
+  agent.process.send_signal(signal.SIGHUP)
+  wait_for("it says so", lambda: "reloaded" in agent.log)
+  t.write(os.path.basename(agent.config), "agent:\n  lables: {zone: c}\n")
+  agent.process.send_signal(signal.SIGHUP)
+  wait_for("it says so", lambda: "labels" in agent.log.split("reloaded")[-1] and
+           f"{agent.config}:2" in agent.log)
+  expect(agent.get("/healthz").status == 200, "dead")
+  expect(agent.ready(), "not ready")
+
+
+# ---- a host that is against it --------------------------------------------------------------------
+
+@case("a bad configuration: exit 1; line, key and nearest key are named")
+def bad_config(t):
+  for text, words in (("profile:\n  hzz: 19\n", (":2", "hzz", "'hz'")),
+                      ("profile:\n  hz: 5000\n", (":2", "hz", "997")),
+                      ("profil:\n  hz: 19\n", (":1", "profile")),
+                      ("profile: [\n", (":",))):
+    agent = Agent(t, config=text)
+    expect(agent.process.wait(20) == 1, text, agent.log)
+    for word in words:
+      expect(word in agent.log, repr(text), f"no '{word}':", agent.log)
+    check = t.run(BIANQUE, "config", "--check", agent.config)
+    expect(check.status == 1 and words[-1] in check.err, check.text)
+
+
+@case("a port in use: exit 1, the address is named")
+def port_in_use(t):
+  with socket.socket() as s:
+    s.bind(("127.0.0.1", 0))
+    s.listen()
+    port = s.getsockname()[1]
+    agent = Agent(t, f"http.listen=127.0.0.1:{port}")
+    expect(agent.process.wait(20) == 1, agent.log)
+    expect(f"127.0.0.1:{port}" in agent.log and "http.listen" in agent.log, agent.log)
+
+
+@case("a second agent on the host: exit 1, it names the first")
+def second_agent(t):
+  first = Agent(t)
+  first.ready()
+  state = [f"agent.state_dir={t.path(f'state-{first.port}')}"]
+  second = Agent(t, *state)
+  expect(second.process.wait(20) == 1, second.log)
+  expect(f"pid {first.process.pid}" in second.log, second.log)
+  expect(first.get("/healthz").status == 200, "the first died")
+
+
+@case("an address that others can reach needs a token")
+def open_to_others(t):
+  agent = Agent(t, f"http.listen=0.0.0.0:{free_port()}")
+  expect(agent.process.wait(20) == 1 and "token_file" in agent.log, agent.log)
+
+
+@case("no root: it serves HTTP, is not ready, says why and what to do")
+def no_root(t):
+  os.chmod(t.dir, 0o777)
+  agent = Agent(t, prefix=as_nobody([]))
+  agent.answers("/healthz")
+  reply = agent.answers("/readyz", 503)
+  expect("root" in agent.log and "CAP_" in agent.log, agent.log)
+  expect(json.loads(reply.body)["status"] != "ready", reply.text)
+  status, _ = stop(agent.process)
+  expect(status == 0, status)
+
+
+@case("the six capabilities are enough")
+def six_capabilities(t):
+  if os.uname().release.startswith("5.10"):
+    raise Skipped("before 5.11 maps need a raised memlock limit")
+  os.chmod(t.dir, 0o777)
+  agent = Agent(t, prefix=as_nobody(CAPABILITIES))
+  agent.ready()
+  t.start(workload("shares"), "--seconds", "30")
+  reply = agent.get(f"{PROFILE}?seconds=2&format=folded")
+  expect("leaf_a" in reply.text, reply.text[:500], agent.log)
+
+
+@case("a full disk under state and cache: it samples and serves all the same")
+def full_disk(t):
+  folder = t.path("full")
+  os.mkdir(folder)
+  # The last values of a key count.
+  agent = Agent(t, f"agent.state_dir={folder}/state", f"agent.cache_dir={folder}/cache",
+                prefix=full_folder(folder, "1m"))
+  agent.ready()
+  t.start(workload("shares"), "--seconds", "30")
+  reply = agent.get(f"{PROFILE}?seconds=2&format=folded")
+  expect("leaf_a" in reply.text, reply.text[:300], agent.log)
+  expect("cannot be" in agent.log, "it says nothing:", agent.log)
+
+
+@case("a read-only state folder: exit 1, it says what to set")
+def read_only_state(t):
+  folder = t.path("read-only")
+  os.mkdir(folder)
+  agent = Agent(t, f"agent.state_dir={folder}/state",
+                prefix=mounted('mount -t tmpfs -o ro none "$1"', folder))
+  expect(agent.process.wait(20) == 1 and "state_dir" in agent.log, agent.log)
+
+
+@case("kptr_restrict=2: kernel frames without names, never empty")
+def kptr_restrict(t):
+  agent = Agent(t, prefix=other_file(t, "/proc/kallsyms", hidden_kallsyms()))
+  agent.ready()
+  t.start("dd", "if=/dev/zero", "of=/dev/null", "bs=64")
+  reply = agent.get(f"{PROFILE}?seconds=2&format=folded")
+  kernel = [f for c, fs, _ in check_folded.parse_folded(reply.text) if c == "dd" for f in fs
+            if f.endswith("_[k]")]
+  expect(kernel and all(len(f) > len("_[k]") for f in kernel), kernel[:5])
+
+
+@case("no BTF: it serves HTTP, /readyz says what is missing")
+def no_btf(t):
+  if not os.path.exists("/sys/kernel/btf/vmlinux"):
+    raise Skipped("this kernel has none at all")
+  agent = Agent(t, prefix=other_file(t, "/sys/kernel/btf/vmlinux", ""))
+  reply = agent.answers("/readyz", 503)
+  expect("BTF" in reply.text, reply.text)
+
+
+@case("programs that come and go by the hundred: the agent stays up and its tables bounded")
+def churn(t):
+  agent = Agent(t)
+  agent.ready()
+  done = t.run(workload("storm"), "--rate", "200", "--seconds", "5")
+  expect(done.status == 0, done.text)
+  expect(agent.get("/healthz").status == 200, agent.log)
+  entries, most = (agent.metric(m, map="processes")
+                   for m in ("bianque_map_entries", "bianque_map_max_entries"))
+  expect(entries is not None and entries <= most, entries, most)
+
+
+if __name__ == "__main__":
+  sys.exit(start_tests(sys.argv[1:]))
