@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Kernel differences, one function each, decided by what the running kernel has, not by its version. */
+/* Kernel differences, one function each, decided by what the running kernel has, not by its
+ * version. */
 #ifndef BPF_COMPAT_BPF_H
 #define BPF_COMPAT_BPF_H
 
@@ -10,8 +11,8 @@
 
 #include "bpf/kernel.h"
 
-/* sizeof(struct pt_regs) in the kernel; arm64's is longer than what user space sees of it (5.10-5.14:
- * arch/arm64/include/asm/ptrace.h). */
+/* sizeof(struct pt_regs) in the kernel; arm64's is longer than what user space sees of it
+ * (5.10-5.14: arch/arm64/include/asm/ptrace.h). */
 #ifdef __TARGET_ARCH_arm64
 #define COMPAT_PT_REGS_BYTES 336
 #else

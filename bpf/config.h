@@ -14,11 +14,12 @@ enum target {
 	TARGET_CGROUP, /* cgroup ids in the `targets` map */
 };
 
-/* The hierarchy whose cgroup ids records carry: v2, or one of v1's controllers. X(NAME, name): name is
- * the one of /proc/PID/cgroup, name##_cgrp_id the kernel's enumerator. */
+/* The hierarchy whose cgroup ids records carry: v2, or one of v1's controllers. X(NAME, name): name
+ * is the one of /proc/PID/cgroup, name##_cgrp_id the kernel's enumerator. */
 #define CGROUP_V1_LIST(X)                                                                          \
-	X(MEMORY, memory) X(CPU, cpu) X(CPUACCT, cpuacct) X(PIDS, pids) X(CPUSET, cpuset)          \
-	X(FREEZER, freezer) X(DEVICES, devices)
+	X(MEMORY, memory)                                                                          \
+	X(CPU, cpu) X(CPUACCT, cpuacct) X(PIDS, pids) X(CPUSET, cpuset) X(FREEZER, freezer)        \
+		X(DEVICES, devices)
 enum cgroup_hierarchy {
 	CGROUP_V2,
 #define X(NAME, name) CGROUP_##NAME,
@@ -27,11 +28,11 @@ enum cgroup_hierarchy {
 };
 
 struct bpf_config {
-	__u32 source;	      /* enum source of this instance */
-	__u32 target;	      /* enum target */
-	__u32 hierarchy;      /* enum cgroup_hierarchy */
-	__u32 max_frames;     /* user frames, <= USER_FRAMES_MAX */
-	__u32 wakeup_bytes;   /* data in a ring that wakes the router */
+	__u32 source;	    /* enum source of this instance */
+	__u32 target;	    /* enum target */
+	__u32 hierarchy;    /* enum cgroup_hierarchy */
+	__u32 max_frames;   /* user frames, <= USER_FRAMES_MAX */
+	__u32 wakeup_bytes; /* data in a ring that wakes the router */
 };
 
 /* What user space changes while the programs run (.bss, mapped there). */

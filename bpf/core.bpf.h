@@ -68,7 +68,8 @@ static __always_inline void *this_ring(void)
 	return bpf_map_lookup_elem(&rings, &cpu);
 }
 
-/* No wake-up per record: only when a quarter of the ring is full, else the router's timer is enough. */
+/* No wake-up per record: only when a quarter of the ring is full, else the router's timer is
+ * enough. */
 static __always_inline __u64 wakeup_flags(void *ring)
 {
 	return bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) >= config.wakeup_bytes

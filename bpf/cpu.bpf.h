@@ -63,7 +63,8 @@ static __always_inline void user_stack(struct bpf_perf_event_data *ctx, struct s
 /* The leaf's address outside any file: better than an empty stack. */
 static __always_inline void push_leaf(struct scratch *s)
 {
-	__u64 frame = FRAME_ADDR << FRAME_KIND_SHIFT | (s->state.pc & ((1ull << FRAME_KIND_SHIFT) - 1));
+	__u64 frame =
+		FRAME_ADDR << FRAME_KIND_SHIFT | (s->state.pc & ((1ull << FRAME_KIND_SHIFT) - 1));
 
 	if (s->state.n_frames)
 		return;

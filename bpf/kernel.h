@@ -55,7 +55,7 @@ struct task_struct {
 	unsigned int flags; /* PF_* */
 	int pid, tgid;
 	unsigned in_execve : 1; /* the user stack may be gone already */
-	void *stack; /* kernel stack: pt_regs stand at its top */
+	void *stack;		/* kernel stack: pt_regs stand at its top */
 	struct mm_struct *mm;
 	struct css_set *cgroups;
 	struct signal_struct *signal;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The life of processes, as far as the kernel side must act at once: a fork inherits its parent's map
- * set, an exec or exit takes it away. Mappings themselves come through perf's side-band (MMAP2).
- * Raw tracepoints: they do not keep perf programs out as tracepoint programs do.
+ * The life of processes, as far as the kernel side must act at once: a fork inherits its parent's
+ * map set, an exec or exit takes it away. Mappings themselves come through perf's side-band
+ * (MMAP2). Raw tracepoints: they do not keep perf programs out as tracepoint programs do.
  *
  * Arguments: include/trace/events/sched.h (sched_process_fork, _exec, _exit), stable since 2.6.34.
  */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The ABI between the BPF programs and user space: every record that travels on a ring, and the maps
- * that both sides write. All times are CLOCK_MONOTONIC nanoseconds, all sizes bytes, all addresses
- * run-time addresses unless said otherwise. Both sides are built from this header at once; there is
- * no compatibility across builds.
+ * The ABI between the BPF programs and user space: every record that travels on a ring, and the
+ * maps that both sides write. All times are CLOCK_MONOTONIC nanoseconds, all sizes bytes, all
+ * addresses run-time addresses unless said otherwise. Both sides are built from this header at
+ * once; there is no compatibility across builds.
  */
 #ifndef BPF_RECORD_H
 #define BPF_RECORD_H
@@ -13,8 +13,8 @@
 #define COMM_BYTES	  16
 #define KERNEL_FRAMES_MAX 127  /* what the kernel's own unwinder gives at most */
 #define USER_FRAMES_MAX	  1024 /* then the stack is marked as truncated */
-#define DWARF_REGS	  33   /* registers by DWARF number: x86-64 0-16, arm64 0-31; the last is ... */
-#define DWARF_PC	  32   /* ... the pc on both */
+#define DWARF_REGS	  33 /* registers by DWARF number: x86-64 0-16, arm64 0-31; the last is ... */
+#define DWARF_PC	  32 /* ... the pc on both */
 
 /* Largest share of a user stack that a sample can carry, and the step in which it is read. */
 #define COPY_MAX_BYTES	 (16u << 10)
@@ -50,8 +50,8 @@ enum source {
 
 /* Head of every record. */
 struct rec {
-	__u16 size; /* the record with its head */
-	__u8 kind;  /* enum rec_kind */
+	__u16 size;  /* the record with its head */
+	__u8 kind;   /* enum rec_kind */
 	__u8 source; /* enum source; 0 where none applies */
 	__u16 cpu;
 	__u16 flags; /* REC_F_* */

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * From a sample's registers to records: unwind into scratch, hash, send the stack once and the sample
- * always; or, when the process is not loaded, the registers and the top of the stack.
+ * From a sample's registers to records: unwind into scratch, hash, send the stack once and the
+ * sample always; or, when the process is not loaded, the registers and the top of the stack.
  *
  * Scratch is chosen by nesting level, since an interrupt's program may come upon a task's in the
- * middle. A stack's id is marked as known only after its record went out, and user space clears marks
- * of ids that it forgets (the `known` map is mapped there).
+ * middle. A stack's id is marked as known only after its record went out, and user space clears
+ * marks of ids that it forgets (the `known` map is mapped there).
  */
 #ifndef BPF_STACK_BPF_H
 #define BPF_STACK_BPF_H
 
 #include "bpf/core.bpf.h"
 
-#define SCRATCH_LEVELS 3 /* task, interrupt, NMI */
-#define KNOWN_SLOTS    (1u << 15)
+#define SCRATCH_LEVELS	3 /* task, interrupt, NMI */
+#define KNOWN_SLOTS	(1u << 15)
 #define COPY_STEP_BYTES 1024u
 #define COPY_LAST_BYTES 64u
-#define COPY_PIDS      64u /* per CPU: pids whose copies are counted */
+#define COPY_PIDS	64u /* per CPU: pids whose copies are counted */
 
 /* bpf/unwind.h says what a segment is. */
 struct segment {
@@ -259,7 +259,8 @@ static __always_inline int copy_allowed(struct cpu_local *local, __u32 pid, __u6
 	return 1;
 }
 
-/* Bytes of the stack that could be read: in large steps, and in small ones where its mapping ends. */
+/* Bytes of the stack that could be read: in large steps, and in small ones where its mapping ends.
+ */
 static __always_inline __u32 read_stack(__u8 *dst, __u64 sp, __u32 max)
 {
 	__u32 done = 0;
@@ -295,12 +296,12 @@ static __always_inline int fill_copy(struct bpf_perf_event_data *ctx, struct scr
 	__builtin_memcpy(copy->regs, s->state.regs, sizeof(copy->regs));
 	copy->stop = s->state.stop;
 	/* From the leaf's stack pointer: unwinding may have gone some frames. */
-	copy->stack_bytes =
-		read_stack((__u8 *)(copy + 1), s->state.regs[UNW_DWARF_SP], max);
+	copy->stack_bytes = read_stack((__u8 *)(copy + 1), s->state.regs[UNW_DWARF_SP], max);
 	if (in_kernel)
 		bytes = bpf_get_stack(ctx, copy->kernel, sizeof(copy->kernel), 0);
 	copy->n_kernel = bytes > 0 ? (__u16)(bytes / 8) : 0;
-	/* A few copies fill the ring, and the kernel's own rule wakes a router that has read all. */
+	/* A few copies fill the ring, and the kernel's own rule wakes a router that has read all.
+	 */
 	bpf_ringbuf_submit(copy, wakeup_flags(ring) & BPF_RB_FORCE_WAKEUP);
 	return 0;
 }

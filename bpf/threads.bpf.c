@@ -2,8 +2,8 @@
 /*
  * The registers of every thread of one process, without stopping any: a task iterator (eaaacd23910f
  * "bpf: Add task and task/file iterator targets", 5.8) that runs when user space reads it. A thread
- * that does not run has all its user registers saved at the top of its kernel stack, whether it came
- * by a system call, a fault or an interrupt (arch/x86/entry: PUSH_AND_CLEAR_REGS, sync_regs).
+ * that does not run has all its user registers saved at the top of its kernel stack, whether it
+ * came by a system call, a fault or an interrupt (arch/x86/entry: PUSH_AND_CLEAR_REGS, sync_regs).
  *
  * Cost: some 100 ns for every thread of the host.
  */

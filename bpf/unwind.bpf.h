@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * One step of native unwinding: from a frame's (pc, sp, fp) to its caller's, by the rows of
- * bpf/unwind.h, else by a validated frame pointer. Compiled for BPF, where bpf/stack.bpf.h makes it a
- * global function of its own (so that the verifier sees it once), and natively, where user space
+ * bpf/unwind.h, else by a validated frame pointer. Compiled for BPF, where bpf/stack.bpf.h makes it
+ *a global function of its own (so that the verifier sees it once), and natively, where user space
  * unwinds copied stacks with it and the tests run it over memory images.
  *
  * The includer provides
  *	const __u32 *unw_segment(__u32 i)		words of a segment, NULL when there is none
  *	int unw_read(void *dst, __u32 len, __u64 addr)	0 when user memory was read
- *	__u64 unw_thread_pointer(void)			where thread-local storage is, 0 when unknown
- * Searches are arithmetic, not branches: a branchy one costs the verifier of 6.18 a million states.
+ *	__u64 unw_thread_pointer(void)			where thread-local storage is, 0 when
+ *unknown Searches are arithmetic, not branches: a branchy one costs the verifier of 6.18 a million
+ *states.
  *
- * Cost per frame: a look at the last mapping, one directory word, some eight rows in one or two cache
- * lines, one read of the stack.
+ * Cost per frame: a look at the last mapping, one directory word, some eight rows in one or two
+ *cache lines, one read of the stack.
  */
 #ifndef BPF_UNWIND_BPF_H
 #define BPF_UNWIND_BPF_H
@@ -24,10 +25,10 @@
 #ifdef __bpf__
 /* Keeps clang from folding a mask that the verifier needs to see on this very register. */
 #define unw_barrier(x) asm volatile("" : "+r"(x))
-#define UNW_INLINE static __always_inline
+#define UNW_INLINE     static __always_inline
 #else
 #define unw_barrier(x) (void)(x)
-#define UNW_INLINE static inline
+#define UNW_INLINE     static inline
 #endif
 
 struct unw_state {
@@ -39,17 +40,18 @@ struct unw_state {
 	__u64 bx;		/* the base register, as long as bx_known */
 	__u64 go_sp;		/* of the last frame of UNW_RULE_GO_NESTS; 0: none */
 	__u32 set_segment, set_offset, set_n; /* the map set */
-	__u32 mapping;		/* index of the last hit */
+	__u32 mapping;			      /* index of the last hit */
 	__u32 n_frames, max_frames;
-	__u8 leaf;  /* regs are this frame's */
-	__u8 exact; /* pc is the instruction itself, not a return address */
-	__u8 by_fp; /* the last step went by frame pointer */
+	__u8 leaf;     /* regs are this frame's */
+	__u8 exact;    /* pc is the instruction itself, not a return address */
+	__u8 by_fp;    /* the last step went by frame pointer */
 	__u8 bx_known; /* all frames so far told of the base register */
-	__u8 stop;  /* enum stop, valid once a step returned 1 */
+	__u8 stop;     /* enum stop, valid once a step returned 1 */
 	__u8 pad[3];
 };
 
-/* ---- reading a segment: every index is masked, so a wrong table cannot leave it ---------------- */
+/* ---- reading a segment: every index is masked, so a wrong table cannot leave it ----------------
+ */
 
 UNW_INLINE __u64 unw_u64(const __u32 *words, __u32 index)
 {
@@ -87,7 +89,8 @@ UNW_INLINE const void *unw_struct(const __u32 *words, __u32 index)
 	return words + at;
 }
 
-/* ---- searches ----------------------------------------------------------------------------------- */
+/* ---- searches -----------------------------------------------------------------------------------
+ */
 
 /* All ones when a < b, for values below 2^63; 64-bit arithmetic without a branch. */
 UNW_INLINE __u64 unw_below(__u64 a, __u64 b)
@@ -166,7 +169,8 @@ UNW_INLINE __u32 unw_code(const __u32 *words, const struct unw_mapping *m, __u64
 	return row ? unw_u32(words, m->rows + row - 1) & 0xffff : UNW_CODE_GAP;
 }
 
-/* ---- steps: 0 = the caller's frame is in s, 1 = the stack ends with s->stop ---------------------- */
+/* ---- steps: 0 = the caller's frame is in s, 1 = the stack ends with s->stop
+ * ---------------------- */
 
 UNW_INLINE int unw_stop(struct unw_state *s, __u8 stop)
 {
@@ -289,8 +293,8 @@ UNW_INLINE int unw_rule_reg(const struct unw_state *s, struct unw_reg_rule r, __
 	}
 }
 
-/* The stack pointer that Go saved when it changed stacks, and the g that it belongs to: 0; 1: that g
- * has been put aside since and the stack begins here; -1: cannot be read. */
+/* The stack pointer that Go saved when it changed stacks, and the g that it belongs to: 0; 1: that
+ * g has been put aside since and the stack begins here; -1: cannot be read. */
 UNW_INLINE int unw_go_saved(struct unw_state *s, const struct unw_rule *r, __u64 *g, __u64 *sp)
 {
 	__u64 pair[2], at = unw_thread_pointer();
@@ -400,8 +404,7 @@ UNW_INLINE int unw_step(struct unw_state *s)
 		s->frame = FRAME_ADDR << FRAME_KIND_SHIFT | addr;
 	else
 		s->frame = FRAME_FILE << FRAME_KIND_SHIFT |
-			   (__u64)(m->file & FRAME_FILE_MASK) << FRAME_ADDR_BITS |
-			   (addr - m->bias);
+			   (__u64)(m->file & FRAME_FILE_MASK) << FRAME_ADDR_BITS | (addr - m->bias);
 	if (s->leaf) {
 		s->bx = s->regs[UNW_DWARF_BX];
 		s->bx_known = 1;
@@ -425,8 +428,8 @@ UNW_INLINE int unw_step(struct unw_state *s)
 		return unw_by_fp(s);
 	s->by_fp = 0;
 	if (code & UNW_CODE_RULE)
-		return unw_by_rule(s, unw_struct(words, m->rules +
-							(code & UNW_CODE_INDEX) *
+		return unw_by_rule(
+			s, unw_struct(words, m->rules + (code & UNW_CODE_INDEX) *
 								(sizeof(struct unw_rule) / 4)));
 	return unw_inline(s, code);
 }

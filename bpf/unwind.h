@@ -10,10 +10,11 @@
  *	directory  u16 x (n_pages + 1)   first row of each page, 8-aligned as a whole
  *	rows       u32 x n_rows          low half of the address within its page << 16 | code
  *	rules      struct unw_rule x m   for codes that do not fit inline, 8-aligned
- * Pages are 1 << shift bytes of ELF virtual address, counted from the part's start. Row i rules from
- * its address to the next row's; the row in force at a page's start may stand in an earlier page, so
- * page p is searched among rows [dir[p], dir[p + 1]) and falls back to row dir[p] - 1. The compiler
- * chooses the shift so that a page holds some eight rows: the search stays within one cache line.
+ * Pages are 1 << shift bytes of ELF virtual address, counted from the part's start. Row i rules
+ *from its address to the next row's; the row in force at a page's start may stand in an earlier
+ *page, so page p is searched among rows [dir[p], dir[p + 1]) and falls back to row dir[p] - 1. The
+ *compiler chooses the shift so that a page holds some eight rows: the search stays within one cache
+ *line.
  *
  * A *map set*: the executable mappings of one address space, sorted: u64 start x n, then
  * struct unw_mapping x n. A file of several parts appears as several entries.
@@ -23,17 +24,17 @@
 
 #include <linux/types.h>
 
-#define UNW_SEGMENT_BYTES    (1u << 20)
-#define UNW_SEGMENT_WORDS    (UNW_SEGMENT_BYTES / 4)
+#define UNW_SEGMENT_BYTES (1u << 20)
+#define UNW_SEGMENT_WORDS (UNW_SEGMENT_BYTES / 4)
 /* Behind the words, so that a struct read at a masked index stays inside the map's value. */
-#define UNW_SEGMENT_SLACK    64u
-#define UNW_MAX_SEGMENTS     256u
-#define UNW_PART_MAX_ROWS    65534u /* row indexes are u16, and dir[n_pages] == n_rows */
-#define UNW_PART_MAX_BYTES   (512u << 10)
-#define UNW_MIN_SHIFT	     6
-#define UNW_MAX_SHIFT	     16
-#define UNW_SEARCH_STEPS     16 /* log2 of the rows that a page, or the mappings a set, may hold */
-#define UNW_MAPSET_MAX	     16384 /* so a set fits a segment */
+#define UNW_SEGMENT_SLACK  64u
+#define UNW_MAX_SEGMENTS   256u
+#define UNW_PART_MAX_ROWS  65534u /* row indexes are u16, and dir[n_pages] == n_rows */
+#define UNW_PART_MAX_BYTES (512u << 10)
+#define UNW_MIN_SHIFT	   6
+#define UNW_MAX_SHIFT	   16
+#define UNW_SEARCH_STEPS   16	 /* log2 of the rows that a page, or the mappings a set, may hold */
+#define UNW_MAPSET_MAX	   16384 /* so a set fits a segment */
 
 /*
  * A row's code. Below 0x8000 the rule itself, for the shapes that 95 % of all rows have:
@@ -47,8 +48,9 @@
 #define UNW_CODE_RULE	   0x8000u
 #define UNW_CODE_INDEX	   0x7fffu
 #define UNW_CODE_GAP	   0xffffu /* nothing is known here */
-#define UNW_CODE_ENTRY	   0xfffeu /* code at which a program, thread or goroutine begins: its stack ends */
-#define UNW_MAX_RULES	   0x7ff0u
+#define UNW_CODE_ENTRY                                                                             \
+	0xfffeu /* code at which a program, thread or goroutine begins: its stack ends */
+#define UNW_MAX_RULES 0x7ff0u
 
 /* How the CFA is found. */
 enum unw_cfa_op {
@@ -57,8 +59,8 @@ enum unw_cfa_op {
 	UNW_CFA_PLT,   /* reg + off + (((pc & 15) >= add) << 3): lazy PLT entries of x86 */
 	UNW_CFA_EXPR,  /* an expression of another shape: not followed */
 	UNW_CFA_NONE,  /* no rule given */
-	UNW_CFA_GO,    /* Go changed stacks here (systemstack, asmcgocall, morestack, cgocallback): go on
-			  where it saved the other one, see UNW_RULE_GO_PC and around */
+	UNW_CFA_GO, /* Go changed stacks here (systemstack, asmcgocall, morestack, cgocallback): go
+		       on where it saved the other one, see UNW_RULE_GO_PC and around */
 };
 
 /* How a register (the frame pointer, the return address) of the caller is found. */
@@ -76,17 +78,20 @@ enum unw_reg_op {
 };
 
 #define UNW_RULE_SIGNAL 1u /* CIE augmentation S: the pc of the caller's frame is exact */
-#define UNW_RULE_ELSEWHERE 32u /* the caller's frame is on another stack: it may lie below this one */
+#define UNW_RULE_ELSEWHERE                                                                         \
+	32u /* the caller's frame is on another stack: it may lie below this one */
 
 /*
- * UNW_CFA_GO finds the stack pointer that Go saved, from there the return address ra_off bytes above
- * it and the caller's frame pointer right below that. The saved stack pointer: with
- *	g = *(thread pointer + cfa_off), m = *(g + cfa_add), g' = *(m + fp_off)	*(g' + fp_add)
- *	(systemstack: g' is m's goroutine), and with
+ * UNW_CFA_GO finds the stack pointer that Go saved, from there the return address ra_off bytes
+ *above it and the caller's frame pointer right below that. The saved stack pointer: with g =
+ **(thread pointer + cfa_off), m = *(g + cfa_add), g' = *(m + fp_off)	*(g' + fp_add) (systemstack:
+ *g' is m's goroutine), and with
  */
-#define UNW_RULE_GO_PC	  2u /* pc and frame pointer were saved, too: *(g' + ra_off), *(g' + ra_add) */
-#define UNW_RULE_GO_FP	  4u /* nothing stands below the return address: *(g' + ra_add) */
-#define UNW_RULE_GO_DEPTH 8u /* asmcgocall: *(g + cfa_add) - depth; {depth, g} stand at sp + cfa_off */
+#define UNW_RULE_GO_PC 2u /* pc and frame pointer were saved, too: *(g' + ra_off), *(g' + ra_add)  \
+			   */
+#define UNW_RULE_GO_FP 4u /* nothing stands below the return address: *(g' + ra_add) */
+#define UNW_RULE_GO_DEPTH                                                                          \
+	8u /* asmcgocall: *(g + cfa_add) - depth; {depth, g} stand at sp + cfa_off */
 #define UNW_RULE_GO_NESTS 16u /* cgocallback: a further such frame's is *(the last one's) */
 
 struct unw_rule {
@@ -103,25 +108,25 @@ struct unw_rule {
 
 /* What runs in a mapping. */
 enum unw_kind {
-	UNW_KIND_ROWS, /* a part's rows */
-	UNW_KIND_ROWS_BX, /* the same, and the rows tell of the base register: in files that compute a
-			     CFA from it (glibc's _dl_runtime_resolve) */
-	UNW_KIND_FP,   /* no rows for this stretch of a file: frame pointers */
-	UNW_KIND_ANON, /* outside files (JIT): frame pointers, frames carry the pc */
-	UNW_KIND_WAIT, /* rows are being loaded: copy the stack instead */
-	UNW_KIND_GONE, /* as FP, because the file could not be opened any more */
+	UNW_KIND_ROWS,	  /* a part's rows */
+	UNW_KIND_ROWS_BX, /* the same, and the rows tell of the base register: in files that compute
+			     a CFA from it (glibc's _dl_runtime_resolve) */
+	UNW_KIND_FP,	  /* no rows for this stretch of a file: frame pointers */
+	UNW_KIND_ANON,	  /* outside files (JIT): frame pointers, frames carry the pc */
+	UNW_KIND_WAIT,	  /* rows are being loaded: copy the stack instead */
+	UNW_KIND_GONE,	  /* as FP, because the file could not be opened any more */
 };
 
 /* One entry of a map set. Offsets of a segment are in words. */
 struct unw_mapping {
-	__u64 end;     /* run-time address behind the last byte */
-	__u64 bias;    /* run-time address - ELF virtual address */
-	__u64 base;    /* run-time address of the part's first page */
-	__u32 file;    /* file id, part of a frame */
+	__u64 end;  /* run-time address behind the last byte */
+	__u64 bias; /* run-time address - ELF virtual address */
+	__u64 base; /* run-time address of the part's first page */
+	__u32 file; /* file id, part of a frame */
 	__u32 n_pages;
 	__u32 dir, rows, rules; /* word offsets in the segment */
 	__u16 segment;
-	__u8 kind;  /* enum unw_kind */
+	__u8 kind; /* enum unw_kind */
 	__u8 shift;
 };
 

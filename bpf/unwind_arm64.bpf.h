@@ -32,7 +32,8 @@ UNW_INLINE __u32 unw_context_offset(__u32 reg)
 	return reg * 8;
 }
 
-/* CFA = sp or fp + 8n; slot k: fp at CFA - 8k and the return address above it; 0: both in registers. */
+/* CFA = sp or fp + 8n; slot k: fp at CFA - 8k and the return address above it; 0: both in
+ * registers. */
 UNW_INLINE int unw_inline(struct unw_state *s, __u32 code)
 {
 	__u64 cfa = code & UNW_CODE_FP ? s->fp : s->sp, pair[2];

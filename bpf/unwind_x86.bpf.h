@@ -27,7 +27,8 @@ UNW_INLINE __u32 unw_context_offset(__u32 reg)
 	return (reg < 8 ? 0xfa89becdu >> reg * 4 & 15 : reg == 16 ? 16 : reg & 7) * 8;
 }
 
-/* CFA = sp or fp + 8n; the return address below the CFA, the caller's fp in its slot or unchanged. */
+/* CFA = sp or fp + 8n; the return address below the CFA, the caller's fp in its slot or unchanged.
+ */
 UNW_INLINE int unw_inline(struct unw_state *s, __u32 code)
 {
 	__u64 cfa = code & UNW_CODE_FP ? s->fp : s->sp, pair[2];

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The life of the agent, see agent.h: what starts and ends in which order, signals, reload, the budget.
- * What cannot start is degraded or off with its reason; the rest runs on and it is tried again.
+ * The life of the agent, see agent.h: what starts and ends in which order, signals, reload, the
+ * budget. What cannot start is degraded or off with its reason; the rest runs on and it is tried
+ * again.
  */
 #include "profiler/agent.h"
 
@@ -29,13 +30,13 @@
 #include "profiler/on_demand.h"
 #include "profiler/window.h"
 
-#define RETRY_NS	 (60 * NS_PER_S) /* until sampling is tried again */
-#define TICK_NS		 NS_PER_S
-#define STOP_WINDOWS_NS	 (700 * NS_PER_MS) /* SIGTERM flushes within a second */
-#define STOP_PUSH_NS	 (200 * NS_PER_MS)
-#define STACKS_BYTES	 (12u << 20)
-#define IDLE_ROWS_BYTES	 (20u << 20)
-#define ERROR_BYTES	 512
+#define RETRY_NS	(60 * NS_PER_S) /* until sampling is tried again */
+#define TICK_NS		NS_PER_S
+#define STOP_WINDOWS_NS (700 * NS_PER_MS) /* SIGTERM flushes within a second */
+#define STOP_PUSH_NS	(200 * NS_PER_MS)
+#define STACKS_BYTES	(12u << 20)
+#define IDLE_ROWS_BYTES (20u << 20)
+#define ERROR_BYTES	512
 
 const struct config *agent_config(const struct agent *agent)
 {
@@ -97,7 +98,8 @@ static const struct profile_config *profile_values(const struct agent *agent)
 	return config_get(agent->config, &profile_section);
 }
 
-/* ---- sampling ----------------------------------------------------------------------------------- */
+/* ---- sampling -----------------------------------------------------------------------------------
+ */
 
 static bool has(const struct option_list *list, const char *item)
 {
@@ -165,9 +167,10 @@ static int start_sampling(struct agent *agent)
 		if (sampler_has_pmu(sampler))
 			part_set_state(&agent->sampling, PART_OK, NULL);
 		else
-			part_set_state(&agent->sampling, PART_DEGRADED,
-				       "no hardware counter: samples by cpu-clock, which cannot see "
-				       "code that runs with interrupts off");
+			part_set_state(
+				&agent->sampling, PART_DEGRADED,
+				"no hardware counter: samples by cpu-clock, which cannot see "
+				"code that runs with interrupts off");
 	}
 	free(why);
 	return err;
@@ -182,15 +185,17 @@ static void retry_sampling(void *arg)
 	}
 }
 
-/* ---- the budget --------------------------------------------------------------------------------- */
+/* ---- the budget ---------------------------------------------------------------------------------
+ */
 
 /* RssAnon and RssShmem of this process, with the kernel's maps, which are not in it. */
 static __u64 memory_used(const struct agent *agent)
 {
-	__u64 bytes = agent->engine ? sampler_map_bytes(engine_sampler(agent->engine)) +
-					      segments_stats(engine_segments(agent->engine))
-						      .bytes_reserved
-				    : 0;
+	__u64 bytes =
+		agent->engine
+			? sampler_map_bytes(engine_sampler(agent->engine)) +
+				  segments_stats(engine_segments(agent->engine)).bytes_reserved
+			: 0;
 	char text[4096];
 	char *line;
 
@@ -215,8 +220,7 @@ static void apply_budget(struct agent *agent)
 {
 	struct budget_step step = budget_now(&agent->budget);
 
-	builder_set_share(agent->builder,
-			  agent_values(agent)->cpu_budget_pct / 100 * step.symbols);
+	builder_set_share(agent->builder, agent_values(agent)->cpu_budget_pct / 100 * step.symbols);
 	if (!agent->engine)
 		return;
 	sampler_set_copies(engine_sampler(agent->engine), step.copies);
@@ -247,8 +251,8 @@ static void keep_budget(struct agent *agent, __u64 now_ns)
 		 "sampling at %u Hz",
 		 after > before ? "down" : "up", after, 2 * budget_steps(),
 		 b->lanes[BUDGET_CPU].used, b->lanes[BUDGET_CPU].limit,
-		 b->lanes[BUDGET_MEMORY].used / (1 << 20), b->lanes[BUDGET_MEMORY].limit / (1 << 20),
-		 wanted_hz(agent));
+		 b->lanes[BUDGET_MEMORY].used / (1 << 20),
+		 b->lanes[BUDGET_MEMORY].limit / (1 << 20), wanted_hz(agent));
 }
 
 static void tick(void *arg)
@@ -261,7 +265,8 @@ static void tick(void *arg)
 	loop_timer_set(agent->loop, &agent->tick, now_ns + TICK_NS);
 }
 
-/* ---- reload ------------------------------------------------------------------------------------- */
+/* ---- reload -------------------------------------------------------------------------------------
+ */
 
 static void reload(struct agent *agent)
 {
@@ -282,8 +287,7 @@ static void reload(struct agent *agent)
 		log_error(http, "%s; the old settings go on", error);
 	agent_reload_sinks(agent);
 	agent->budget.lanes[BUDGET_CPU].limit = agent_values(agent)->cpu_budget_pct;
-	agent->budget.lanes[BUDGET_MEMORY].limit =
-		(double)agent_values(agent)->memory_budget_bytes;
+	agent->budget.lanes[BUDGET_MEMORY].limit = (double)agent_values(agent)->memory_budget_bytes;
 	if (agent->windows) {
 		struct windows_options windows = window_options(agent);
 
@@ -309,7 +313,8 @@ static void on_signal(void *arg, __u32 events UNUSED)
 	}
 }
 
-/* ---- start and end ------------------------------------------------------------------------------ */
+/* ---- start and end ------------------------------------------------------------------------------
+ */
 
 static int take_signals(struct agent *agent)
 {
@@ -342,21 +347,24 @@ static int lock_state(struct agent *agent)
 			err = -errno;
 	}
 	if (err) {
-		log_error(agent, "'%s' cannot be used: %s; set agent.state_dir to a folder that can be "
-				 "written",
+		log_error(agent,
+			  "'%s' cannot be used: %s; set agent.state_dir to a folder that can be "
+			  "written",
 			  dir, strerror(-err));
 		return err;
 	}
 	if (flock(agent->lock_fd, LOCK_EX | LOCK_NB)) {
 		fs_read_small(AT_FDCWD, path, pid, sizeof(pid));
-		log_error(agent, "another agent runs on this host (pid %.*s, state in '%s'); stop it, "
-				 "or give this one an agent.state_dir of its own",
+		log_error(agent,
+			  "another agent runs on this host (pid %.*s, state in '%s'); stop it, "
+			  "or give this one an agent.state_dir of its own",
 			  (int)strcspn(pid, "\n"), pid, dir);
 		return -EBUSY;
 	}
 	/* The pid is only for people; the disk may be full. */
 	if (ftruncate(agent->lock_fd, 0) || dprintf(agent->lock_fd, "%d\n", getpid()) < 0)
-		log_warn(agent, "'%s' cannot be written: %s; going on without", path, strerror(errno));
+		log_warn(agent, "'%s' cannot be written: %s; going on without", path,
+			 strerror(errno));
 	return 0;
 }
 
@@ -428,7 +436,8 @@ static void stop(struct agent *agent)
 	http_server_close(agent->http); /* cancels the profiles that run */
 	on_demands_free(agent->on_demands, STOP_WINDOWS_NS);
 	windows_stop(agent->windows, STOP_WINDOWS_NS);
-	if (agent->engine) /* a capture that ends late is given to the builder, so that goes after it */
+	if (agent->engine) /* a capture that ends late is given to the builder, so that goes after
+			      it */
 		engine_halt(agent->engine);
 	builder_stop(agent->builder);
 	agent_close_sinks(agent, STOP_PUSH_NS);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The running agent: what `bianque agent` puts together. Threads: the agent's own (this loop: signals,
- * timers, HTTP), the router, the loader, the builder, the push.
+ * The running agent: what `bianque agent` puts together. Threads: the agent's own (this loop:
+ * signals, timers, HTTP), the router, the loader, the builder, the push.
  *
  * Owner: the agent thread.
  */

@@ -38,7 +38,8 @@ METRIC(bpf_runs, COUNTER, "bianque_bpf_runs_total", NULL,
 METRIC(rate, GAUGE, "bianque_profile_rate_hertz", "hertz", "Samples a second on each CPU now");
 METRIC(router_seconds, COUNTER, "bianque_router_cpu_seconds_total", "seconds",
        "CPU time of the thread that reads the rings");
-METRIC(router_records, COUNTER, "bianque_router_records_total", NULL, "Records read from all rings");
+METRIC(router_records, COUNTER, "bianque_router_records_total", NULL,
+       "Records read from all rings");
 METRIC(builder_seconds, COUNTER, "bianque_builder_cpu_seconds_total", "seconds",
        "CPU time of the thread that names and encodes");
 METRIC(builder_queue, GAUGE, "bianque_builder_queued_jobs", NULL, "Profiles waiting to be named");
@@ -260,8 +261,7 @@ int agent_add_parts(struct agent *agent)
 {
 	int err;
 
-	agent->self = (struct part){
-		.name = "agent", .self = agent, .metrics = agent_self_metrics};
+	agent->self = (struct part){.name = "agent", .self = agent, .metrics = agent_self_metrics};
 	agent->sampling = (struct part){
 		.name = "sampling",
 		.self = agent,
@@ -269,8 +269,7 @@ int agent_add_parts(struct agent *agent)
 		.metrics = sampling_metrics,
 		.tables = sampling_tables,
 	};
-	agent->naming =
-		(struct part){.name = "naming", .self = agent, .metrics = naming_metrics};
+	agent->naming = (struct part){.name = "naming", .self = agent, .metrics = naming_metrics};
 	err = parts_add(&agent->parts, &agent->self);
 	if (!err)
 		err = parts_add(&agent->parts, &agent->sampling);

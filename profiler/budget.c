@@ -9,12 +9,12 @@
 
 /* Symbol work first: it is the part nobody misses for a while. Then copies, then the rate. */
 static const struct budget_step cpu_steps[] = {
-	{1, 1, 1, 1}, {1, 1, 0.5, 1}, {1, 0.5, 0.25, 1}, {0.5, 0.25, 0.1, 1}, {0.25, 0.1, 0.05, 1},
-	{0.1, 0, 0.02, 1},
+	{1, 1, 1, 1},	     {1, 1, 0.5, 1},	   {1, 0.5, 0.25, 1},
+	{0.5, 0.25, 0.1, 1}, {0.25, 0.1, 0.05, 1}, {0.1, 0, 0.02, 1},
 };
 static const struct budget_step memory_steps[] = {
-	{1, 1, 1, 1}, {1, 1, 1, 0.5}, {1, 1, 1, 0.25}, {1, 1, 0.5, 0.1}, {0.5, 0.25, 0.1, 0.05},
-	{0.1, 0, 0.02, 0.02},
+	{1, 1, 1, 1},	  {1, 1, 1, 0.5},	  {1, 1, 1, 0.25},
+	{1, 1, 0.5, 0.1}, {0.5, 0.25, 0.1, 0.05}, {0.1, 0, 0.02, 0.02},
 };
 
 static const char *const kind_names[] = {"cpu", "memory"};

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The agent's own budget: agent.cpu_budget_pct and agent.memory_budget_bytes are kept by measuring
- * itself. Every BUDGET_PERIOD_NS the controller looks at the CPU time and the memory used, and moves
- * one step: down when over, up after a while well below. A step says how much of the configured rate,
- * stack copies and symbol work remains; memory steps say how large the tables may be.
+ * itself. Every BUDGET_PERIOD_NS the controller looks at the CPU time and the memory used, and
+ * moves one step: down when over, up after a while well below. A step says how much of the
+ * configured rate, stack copies and symbol work remains; memory steps say how large the tables may
+ * be.
  *
- * The controller is arithmetic on measurements handed in, so it runs in tests as in life; applying a
- * step is its owner's. Agent thread.
+ * The controller is arithmetic on measurements handed in, so it runs in tests as in life; applying
+ * a step is its owner's. Agent thread.
  */
 #pragma once
 
@@ -26,9 +27,9 @@ enum budget_kind { BUDGET_CPU, BUDGET_MEMORY, BUDGET_KINDS };
 const char *budget_kind_name(enum budget_kind kind);
 
 struct budget_lane {
-	double limit;	 /* percent of one core; bytes */
-	double used;	 /* smoothed */
-	unsigned step;	 /* now */
+	double limit;	      /* percent of one core; bytes */
+	double used;	      /* smoothed */
+	unsigned step;	      /* now */
 	unsigned over, under; /* measurements in a row beyond the limit, well below it */
 	__u64 downs_total, ups_total;
 };
@@ -39,8 +40,8 @@ struct budget {
 };
 
 void budget_init(struct budget *budget, double cpu_pct, __u64 memory_bytes);
-/* A measurement: time now, CPU time used since the start (BPF programs included where known), memory
- * in use. True when a step changed. */
+/* A measurement: time now, CPU time used since the start (BPF programs included where known),
+ * memory in use. True when a step changed. */
 bool budget_measure(struct budget *budget, __u64 now_ns, __u64 cpu_ns, __u64 memory_bytes);
 /* What is in force. */
 struct budget_step budget_now(const struct budget *budget);

@@ -16,7 +16,7 @@
 #include "profiler/base/thread.h"
 #include "profiler/loop.h"
 
-#define BUILDER_NICE  10 /* of work that nobody waits for */
+#define BUILDER_NICE  10	      /* of work that nobody waits for */
 #define BURST_NS      (20 * NS_PER_S) /* CPU time that may be used at once after a rest */
 #define PAUSE_NS      (20 * NS_PER_MS)
 #define DEFAULT_SHARE 1.0
@@ -73,7 +73,8 @@ static void init_queue(struct queue *q)
 	*q = (struct queue){.last = &q->first};
 }
 
-/* ---- pacing ------------------------------------------------------------------------------------- */
+/* ---- pacing -------------------------------------------------------------------------------------
+ */
 
 static void add_credit(struct builder *b)
 {
@@ -119,7 +120,8 @@ void builder_set_share(struct builder *b, double share)
 	atomic_store(&b->share, share);
 }
 
-/* ---- the thread --------------------------------------------------------------------------------- */
+/* ---- the thread ---------------------------------------------------------------------------------
+ */
 
 static struct builder_job *next_job(struct builder *b)
 {
@@ -168,8 +170,8 @@ static void finish(struct builder *b, struct builder_job *job, const struct nami
 	}
 }
 
-/* Somebody who waits is not kept waiting by every other program of a busy host. Without CAP_SYS_NICE
- * there is no way back up: then all work is low. */
+/* Somebody who waits is not kept waiting by every other program of a busy host. Without
+ * CAP_SYS_NICE there is no way back up: then all work is low. */
 static void set_nice(struct builder *b, int nice)
 {
 	if (nice != b->nice && !setpriority(PRIO_PROCESS, (id_t)gettid(), nice))
@@ -198,7 +200,8 @@ static void *run(void *arg)
 	return NULL;
 }
 
-/* ---- the loop's side ---------------------------------------------------------------------------- */
+/* ---- the loop's side ----------------------------------------------------------------------------
+ */
 
 static void take_finished(void *arg, __u32 events UNUSED)
 {

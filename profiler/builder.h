@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The builder: the thread that names, encodes and hands on what captures hold, at low priority. Work
- * comes as jobs; what a job answers goes back to the agent's loop.
+ * The builder: the thread that names, encodes and hands on what captures hold, at low priority.
+ * Work comes as jobs; what a job answers goes back to the agent's loop.
  *
  * Its share of a CPU is bounded (builder_set_share): work that nobody waits for pauses when the
  * share is used up, so that opening the symbols of a large program does not show on the host.
@@ -23,7 +23,7 @@ struct builder_job {
 	void (*run)(struct builder_job *job, struct naming *naming);
 	/* In the loop's thread, last: the job may be freed there. */
 	void (*done)(struct builder_job *job);
-	bool urgent; /* somebody waits: no pauses, and before others */
+	bool urgent;	       /* somebody waits: no pauses, and before others */
 	atomic_bool cancelled; /* a job that has not run yet goes straight to done */
 	struct builder_job *next;
 };
@@ -48,7 +48,8 @@ struct builder_stats {
 	struct naming_stats naming;
 	__u64 jobs_total, cpu_ns, paused_ns;
 	__u32 queued;
-	size_t n_lacking; /* objects without or with partial symbols; the first of them in `lacking` */
+	size_t n_lacking; /* objects without or with partial symbols; the first of them in `lacking`
+			   */
 };
 struct builder_stats builder_stats(struct builder *builder);
 /* Copies at most max of them; how many. Any thread. */

@@ -69,8 +69,7 @@ static struct capture_entry *find(struct capture *capture, const struct capture_
 {
 	__u32 i;
 
-	hmap_for_each_match(&capture->index, hash, i)
-	{
+	hmap_for_each_match (&capture->index, hash, i) {
 		struct capture_entry *e = &capture->entries.data[i];
 
 		if (e->image == key->image && e->stack == key->stack && e->tid == key->tid &&
@@ -151,8 +150,7 @@ void capture_free(struct capture *capture)
 {
 	if (!capture)
 		return;
-	vec_for_each(e, &capture->entries)
-	{
+	vec_for_each (e, &capture->entries) {
 		image_unref(e->image);
 		stack_unref(e->stack);
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A capture: samples of a stretch of time, filtered and added up by (image, thread, comm, stack). The
- * router fills it, the builder names and encodes what it holds. Windows of the agent, `record` and a
- * request over HTTP are all captures.
+ * A capture: samples of a stretch of time, filtered and added up by (image, thread, comm, stack).
+ * The router fills it, the builder names and encodes what it holds. Windows of the agent, `record`
+ * and a request over HTTP are all captures.
  *
  * Bounded: beyond max_entries a sample counts under the stack of its image marked as lost detail
  * (overflow_total tells), so totals stay right.
@@ -22,7 +22,7 @@ struct capture_options {
 	__u32 pid;		 /* 0: any */
 	const __u64 *cgroup_ids; /* any of these; copied. NULL: any */
 	size_t n_cgroup_ids;
-	bool by_thread;	  /* keep threads apart: tid and comm */
+	bool by_thread;	   /* keep threads apart: tid and comm */
 	__u32 max_entries; /* 0: CAPTURE_DEFAULT_ENTRIES */
 };
 #define CAPTURE_DEFAULT_ENTRIES (1u << 20)
@@ -48,7 +48,7 @@ struct capture {
 	__u64 *cgroup_ids; /* owned copy, sorted */
 	VEC(struct capture_entry) entries;
 	struct hmap index;
-	__u64 start_ns, end_ns;	       /* CLOCK_MONOTONIC */
+	__u64 start_ns, end_ns;		  /* CLOCK_MONOTONIC */
 	__u64 start_wall_ns, end_wall_ns; /* CLOCK_REALTIME */
 	unsigned hz;
 	struct capture_counts counts;

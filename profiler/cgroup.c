@@ -22,10 +22,9 @@
 
 #define MAX_LOOKED_AT 1024 /* processes that decide */
 
-static const char *const controllers[] = {
-	NULL,
+static const char *const controllers[] = {NULL,
 #define X(NAME, name) #name,
-	CGROUP_V1_LIST(X)
+					  CGROUP_V1_LIST(X)
 #undef X
 };
 

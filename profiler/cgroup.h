@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which cgroup hierarchy tells containers on this host, and where a cgroup stands in it. On a hybrid
- * host the v2 id of a task that lives in v1 groups is the root's, so the choice is made once, at
- * start. Facts: Documentation/admin-guide/cgroup-v1 and cgroup-v2; a cgroup's id is the inode number
- * of its folder (since 5.5, 40430452fd5d).
+ * Which cgroup hierarchy tells containers on this host, and where a cgroup stands in it. On a
+ * hybrid host the v2 id of a task that lives in v1 groups is the root's, so the choice is made
+ * once, at start. Facts: Documentation/admin-guide/cgroup-v1 and cgroup-v2; a cgroup's id is the
+ * inode number of its folder (since 5.5, 40430452fd5d).
  */
 #pragma once
 

@@ -117,7 +117,7 @@ struct collectors *collectors_start(struct loop *loop, struct parts *parts,
 	if (!all)
 		return NULL;
 	all->loop = loop;
-	registry_for_each(collectors, c)
+	registry_for_each (collectors, c)
 		all->list[all->n++].collector = *c;
 	qsort(all->list, all->n, sizeof(all->list[0]), by_name);
 	for (size_t i = 0; i < all->n; i++) {

@@ -3,14 +3,15 @@
  * The one interface of metric modules, event modules and autotracing policies: a descriptor that
  * registers itself, and with it a section of the configuration. Name = file stem = config section =
  * metric prefix = name of its part (part.h). The core calls
- *	start once, record for each record of the kinds asked for, tick every period_ms, metrics at each
- *	scrape (timed; duration and success are exported), stop once (also after a failed start).
+ *	start once, record for each record of the kinds asked for, tick every period_ms, metrics at
+ *each scrape (timed; duration and success are exported), stop once (also after a failed start).
  *
  *	static int loadavg_metrics(void *self, struct metric_out *out);
- *	COLLECTOR(loadavg, .help = "load average", .on_by_default = true, .metrics = loadavg_metrics);
+ *	COLLECTOR(loadavg, .help = "load average", .on_by_default = true, .metrics =
+ *loadavg_metrics);
  *
- * Threads: record in the router thread (no I/O, no blocking, no allocation), the others in the agent
- * thread (no blocking); calls for one collector never overlap.
+ * Threads: record in the router thread (no I/O, no blocking, no allocation), the others in the
+ *agent thread (no blocking); calls for one collector never overlap.
  */
 #pragma once
 
@@ -39,11 +40,12 @@ extern const char *const collector_enabled_names[];
 struct collector {
 	const char *name, *help;
 	bool on_by_default;
-	unsigned period_ms;  /* cadence of tick; 0: none */
-	__u64 kinds;	     /* record kinds wanted, 1 << enum rec_kind each */
-	size_t state_size;   /* zeroed block passed to every call as self */
+	unsigned period_ms;		      /* cadence of tick; 0: none */
+	__u64 kinds;			      /* record kinds wanted, 1 << enum rec_kind each */
+	size_t state_size;		      /* zeroed block passed to every call as self */
 	const struct config_section *section; /* set by the macro */
-	int (*start)(void *self, const struct config *config); /* 0 or -errno: off, with its reason */
+	int (*start)(void *self,
+		     const struct config *config); /* 0 or -errno: off, with its reason */
 	void (*stop)(void *self);
 	int (*record)(void *self, const struct rec *rec); /* 0 or -errno, counted */
 	int (*tick)(void *self);
@@ -63,7 +65,8 @@ struct collector {
 
 REGISTRY(collectors, const struct collector);
 
-/* ---- running them: collector.c ------------------------------------------------------------------ */
+/* ---- running them: collector.c ------------------------------------------------------------------
+ */
 
 struct collectors;
 struct loop;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The kernel side's unwinder over a copied stack: the same code (bpf/unwind.bpf.h), the same rows in
- * the same segments, compiled natively. About 1 us a stack. A living process's own memory can stand
- * behind the copy, or in its place.
+ * The kernel side's unwinder over a copied stack: the same code (bpf/unwind.bpf.h), the same rows
+ * in the same segments, compiled natively. About 1 us a stack. A living process's own memory can
+ * stand behind the copy, or in its place.
  */
 #pragma once
 
@@ -24,6 +24,6 @@ struct copy_source {
 	__u32 max_frames;
 };
 
-/* User frames, leaf first, into frames (USER_FRAMES_MAX); their number. *ret_stop: enum stop. A read
- * beyond a copy with nothing behind it is STOP_COPY_SHORT. */
+/* User frames, leaf first, into frames (USER_FRAMES_MAX); their number. *ret_stop: enum stop. A
+ * read beyond a copy with nothing behind it is STOP_COPY_SHORT. */
 size_t copy_unwind(const struct copy_source *source, __u64 *frames, __u8 *ret_stop);

@@ -16,12 +16,12 @@
 #include "profiler/row_cache.h"
 #include "profiler/segment.h"
 
-#define DEFAULT_ROWS_BUDGET  (40ull << 20)
-#define DEFAULT_CACHE_BYTES  (512ull << 20)
-#define DEFAULT_PROCESSES    16384u
-#define MAX_OBJECTS	     65536u
-#define STACKS_BYTES	     (12u << 20)
-#define SEGMENTS_SPARE	     4u /* for map sets, beside the rows' budget */
+#define DEFAULT_ROWS_BUDGET (40ull << 20)
+#define DEFAULT_CACHE_BYTES (512ull << 20)
+#define DEFAULT_PROCESSES   16384u
+#define MAX_OBJECTS	    65536u
+#define STACKS_BYTES	    (12u << 20)
+#define SEGMENTS_SPARE	    4u /* for map sets, beside the rows' budget */
 
 struct engine {
 	struct engine_options o;
@@ -118,7 +118,8 @@ int engine_start(const struct engine_options *options, struct engine **ret_engin
 		e->o.cache_bytes = DEFAULT_CACHE_BYTES;
 	err = start(e, ret_why);
 	if (err) {
-		if (!*ret_why && asprintf(ret_why, "profiling cannot start: %s", strerror(-err)) < 0)
+		if (!*ret_why &&
+		    asprintf(ret_why, "profiling cannot start: %s", strerror(-err)) < 0)
 			*ret_why = NULL;
 		engine_stop(e);
 		return err;

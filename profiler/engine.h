@@ -28,8 +28,8 @@ MUST_CHECK int engine_start(const struct engine_options *options, struct engine 
 /* Stop sampling, drain, finish the captures that run. No capture's done is called after it; what
  * captures refer to stays valid. */
 void engine_halt(struct engine *engine);
-/* The same if it was not yet, and free. Captures taken before must be freed first: their objects live in
- * the engine. */
+/* The same if it was not yet, and free. Captures taken before must be freed first: their objects
+ * live in the engine. */
 void engine_stop(struct engine *engine);
 
 struct sampler *engine_sampler(const struct engine *engine);

@@ -2,7 +2,8 @@
 /*
  * Identities, see identity.h. cgroup path patterns as the runtimes make them:
  *	docker			/docker/ID, /system.slice/docker-ID.scope
- *	containerd, CRI-O	.../cri-containerd-ID.scope, .../crio-ID.scope, /kubepods/QOS/podUID/ID,
+ *	containerd, CRI-O	.../cri-containerd-ID.scope, .../crio-ID.scope,
+ * /kubepods/QOS/podUID/ID,
  *				...slice:cri-containerd:ID
  *	podman			.../libpod-ID.scope[/container], /libpod_parent/libpod-ID
  *	ECS			/ecs/TASK/<32 hex>-<number>
@@ -40,7 +41,8 @@ static size_t hex_len(const char *s)
 /* The container id that an element names, into out. */
 static bool container_of_element(const char *element, size_t len, char *out)
 {
-	static const char *const prefixes[] = {"docker-", "cri-containerd-", "crio-", "libpod-", ""};
+	static const char *const prefixes[] = {"docker-", "cri-containerd-", "crio-", "libpod-",
+					       ""};
 	char s[NAME_BYTES];
 	const char *colon;
 

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who a process is: executable, cgroup, container id, systemd unit and the service_name that follows.
- * Read from /proc while the process lives; what is missing is filled from what the caller knows.
- * Patterns of cgroup paths: reference in identity.c, one table.
+ * Who a process is: executable, cgroup, container id, systemd unit and the service_name that
+ * follows. Read from /proc while the process lives; what is missing is filled from what the caller
+ * knows. Patterns of cgroup paths: reference in identity.c, one table.
  */
 #pragma once
 
 #include "profiler/process.h"
 
 struct identity_hint {
-	const char *exe;    /* base name of the first mapping, or comm; for processes that are gone */
+	const char *exe; /* base name of the first mapping, or comm; for processes that are gone */
 	const char *cgroup; /* path last seen for its cgroup id, or NULL */
 	bool kernel_thread;
 };

@@ -55,7 +55,8 @@ struct loader {
 	struct hmap cgroup_index;
 };
 
-/* ---- queues ------------------------------------------------------------------------------------- */
+/* ---- queues -------------------------------------------------------------------------------------
+ */
 
 static void request_free(struct request *request)
 {
@@ -119,7 +120,8 @@ static void answer(struct loader *loader, const struct loader_answer *from)
 	if (!a) {
 		struct loader_answer lost = *from;
 
-		log_limited(process, LOG_LEVEL_ERROR, "out of memory: an answer of the loader is lost");
+		log_limited(process, LOG_LEVEL_ERROR,
+			    "out of memory: an answer of the loader is lost");
 		object_image_free(lost.image, loader->o.segments);
 		identity_unref(lost.identity);
 		image_unref(lost.asked);
@@ -166,14 +168,14 @@ void loader_answer_free(struct loader_answer *a, struct segments *segments)
 	free(a);
 }
 
-/* ---- cgroup paths by id ------------------------------------------------------------------------- */
+/* ---- cgroup paths by id -------------------------------------------------------------------------
+ */
 
 static const char *known_cgroup(const struct loader *loader, __u64 id)
 {
 	__u32 i;
 
-	hmap_for_each_match(&loader->cgroup_index, hash_u64(id), i)
-	{
+	hmap_for_each_match (&loader->cgroup_index, hash_u64(id), i) {
 		if (loader->cgroups.data[i].id == id)
 			return loader->cgroups.data[i].path;
 	}
@@ -187,22 +189,22 @@ static void learn_cgroup(struct loader *loader, __u64 id, const char *path)
 	if (!id || !*path || known_cgroup(loader, id))
 		return;
 	if (loader->cgroups.len >= MAX_CGROUPS) { /* ids are not reused; start anew */
-		vec_for_each(c, &loader->cgroups)
+		vec_for_each (c, &loader->cgroups)
 			free(c->path);
 		loader->cgroups.len = 0;
 		hmap_clear(&loader->cgroup_index);
 	}
 	copy = strdup(path);
 	if (copy && !vec_push(&loader->cgroups, (struct cgroup_path){id, copy})) {
-		if (!hmap_add(&loader->cgroup_index, hash_u64(id),
-			      (__u32)loader->cgroups.len - 1))
+		if (!hmap_add(&loader->cgroup_index, hash_u64(id), (__u32)loader->cgroups.len - 1))
 			return;
 		loader->cgroups.len--;
 	}
 	free(copy);
 }
 
-/* ---- requests ----------------------------------------------------------------------------------- */
+/* ---- requests -----------------------------------------------------------------------------------
+ */
 
 static void do_load(struct loader *loader, const struct request *r)
 {
@@ -228,7 +230,8 @@ static void begin_scan(struct loader *loader)
 	loader->scanning = true;
 	loader->scan.len = 0;
 	if (!dir)
-		log_error(process, "'%s' cannot be read (%s): processes that already run stay unknown",
+		log_error(process,
+			  "'%s' cannot be read (%s): processes that already run stay unknown",
 			  loader->o.procfs, strerror(errno));
 	while (dir && (d = readdir(dir))) {
 		__u64 pid;
@@ -323,7 +326,8 @@ static void *run(void *arg)
 	return NULL;
 }
 
-/* ---- the router's side -------------------------------------------------------------------------- */
+/* ---- the router's side --------------------------------------------------------------------------
+ */
 
 bool loader_load_object(struct loader *loader, __u32 object_id, const struct object_source *source)
 {
@@ -390,7 +394,7 @@ static void loader_free(struct loader *loader)
 		loader_answer_free(a, loader->o.segments);
 		a = next;
 	}
-	vec_for_each(c, &loader->cgroups)
+	vec_for_each (c, &loader->cgroups)
 		free(c->path);
 	vec_free(&loader->cgroups);
 	vec_free(&loader->scan);

@@ -76,7 +76,8 @@ static bool says_nothing_new(const struct mapping *old, const struct mapping *ne
 		return false;
 	if (!new->object)
 		return true;
-	/* Part of a larger mapping of the same file at the same place: as when it is protected anew. */
+	/* Part of a larger mapping of the same file at the same place: as when it is protected
+	 * anew. */
 	return new->offset - old->offset == new->start - old->start;
 }
 
@@ -102,7 +103,8 @@ int map_list_add(struct map_list *list, const struct mapping *mapping)
 	struct object *cut_left = NULL, *cut_right = NULL;
 	int err;
 
-	/* The vsyscall page lies above 2^63, where the unwinder's comparisons end. Nothing runs there. */
+	/* The vsyscall page lies above 2^63, where the unwinder's comparisons end. Nothing runs
+	 * there. */
 	if (add.start >= add.end || add.end >> 63)
 		return 0;
 	at = first_behind(list, add.start);
@@ -136,7 +138,8 @@ int map_list_add(struct map_list *list, const struct mapping *mapping)
 		right->start = add.end;
 		cut_right = right->object;
 	}
-	/* References: what stays in pieces keeps one of its own, the replaced ones give theirs back. */
+	/* References: what stays in pieces keeps one of its own, the replaced ones give theirs
+	 * back. */
 	if (cut_left)
 		object_ref(cut_left);
 	if (cut_right)
@@ -154,11 +157,12 @@ void map_list_count_waiting(struct map_list *list)
 {
 	list->waiting = 0;
 	for (size_t i = 0; i < list->n; i++)
-		list->waiting += list->maps[i].object &&
-				 list->maps[i].object->state <= OBJECT_LOADING;
+		list->waiting +=
+			list->maps[i].object && list->maps[i].object->state <= OBJECT_LOADING;
 }
 
-/* ---- publishing --------------------------------------------------------------------------------- */
+/* ---- publishing ---------------------------------------------------------------------------------
+ */
 
 struct piece {
 	__u64 start;
@@ -256,7 +260,8 @@ int map_list_publish(struct map_list *list, struct segments *segments)
 		err = add_mapping(&pieces, &list->maps[i]);
 	}
 	if (!err && pieces.len)
-		err = segments_alloc(segments, (__u32)(pieces.len * (sizeof(struct unw_mapping) + 8) / 4),
+		err = segments_alloc(segments,
+				     (__u32)(pieces.len * (sizeof(struct unw_mapping) + 8) / 4),
 				     &blob);
 	if (!err) {
 		if (pieces.len)

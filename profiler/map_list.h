@@ -14,13 +14,13 @@ struct map_list *map_list_clone(const struct map_list *list);
 /* Free the list (its blob too); references to objects are given back. */
 void map_list_free(struct map_list *list, struct segments *segments);
 
-/* Add a mapping; what it overlaps is cut or removed. Takes a reference to its object. 1: changed, 0:
- * it said nothing new, -ENOMEM. */
+/* Add a mapping; what it overlaps is cut or removed. Takes a reference to its object. 1: changed,
+ * 0: it said nothing new, -ENOMEM. */
 MUST_CHECK int map_list_add(struct map_list *list, const struct mapping *mapping);
 const struct mapping *map_list_find(const struct map_list *list, __u64 addr);
 /* Count the mappings whose object is being loaded into list->waiting. */
 void map_list_count_waiting(struct map_list *list);
 
-/* Compile into a new blob and give the old one back; the kernel side learns of it elsewhere. 0, -ENOSPC when segments are full (the old blob
- * stays), -ENOMEM. */
+/* Compile into a new blob and give the old one back; the kernel side learns of it elsewhere. 0,
+ * -ENOSPC when segments are full (the old blob stays), -ENOMEM. */
 MUST_CHECK int map_list_publish(struct map_list *list, struct segments *segments);

@@ -24,10 +24,10 @@
 #include "symbolize/perf_map.h"
 #include "symbolize/symbol.h"
 
-#define DEFAULT_OBJECTS	 512u
-#define MAX_JITS	 256u
+#define DEFAULT_OBJECTS	  512u
+#define MAX_JITS	  256u
 #define KERNEL_REFRESH_NS (300 * NS_PER_S) /* modules and BPF programs come and go */
-#define KERNEL_NAME	 "[kernel.kallsyms]"
+#define KERNEL_NAME	  "[kernel.kallsyms]"
 
 /* Symbols of one object. */
 struct named_object {
@@ -62,7 +62,8 @@ struct naming {
 		const struct image *image; /* of frames outside files */
 		bool kernel;
 		__u32 location;
-	}) location_keys;
+	})
+	location_keys;
 	struct symbol_frame frames[SYMBOL_FRAMES_MAX];
 };
 
@@ -82,8 +83,8 @@ struct naming *naming_new(const struct naming_options *options)
 		snprintf(dir, sizeof(dir), "%s/symbols", options->cache_dir);
 		err = index_cache_open(&n->cache, dir, 0);
 		if (err)
-			log_warn(symbol, "symbol cache '%s' cannot be used (%s); going on without", dir,
-				 strerror(-err));
+			log_warn(symbol, "symbol cache '%s' cannot be used (%s); going on without",
+				 dir, strerror(-err));
 	}
 	n->symbol_options = (struct symbol_options){
 		.cache = n->cache.dir ? &n->cache : NULL,
@@ -118,9 +119,9 @@ void naming_free(struct naming *n)
 {
 	if (!n)
 		return;
-	vec_for_each(o, &n->objects)
+	vec_for_each (o, &n->objects)
 		close_object(o);
-	vec_for_each(j, &n->jits)
+	vec_for_each (j, &n->jits)
 		close_jit(j);
 	vec_free(&n->objects);
 	vec_free(&n->jits);
@@ -131,7 +132,8 @@ void naming_free(struct naming *n)
 	free(n);
 }
 
-/* ---- symbols of objects ------------------------------------------------------------------------- */
+/* ---- symbols of objects -------------------------------------------------------------------------
+ */
 
 /* The root of a process in another mount namespace; -1 when it is ours. */
 static int foreign_root(__u32 pid)
@@ -181,8 +183,7 @@ static struct symbol_object *open_symbols(struct naming *n, const struct object 
 	if (object->key.inode)
 		return open_file(n, object);
 	vdso = vdso_image(&size);
-	if (!vdso ||
-	    symbol_object_open_memory(vdso, size, VDSO_PATH, &n->symbol_options, &symbols))
+	if (!vdso || symbol_object_open_memory(vdso, size, VDSO_PATH, &n->symbol_options, &symbols))
 		return NULL;
 	return symbols;
 }
@@ -191,8 +192,7 @@ static void drop_least_used(struct naming *n)
 {
 	struct named_object *least = &n->objects.data[0];
 
-	vec_for_each(o, &n->objects)
-	{
+	vec_for_each (o, &n->objects) {
 		if (o->used < least->used)
 			least = o;
 	}
@@ -204,8 +204,7 @@ static struct symbol_object *symbols_of(struct naming *n, struct object *object)
 {
 	struct named_object named = {.object = object, .used = n->round};
 
-	vec_for_each(o, &n->objects)
-	{
+	vec_for_each (o, &n->objects) {
 		if (o->object == object) {
 			o->used = n->round;
 			return o->symbols;
@@ -222,7 +221,8 @@ static struct symbol_object *symbols_of(struct naming *n, struct object *object)
 	return named.symbols;
 }
 
-/* ---- the kernel, JITs --------------------------------------------------------------------------- */
+/* ---- the kernel, JITs ---------------------------------------------------------------------------
+ */
 
 static struct symbol_object *kernel_symbols(struct naming *n)
 {
@@ -307,8 +307,7 @@ static const char *jit_name(struct naming *n, struct image *image, __u64 addr)
 {
 	struct named_jit *jit = NULL;
 
-	vec_for_each(j, &n->jits)
-	{
+	vec_for_each (j, &n->jits) {
 		if (j->image == image)
 			jit = j;
 	}
@@ -327,7 +326,8 @@ static const char *jit_name(struct naming *n, struct image *image, __u64 addr)
 	return perf_map_find(&jit->map, addr);
 }
 
-/* ---- locations ---------------------------------------------------------------------------------- */
+/* ---- locations ----------------------------------------------------------------------------------
+ */
 
 static __u32 add_lines(struct naming *n, struct profile *profile, enum frame_kind kind,
 		       __u32 mapping, __u64 addr, size_t count)
@@ -354,8 +354,8 @@ static __u32 add_lines(struct naming *n, struct profile *profile, enum frame_kin
 
 static __u32 kernel_location(struct naming *n, struct profile *profile, __u64 addr)
 {
-	struct profile_mapping mapping = {
-		.limit = UINT64_MAX, .file = profile_cstring(profile, KERNEL_NAME)};
+	struct profile_mapping mapping = {.limit = UINT64_MAX,
+					  .file = profile_cstring(profile, KERNEL_NAME)};
 	struct symbol_object *kernel = kernel_symbols(n);
 	__u32 id = profile_mapping(profile, &mapping);
 
@@ -440,8 +440,7 @@ static __u32 location_of(struct naming *n, struct profile *profile, const struct
 	__u32 at;
 
 	n->stats.frames_total++;
-	hmap_for_each_match(&n->locations, hash, at)
-	{
+	hmap_for_each_match (&n->locations, hash, at) {
 		const struct location_key *k = &n->location_keys.data[at];
 
 		if (k->frame == frame && k->image == key.image && k->kernel == kernel)
@@ -459,7 +458,8 @@ static __u32 location_of(struct naming *n, struct profile *profile, const struct
 	return key.location;
 }
 
-/* ---- stacks and samples ------------------------------------------------------------------------- */
+/* ---- stacks and samples -------------------------------------------------------------------------
+ */
 
 static const struct stop_text {
 	const char *label;
@@ -489,8 +489,7 @@ static __u32 stack_of(struct naming *n, struct profile *profile, const struct ca
 	if (!stack)
 		return 0; /* the profile's own `full` stack */
 	for (size_t i = 0; i < stack->n_kernel; i++)
-		frames[count++] =
-			location_of(n, profile, stack, entry->image, stack->n_user + i);
+		frames[count++] = location_of(n, profile, stack, entry->image, stack->n_user + i);
 	for (size_t i = 0; i < stack->n_user; i++)
 		frames[count++] = location_of(n, profile, stack, entry->image, i);
 	if (!stops[stack->stop].whole)
@@ -512,8 +511,8 @@ static void describe(const struct capture *capture, struct profile *profile)
 	profile->name = profile_cstring(profile, "cpu");
 	profile->time_ns = capture->start_wall_ns;
 	profile->duration_ns = capture->end_ns - capture->start_ns;
-	profile->lost_total = capture->counts.lost_total + capture->counts.not_run_total +
-			      capture->refused_total;
+	profile->lost_total =
+		capture->counts.lost_total + capture->counts.not_run_total + capture->refused_total;
 }
 
 void naming_add(struct naming *n, const struct capture *capture, size_t first, size_t end,
@@ -567,14 +566,15 @@ void naming_sweep(struct naming *n)
 	n->jits.len = kept;
 }
 
-/* ---- telling ------------------------------------------------------------------------------------ */
+/* ---- telling ------------------------------------------------------------------------------------
+ */
 
 struct naming_stats naming_stats(const struct naming *n)
 {
 	struct naming_stats stats = n->stats;
 
 	stats.n_objects = (__u32)n->objects.len;
-	vec_for_each(o, &n->objects)
+	vec_for_each (o, &n->objects)
 		stats.n_without_symbols += !o->symbols;
 	return stats;
 }
@@ -584,8 +584,7 @@ void naming_each_object(const struct naming *n,
 				     const char *note),
 			void *arg)
 {
-	vec_for_each(o, &n->objects)
-	{
+	vec_for_each (o, &n->objects) {
 		struct symbol_info info = {.build_id = "", .note = "file cannot be read"};
 
 		if (o->symbols)

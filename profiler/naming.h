@@ -18,7 +18,7 @@ struct naming;
 struct naming_options {
 	const char *cache_dir; /* of symbol indexes; NULL: none */
 	bool debuginfod;
-	__u32 max_objects;   /* symbols open at a time; 0: 512 */
+	__u32 max_objects; /* symbols open at a time; 0: 512 */
 	/* Asked now and then; true ends the work early, names stay `file+0x1234`. May be NULL. */
 	bool (*cancelled)(void *arg);
 	void *arg;
@@ -32,8 +32,8 @@ struct naming_labels {
 	bool comm, pid, tid; /* which labels samples get */
 };
 
-/* Name entries [first, end) of the capture into the profile: its types, period and time are set when
- * it has none yet. */
+/* Name entries [first, end) of the capture into the profile: its types, period and time are set
+ * when it has none yet. */
 void naming_add(struct naming *naming, const struct capture *capture, size_t first, size_t end,
 		const struct naming_labels *labels, struct profile *profile);
 /* All of it into a new profile; NULL when memory ends. */
@@ -41,7 +41,6 @@ struct profile *naming_profile(struct naming *naming, const struct capture *capt
 			       const struct naming_labels *labels);
 /* Let go of symbols that the last calls did not use. */
 void naming_sweep(struct naming *naming);
-
 
 struct naming_stats {
 	__u32 n_objects, n_without_symbols;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* systemd's service notification (sd_notify(3)), spoken directly: a datagram to $NOTIFY_SOCKET. Does
- * nothing elsewhere. */
+/* systemd's service notification (sd_notify(3)), spoken directly: a datagram to $NOTIFY_SOCKET.
+ * Does nothing elsewhere. */
 #pragma once
 
 void notify_ready(void);

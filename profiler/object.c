@@ -74,8 +74,7 @@ void object_table_free(struct object_table *table)
 {
 	if (!table)
 		return;
-	vec_for_each(slot, &table->slots)
-	{
+	vec_for_each (slot, &table->slots) {
 		if (*slot)
 			object_free(*slot, table->segments);
 	}
@@ -131,8 +130,7 @@ struct object *object_get(struct object_table *table, const struct object_key *k
 	struct object *object;
 	__u32 id;
 
-	hmap_for_each_match(&table->by_key, key_hash(key), id)
-	{
+	hmap_for_each_match (&table->by_key, key_hash(key), id) {
 		object = table->slots.data[id];
 		if (!key_equal(&object->key, key))
 			continue;
@@ -180,8 +178,7 @@ int object_take_fd(const struct object *object)
 
 void object_table_close_files(struct object_table *table, __u64 before_ns)
 {
-	vec_for_each(slot, &table->slots)
-	{
+	vec_for_each (slot, &table->slots) {
 		const struct object *object = *slot;
 		int fd;
 
@@ -233,8 +230,7 @@ unsigned object_table_sweep(struct object_table *table, size_t keep_bytes)
 	size_t bytes = 0;
 	unsigned gone = 0;
 
-	vec_for_each(slot, &table->slots)
-	{
+	vec_for_each (slot, &table->slots) {
 		if (!is_idle(*slot))
 			continue;
 		bytes += row_bytes(*slot);
@@ -244,8 +240,7 @@ unsigned object_table_sweep(struct object_table *table, size_t keep_bytes)
 	/* A quarter of the table may be idle and cost nothing but its entry. */
 	if (bytes > keep_bytes || idle.len > table->max / 4) {
 		qsort(idle.data, idle.len, sizeof(*idle.data), by_use);
-		vec_for_each(slot, &idle)
-		{
+		vec_for_each (slot, &idle) {
 			if (bytes <= keep_bytes && idle.len - gone <= table->max / 4)
 				break;
 			bytes -= row_bytes(*slot);
@@ -262,8 +257,7 @@ struct object_stats object_table_stats(const struct object_table *table)
 	struct object_stats stats = {
 		.n = table->n, .max = table->max, .refused_total = table->refused_total};
 
-	vec_for_each(slot, &table->slots)
-	{
+	vec_for_each (slot, &table->slots) {
 		if (!*slot)
 			continue;
 		stats.n_ready += (*slot)->state == OBJECT_READY;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Objects: the files that processes have mapped executable, each once for the whole host. An object
- * is known by what the kernel says of its inode, gets its unwind rows from the loader, and is what a
- * user frame points to (its id stands in the frame).
+ * is known by what the kernel says of its inode, gets its unwind rows from the loader, and is what
+ * a user frame points to (its id stands in the frame).
  *
- * Owner: the router thread. Reference counted with atomics, because stacks handed to the builder keep
- * their objects alive; the fields below `ready` are written once, before any other thread sees them.
+ * Owner: the router thread. Reference counted with atomics, because stacks handed to the builder
+ * keep their objects alive; the fields below `ready` are written once, before any other thread sees
+ * them.
  */
 #pragma once
 
@@ -42,8 +43,10 @@ enum object_state {
 	OBJECT_LOADING, /* the loader has it */
 	OBJECT_READY,	/* rows are in segments */
 	OBJECT_NO_ROWS, /* an ELF file, but nothing to unwind it by: frame pointers */
-	OBJECT_NOT_ELF, /* a JIT's shared memory, data: its addresses mean nothing outside the process */
-	OBJECT_GONE,	/* could not be opened before its processes ended; tried again when seen again */
+	OBJECT_NOT_ELF, /* a JIT's shared memory, data: its addresses mean nothing outside the
+			   process */
+	OBJECT_GONE, /* could not be opened before its processes ended; tried again when seen again
+		      */
 };
 
 #define OBJECT_BUILD_ID_MAX 64
@@ -73,7 +76,7 @@ struct object_image {
 void object_image_free(struct object_image *image, struct segments *segments);
 
 struct object {
-	__u32 id;	  /* what frames carry; unique while referenced */
+	__u32 id; /* what frames carry; unique while referenced */
 	_Atomic __u32 refs;
 	struct object_key key;
 	char *path;	  /* as its first process saw it, without " (deleted)" */
@@ -83,7 +86,7 @@ struct object {
 	__u64 used_ns;		    /* last time it was mapped or sampled */
 	__u64 retry_ns;		    /* GONE: not before */
 	__u64 loaded_ns;
-	_Atomic bool sampled;	    /* some stack holds a frame of it */
+	_Atomic bool sampled; /* some stack holds a frame of it */
 };
 
 struct object_table;
@@ -110,8 +113,9 @@ int object_take_fd(const struct object *object);
  * keeps its file system from being unmounted. */
 void object_table_close_files(struct object_table *table, __u64 before_ns);
 
-/* Forget objects without references, least recently used first, until at most `keep_bytes` of rows of
- * unmapped objects stay; those that stay serve the next exec of the same file. Returns how many went. */
+/* Forget objects without references, least recently used first, until at most `keep_bytes` of rows
+ * of unmapped objects stay; those that stay serve the next exec of the same file. Returns how many
+ * went. */
 unsigned object_table_sweep(struct object_table *table, size_t keep_bytes);
 
 struct object_stats {

@@ -19,10 +19,10 @@
 #include "symbolize/elf.h"
 #include "symbolize/unwind.h"
 
-#define OVERLAYFS_MAGIC	  0x794c7630
-#define BTRFS_MAGIC	  0x9123683e
-#define DELETED_SUFFIX	  " (deleted)"
-#define OPEN_FLAGS	  (O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+#define OVERLAYFS_MAGIC 0x794c7630
+#define BTRFS_MAGIC	0x9123683e
+#define DELETED_SUFFIX	" (deleted)"
+#define OPEN_FLAGS	(O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
 
 /* The link of a map_files entry names what is mapped there now; it must still be our file. */
 static bool same_path(const char *link, const char *path)
@@ -53,8 +53,8 @@ static int open_map_file(const struct object_source *source)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Is this the inode that was mapped? On overlayfs and btrfs the kernel shows mappings another device
- * or inode than stat does, so there the path must do. */
+/* Is this the inode that was mapped? On overlayfs and btrfs the kernel shows mappings another
+ * device or inode than stat does, so there the path must do. */
 static bool is_mapped_inode(int fd, const struct object_key *key)
 {
 	struct statfs fs;
@@ -97,7 +97,8 @@ int object_open(const struct object_source *source)
 	return fd;
 }
 
-/* ---- images ------------------------------------------------------------------------------------- */
+/* ---- images -------------------------------------------------------------------------------------
+ */
 
 static void fail(struct object_image *image, enum object_state state, const char *why)
 {
@@ -212,8 +213,8 @@ struct object_image *object_load(const struct object_source *source, struct segm
 		}
 		if (!fstat(fd, &st)) {
 			image->size = (__u64)st.st_size;
-			image->mtime_ns =
-				(__u64)st.st_mtim.tv_sec * 1000000000ull + (__u64)st.st_mtim.tv_nsec;
+			image->mtime_ns = (__u64)st.st_mtim.tv_sec * 1000000000ull +
+					  (__u64)st.st_mtim.tv_nsec;
 		}
 		elf = elf_open(fd, &refusal);
 		if (elf)

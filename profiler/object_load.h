@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From a mapped file to its rows in segments: open it as its process sees it, take the rows from the
- * cache or compile them, put them where the unwinder reads. Slow (milliseconds): the loader thread's
- * work. Nothing of the file is trusted or executed.
+ * From a mapped file to its rows in segments: open it as its process sees it, take the rows from
+ * the cache or compile them, put them where the unwinder reads. Slow (milliseconds): the loader
+ * thread's work. Nothing of the file is trusted or executed.
  */
 #pragma once
 
@@ -25,7 +25,7 @@ struct object_source {
  * that was mapped. A descriptor, or -ENOENT when it is gone, or -errno. */
 MUST_CHECK int object_open(const struct object_source *source);
 
-/* The image, never NULL but for lack of memory: its state and `why` say what became of it. cache may
- * be NULL. */
+/* The image, never NULL but for lack of memory: its state and `why` say what became of it. cache
+ * may be NULL. */
 struct object_image *object_load(const struct object_source *source, struct segments *segments,
 				 struct row_cache *cache);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Profiles on demand, see on_demand.h. The way of one: the agent thread starts a capture and a timer;
- * the timer ends the capture; the router gives it back when everything up to then has been read; the
- * builder names and encodes it; the agent thread answers. A cancelled one goes the same way, without
- * work, so that exactly one place frees it.
+ * Profiles on demand, see on_demand.h. The way of one: the agent thread starts a capture and a
+ * timer; the timer ends the capture; the router gives it back when everything up to then has been
+ * read; the builder names and encodes it; the agent thread answers. A cancelled one goes the same
+ * way, without work, so that exactly one place frees it.
  */
 #include "profiler/on_demand.h"
 
@@ -66,7 +66,8 @@ void on_demands_free(struct on_demands *all, __u64 wait_ns)
 		free(all);
 }
 
-/* ---- the end of one ----------------------------------------------------------------------------- */
+/* ---- the end of one -----------------------------------------------------------------------------
+ */
 
 static void close_own(struct on_demand *p)
 {
@@ -153,7 +154,8 @@ void on_demand_cancel(struct on_demand *p)
 		end(p, true);
 }
 
-/* ---- the beginning ------------------------------------------------------------------------------ */
+/* ---- the beginning ------------------------------------------------------------------------------
+ */
 
 static int open_own(struct on_demand *p, unsigned hz, char **ret_why)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Profiles that somebody asks for: one capture each, for a stretch of time, of a process, of cgroups or
- * of the whole host, named at once and encoded in the format wanted. Without a rate of its own a
- * request shares the agent's samples and costs nothing in the kernel; with one it has its own perf
- * events and program (at most SOURCE_ON_DEMAND_MAX of these at a time), whose samples reach nobody
- * else.
+ * Profiles that somebody asks for: one capture each, for a stretch of time, of a process, of
+ * cgroups or of the whole host, named at once and encoded in the format wanted. Without a rate of
+ * its own a request shares the agent's samples and costs nothing in the kernel; with one it has its
+ * own perf events and program (at most SOURCE_ON_DEMAND_MAX of these at a time), whose samples
+ * reach nobody else.
  *
  * Owner: the agent thread; naming and encoding happen in the builder, before other work.
  */
@@ -16,7 +16,7 @@
 #include "profiler/base/check.h"
 #include "profiler/capture.h"
 
-#define ON_DEMAND_MAX	    64 /* profiles under way */
+#define ON_DEMAND_MAX	    64		       /* profiles under way */
 #define ON_DEMAND_MAX_BYTES ((size_t)64 << 20) /* of one answer */
 
 struct agent;
@@ -33,8 +33,8 @@ struct on_demand_request {
 	const struct export_format *format;
 };
 
-/* body: the profile, the callee's to take or leave; err: why there is none. Agent thread, once, unless
- * the profile is cancelled first. */
+/* body: the profile, the callee's to take or leave; err: why there is none. Agent thread, once,
+ * unless the profile is cancelled first. */
 typedef void on_demand_done(void *arg, int err, struct buf *body);
 
 /* NULL when memory ends. */

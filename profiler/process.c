@@ -28,7 +28,8 @@ struct process_table {
 	__u64 refused_total, publish_failed_total, published_total, cut_total;
 };
 
-/* ---- identities --------------------------------------------------------------------------------- */
+/* ---- identities ---------------------------------------------------------------------------------
+ */
 
 struct identity *identity_ref(struct identity *identity)
 {
@@ -117,7 +118,8 @@ static struct image *image_new(struct process_table *table, __u32 pid, __u64 tim
 	return image;
 }
 
-/* ---- the table ---------------------------------------------------------------------------------- */
+/* ---- the table ----------------------------------------------------------------------------------
+ */
 
 struct process_table *process_table_new(const struct process_table_options *options)
 {
@@ -132,8 +134,7 @@ static __u32 slot_of(const struct process_table *table, __u32 pid)
 {
 	__u32 slot;
 
-	hmap_for_each_match(&table->by_pid, hash_u64(pid), slot)
-	{
+	hmap_for_each_match (&table->by_pid, hash_u64(pid), slot) {
 		if (table->slots.data[slot]->pid == pid)
 			return slot;
 	}
@@ -190,7 +191,8 @@ struct process *process_get(struct process_table *table, __u32 pid, __u64 time_n
 	return NULL;
 }
 
-/* ---- map lists and the processes that share them ------------------------------------------------- */
+/* ---- map lists and the processes that share them
+ * ------------------------------------------------- */
 
 static void forget_in_kernel(struct process_table *table, struct process *process)
 {
@@ -290,7 +292,8 @@ static void start_image(struct process_table *table, struct process *process, __
 	process->in_kernel = false;
 }
 
-/* ---- events ------------------------------------------------------------------------------------- */
+/* ---- events -------------------------------------------------------------------------------------
+ */
 
 void process_on_fork(struct process_table *table, __u32 parent_pid, __u32 child_pid, __u64 time_ns)
 {
@@ -311,7 +314,8 @@ void process_on_fork(struct process_table *table, __u32 parent_pid, __u32 child_
 		return;
 	parent->maps->refs++;
 	join_list(child, parent->maps);
-	/* The kernel side copied the parent's entry; if that was replaced since, the child's is old. */
+	/* The kernel side copied the parent's entry; if that was replaced since, the child's is
+	 * old. */
 	child->in_kernel = parent->in_kernel;
 	if (parent->maps->listed || parent->maps->published_ns >= time_ns)
 		mark_listed(table, parent->maps);
@@ -376,9 +380,8 @@ static bool is_file(const struct object_key *key, const char *path)
 	return key->inode || !strcmp(path, VDSO_PATH);
 }
 
-static void add_mapping(struct process_table *table, struct process *process,
-			struct map_list *list, const struct mapping *range,
-			const struct object_key *key, const char *path)
+static void add_mapping(struct process_table *table, struct process *process, struct map_list *list,
+			const struct mapping *range, const struct object_key *key, const char *path)
 {
 	struct mapping mapping = *range;
 	int changed;
@@ -430,7 +433,8 @@ void process_on_snapshot(struct process_table *table, __u32 pid, __u64 read_ns,
 	struct map_list *list;
 
 	/* An image that started after the reading is not the one that was read. */
-	if (!process || process->exit_ns || (process->maps_known && process->image->start_ns > read_ns))
+	if (!process || process->exit_ns ||
+	    (process->maps_known && process->image->start_ns > read_ns))
 		return;
 	list = map_list_new();
 	if (!list) {
@@ -463,7 +467,8 @@ void process_on_objects(struct process_table *table)
 	table->objects_changed = true;
 }
 
-/* ---- publishing --------------------------------------------------------------------------------- */
+/* ---- publishing ---------------------------------------------------------------------------------
+ */
 
 static void publish_entry(struct process_table *table, struct process *process)
 {
@@ -517,7 +522,8 @@ bool process_compile(struct process_table *table, struct map_list *list)
 
 static void publish_list(struct process_table *table, struct map_list *list, __u64 now_ns)
 {
-	/* While an exec runs, its program would delete what we write now: the record brings us back. */
+	/* While an exec runs, its program would delete what we write now: the record brings us
+	 * back. */
 	if (list->refs == 1 && exec_pending(list->first, now_ns))
 		return;
 	if (!process_compile(table, list))
@@ -531,8 +537,7 @@ static void publish_list(struct process_table *table, struct map_list *list, __u
 /* Lists that waited for an object that is loaded now. */
 static void mark_waiting(struct process_table *table)
 {
-	vec_for_each(slot, &table->slots)
-	{
+	vec_for_each (slot, &table->slots) {
 		struct map_list *list = *slot ? (*slot)->maps : NULL;
 		__u32 waited = list ? list->waiting : 0;
 
@@ -552,8 +557,7 @@ void process_table_publish(struct process_table *table)
 	if (table->objects_changed)
 		mark_waiting(table);
 	table->objects_changed = false;
-	vec_for_each(it, &table->dirty)
-	{
+	vec_for_each (it, &table->dirty) {
 		if (!*it)
 			continue;
 		(*it)->listed = false;
@@ -563,7 +567,8 @@ void process_table_publish(struct process_table *table)
 	table->dirty.len = 0;
 }
 
-/* ---- the rest ----------------------------------------------------------------------------------- */
+/* ---- the rest -----------------------------------------------------------------------------------
+ */
 
 static void forget(struct process_table *table, __u32 slot)
 {
@@ -622,8 +627,7 @@ const struct mapping *process_mapping(const struct process *process, __u64 addr)
 void process_each(const struct process_table *table,
 		  bool (*visit)(void *arg, struct process *process), void *arg)
 {
-	vec_for_each(slot, &table->slots)
-	{
+	vec_for_each (slot, &table->slots) {
 		if (*slot && !visit(arg, *slot))
 			return;
 	}
@@ -640,7 +644,7 @@ struct process_stats process_table_stats(const struct process_table *table)
 		.cut_total = table->cut_total,
 	};
 
-	vec_for_each(slot, &table->slots)
+	vec_for_each (slot, &table->slots)
 		stats.n_alive += *slot && !(*slot)->exit_ns;
 	return stats;
 }

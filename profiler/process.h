@@ -4,8 +4,8 @@
  * start), with its executable mappings. Map lists are shared between a process and its forks until
  * one of them changes, and are published to the kernel side as map sets (bpf/unwind.h).
  *
- * Everything happens in time order of the events, so that an exec, its mappings and a stack find each
- * other whatever ring they came by.
+ * Everything happens in time order of the events, so that an exec, its mappings and a stack find
+ * each other whatever ring they came by.
  *
  * Owner: the router thread. The identity (names for labels) is reference counted and immutable.
  */
@@ -21,9 +21,9 @@
 #define VDSO_PATH	   "[vdso]" /* as the kernel names it; our object of key 0 */
 
 struct mapping {
-	__u64 start, end;	/* run-time addresses */
-	__u64 offset;		/* file offset of start */
-	struct object *object;	/* referenced; NULL: outside files (JIT) */
+	__u64 start, end;      /* run-time addresses */
+	__u64 offset;	       /* file offset of start */
+	struct object *object; /* referenced; NULL: outside files (JIT) */
 };
 
 /* A sorted list of executable mappings, shared by the processes that forked from each other. */
@@ -37,7 +37,7 @@ struct map_list {
 	size_t n, cap;
 	struct blob blob; /* the compiled set; n_words 0: none */
 	__u32 n_published;
-	__u64 published_ns; /* when it was last entered into the kernel's map */
+	__u64 published_ns;    /* when it was last entered into the kernel's map */
 	struct process *first; /* the processes that share it */
 };
 
@@ -56,15 +56,16 @@ struct identity *identity_ref(struct identity *identity);
 void identity_unref(struct identity *identity);
 
 /*
- * One program run by a process: from exec (or fork) to the next exec or exit. What samples and stacks
- * refer to, so it outlives the process. Reference counted; the router writes, the identity once.
+ * One program run by a process: from exec (or fork) to the next exec or exit. What samples and
+ * stacks refer to, so it outlives the process. Reference counted; the router writes, the identity
+ * once.
  */
 struct image {
 	_Atomic __u32 refs;
 	__u32 pid, generation; /* generations count images of all processes */
 	__u64 start_ns;
-	__u64 cgroup_id;     /* 0 unknown */
-	struct object *exe;  /* first file mapped executable: the program; NULL unknown */
+	__u64 cgroup_id;	       /* 0 unknown */
+	struct object *exe;	       /* first file mapped executable: the program; NULL unknown */
 	char comm[PROCESS_COMM_BYTES]; /* of the first sample */
 	bool kernel_thread, identity_asked;
 	_Atomic(struct identity *) identity; /* NULL until the loader answered */

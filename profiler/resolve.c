@@ -17,11 +17,11 @@
 #include "profiler/copy_unwind.h"
 #include "profiler/map_list.h"
 
-#define DEAD_PROCESS_NS	 (60 * NS_PER_S) /* how long an ended process stays known */
-#define OPEN_FILE_NS	 (30 * NS_PER_S) /* files nobody sampled stay open so long */
-#define SCAN_PERIOD_NS	 (10 * NS_PER_S) /* repair after lost side-band records */
-#define JIT_WAIT_NS	 (500 * NS_PER_MS) /* a perf map is looked for again, ever later */
-#define JIT_WAIT_MAX_NS	 (15 * NS_PER_S)
+#define DEAD_PROCESS_NS (60 * NS_PER_S)	  /* how long an ended process stays known */
+#define OPEN_FILE_NS	(30 * NS_PER_S)	  /* files nobody sampled stay open so long */
+#define SCAN_PERIOD_NS	(10 * NS_PER_S)	  /* repair after lost side-band records */
+#define JIT_WAIT_NS	(500 * NS_PER_MS) /* a perf map is looked for again, ever later */
+#define JIT_WAIT_MAX_NS (15 * NS_PER_S)
 
 /* A copied sample whose files or mappings are being read. */
 struct pending {
@@ -44,7 +44,8 @@ struct resolver {
 	__u64 frames[USER_FRAMES_MAX + KERNEL_FRAMES_MAX];
 };
 
-/* ---- what the tables want ----------------------------------------------------------------------- */
+/* ---- what the tables want -----------------------------------------------------------------------
+ */
 
 static void load_object(void *arg, struct object *object, const struct process *process,
 			const struct mapping *mapping)
@@ -113,7 +114,7 @@ void resolver_free(struct resolver *r)
 {
 	if (!r)
 		return;
-	vec_for_each(p, &r->pending)
+	vec_for_each (p, &r->pending)
 		pending_free(r, p);
 	vec_free(&r->pending);
 	process_table_free(r->processes);
@@ -132,11 +133,11 @@ struct object_table *resolver_objects(struct resolver *r)
 	return r->objects;
 }
 
-/* ---- samples ------------------------------------------------------------------------------------ */
+/* ---- samples ------------------------------------------------------------------------------------
+ */
 
 /* The image of a sample's task; NULL when the table is full. */
-static struct process *sampled_process(struct resolver *r, const struct rec *head,
-				       const char *comm)
+static struct process *sampled_process(struct resolver *r, const struct rec *head, const char *comm)
 {
 	struct process *process = process_get(r->processes, head->pid, head->time_ns);
 	struct image *image;
@@ -195,8 +196,7 @@ static void deliver(struct resolver *r, const struct rec *head, const char *comm
 
 static void on_sample_record(struct resolver *r, const struct rec_sample *rec)
 {
-	const struct stack *stack =
-		stack_table_find(r->stacks, rec->stack_id, rec->head.time_ns);
+	const struct stack *stack = stack_table_find(r->stacks, rec->stack_id, rec->head.time_ns);
 	struct process *process;
 
 	if (!stack) {
@@ -224,7 +224,8 @@ static void on_stack_record(struct resolver *r, const struct rec_stack *rec)
 		r->stats.lost[LOSS_MEMORY]++;
 }
 
-/* ---- copied stacks ------------------------------------------------------------------------------ */
+/* ---- copied stacks ------------------------------------------------------------------------------
+ */
 
 /* Ids made here never collide with the kernel side's, whose top bit is set. */
 static __u64 copied_stack_id(const struct resolver *r, size_t n, __u16 n_kernel, __u8 stop,
@@ -328,8 +329,7 @@ static void on_copy_record(struct resolver *r, const struct rec_copy *copy)
 		return;
 	if (!process->maps_known)
 		process_want_snapshot(r->processes, process, copy->head.time_ns);
-	if (process->maps_known &&
-	    try_copy(r, copy, process->image, process->maps, !process->maps))
+	if (process->maps_known && try_copy(r, copy, process->image, process->maps, !process->maps))
 		return;
 	if (!r->o.loader || !hold(r, copy, process))
 		try_copy(r, copy, process->image, process->maps, true);
@@ -367,7 +367,7 @@ __u64 resolver_oldest_pending(const struct resolver *r)
 {
 	__u64 oldest = UINT64_MAX;
 
-	vec_for_each(p, &r->pending)
+	vec_for_each (p, &r->pending)
 		oldest = MIN(oldest, p->copy->head.time_ns);
 	return oldest;
 }
@@ -377,7 +377,8 @@ void resolver_flush(struct resolver *r)
 	retry_pending(r, clock_monotonic_ns(), true);
 }
 
-/* ---- events ------------------------------------------------------------------------------------- */
+/* ---- events -------------------------------------------------------------------------------------
+ */
 
 void resolver_record(struct resolver *r, const struct rec *rec)
 {
@@ -473,9 +474,10 @@ static void on_answer(struct resolver *r, struct loader_answer *a)
 		if (!a->err)
 			process_on_snapshot(r->processes, a->pid, a->read_ns, a->maps, a->n_maps);
 		else if (a->err != -ESRCH)
-			log_limited(process, LOG_LEVEL_WARN,
-				    "mappings of pid %u cannot be read: %s; its stacks stay incomplete",
-				    a->pid, strerror(-a->err));
+			log_limited(
+				process, LOG_LEVEL_WARN,
+				"mappings of pid %u cannot be read: %s; its stacks stay incomplete",
+				a->pid, strerror(-a->err));
 		break;
 	case LOADER_SCANNED:
 		r->scanned = true;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From records in time order to resolved samples: keeps the process table and the stack table, unwinds
- * copied stacks, asks the loader for what is missing and holds a copied sample until it came (at most
- * PENDING_NS, at most PENDING_BYTES of them).
+ * From records in time order to resolved samples: keeps the process table and the stack table,
+ * unwinds copied stacks, asks the loader for what is missing and holds a copied sample until it
+ * came (at most PENDING_NS, at most PENDING_BYTES of them).
  *
  * Owner: the router thread.
  */
@@ -29,7 +29,8 @@ struct resolver_options {
 	__u32 max_processes, max_objects, max_frames;
 	size_t stacks_bytes;
 	size_t idle_rows_bytes; /* rows of files that nobody has mapped now */
-	/* Called for each sample, in about time order; copied ones may come up to PENDING_NS late. */
+	/* Called for each sample, in about time order; copied ones may come up to PENDING_NS late.
+	 */
 	void (*on_sample)(void *arg, const struct sample *sample);
 	void *arg;
 };
@@ -65,8 +66,8 @@ struct resolver_stats {
 	struct process_stats processes;
 	struct object_stats objects;
 	struct stack_stats stacks;
-	__u64 lost[LOSS_COUNT];	     /* counted here: stack_unknown, sideband, table_full, memory */
-	__u64 stops[STOP_COUNT];     /* user stacks by stop, of samples delivered */
+	__u64 lost[LOSS_COUNT];	 /* counted here: stack_unknown, sideband, table_full, memory */
+	__u64 stops[STOP_COUNT]; /* user stacks by stop, of samples delivered */
 	__u64 samples_total, copies_total, copies_whole_total, pending_bytes;
 	__u32 pending;
 };

@@ -118,7 +118,7 @@ struct perf_ring {
 	const __u8 *data;
 	size_t size;
 	__u64 pos;
-	size_t shown; /* bytes of the record that peek showed */
+	size_t shown;		       /* bytes of the record that peek showed */
 	_Alignas(8) __u8 whole[65536]; /* a wrapped record; header.size is 16 bits */
 };
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The reading end of one ring: a BPF ring buffer or a perf ring, of one CPU. Unlike libbpf's consumer
- * it can look at the next record without taking it, which is what merging many rings by time needs.
- * Records are borrowed from the ring until ring_release.
+ * The reading end of one ring: a BPF ring buffer or a perf ring, of one CPU. Unlike libbpf's
+ * consumer it can look at the next record without taking it, which is what merging many rings by
+ * time needs. Records are borrowed from the ring until ring_release.
  *
  * Layouts: BPF ring, kernel/bpf/ringbuf.c (457f44363a88, 5.8): consumer page, producer page, data
  * mapped twice; a record is u32 length with a busy and a discard bit, u32, payload, 8-aligned. perf
@@ -23,8 +23,8 @@ struct ring; /* of BPF records */
 
 /* Map the BPF ring buffer behind map_fd (kept by the caller) of `bytes` data bytes. 0 or -errno. */
 MUST_CHECK int ring_open(int map_fd, size_t bytes, struct ring **ret_ring);
-/* The next complete record, NULL when there is none (or it is still being written). Every record has
- * at least a struct rec and the size that its head says; others are dropped and counted. */
+/* The next complete record, NULL when there is none (or it is still being written). Every record
+ * has at least a struct rec and the size that its head says; others are dropped and counted. */
 const struct rec *ring_peek(struct ring *ring);
 /* Step over the record that ring_peek showed. */
 void ring_pop(struct ring *ring);

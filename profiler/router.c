@@ -20,14 +20,14 @@
 #include "profiler/sideband.h"
 
 #define TICK_NS		(1 * NS_PER_S)
-#define LEFTOVER_MS	3 /* until records younger than the slack are read */
+#define LEFTOVER_MS	3		  /* until records younger than the slack are read */
 #define END_PATIENCE_NS (300 * NS_PER_MS) /* a capture's end waits for held samples so long */
 #define MAX_EVENTS	64
 #define ROUTER_NICE	(-10)
 
 /* A ring or a side-band, with its oldest unread record. */
 struct feed {
-	struct ring *ring;	   /* or */
+	struct ring *ring; /* or */
 	struct sideband *sideband;
 	const struct rec *rec;
 	struct sideband_event event;
@@ -65,14 +65,16 @@ struct router {
 	pthread_mutex_t lock; /* of what follows */
 	VEC(struct running) added;
 	VEC(struct running) ended; /* capture, stop_ns and discard only */
-	struct visit *visit;	/* of a thread that waits for `visited`; NULL: none */
-	pthread_cond_t visited; /* signalled when a visit is over: to its owner and to who is next */
+	struct visit *visit;	   /* of a thread that waits for `visited`; NULL: none */
+	pthread_cond_t
+		visited; /* signalled when a visit is over: to its owner and to who is next */
 	struct router_stats stats;
 	bool stopping;
 	size_t stacks_bytes, idle_rows_bytes; /* bounds of the resolver's tables */
 };
 
-/* ---- feeds -------------------------------------------------------------------------------------- */
+/* ---- feeds --------------------------------------------------------------------------------------
+ */
 
 static bool load_head(struct feed *s)
 {
@@ -150,7 +152,8 @@ static void sift_down(struct router *router, size_t i)
 	h[i] = moving;
 }
 
-/* ---- draining ----------------------------------------------------------------------------------- */
+/* ---- draining -----------------------------------------------------------------------------------
+ */
 
 /* Hand over all records up to the horizon, in order. True when younger ones are left. */
 static bool drain(struct router *router, __u64 horizon_ns)
@@ -207,14 +210,14 @@ static void on_sample(void *arg, const struct sample *sample)
 {
 	struct router *router = arg;
 
-	vec_for_each(r, &router->running)
-	{
+	vec_for_each (r, &router->running) {
 		if (!r->stop_ns || sample->time_ns <= r->stop_ns)
 			capture_add(r->capture, sample);
 	}
 }
 
-/* ---- statistics --------------------------------------------------------------------------------- */
+/* ---- statistics ---------------------------------------------------------------------------------
+ */
 
 static void add_counters(struct cpu_counters *sum, const struct cpu_counters *one)
 {
@@ -236,8 +239,8 @@ static void update_stats(struct router *router)
 	if (!sampler_counters(router->o.sampler, router->counters))
 		for (unsigned cpu = 0; cpu < n_cpus; cpu++)
 			add_counters(&s->kernel, &router->counters[cpu]);
-	s->not_run = MAX(s->not_run, not_run_estimate(&router->not_run, router->o.sampler,
-						      router->counters));
+	s->not_run = MAX(s->not_run,
+			 not_run_estimate(&router->not_run, router->o.sampler, router->counters));
 	for (int i = 0; i < LOSS_COUNT; i++) {
 		s->lost[i] = s->resolver.lost[i];
 		for (int source = 0; source < SOURCE_COUNT; source++)
@@ -269,7 +272,8 @@ static struct capture_counts counts_now(const struct router *router)
 	return c;
 }
 
-/* ---- captures ----------------------------------------------------------------------------------- */
+/* ---- captures -----------------------------------------------------------------------------------
+ */
 
 static void finish(struct router *router, struct running *r, __u64 now_ns)
 {
@@ -290,10 +294,9 @@ static void finish(struct router *router, struct running *r, __u64 now_ns)
 
 static bool may_finish(const struct router *router, const struct running *r, __u64 now_ns)
 {
-	return r->discard ||
-	       (r->stop_ns && router->drained_ns >= r->stop_ns &&
-		(now_ns > r->stop_ns + END_PATIENCE_NS ||
-		 resolver_oldest_pending(router->resolver) > r->stop_ns));
+	return r->discard || (r->stop_ns && router->drained_ns >= r->stop_ns &&
+			      (now_ns > r->stop_ns + END_PATIENCE_NS ||
+			       resolver_oldest_pending(router->resolver) > r->stop_ns));
 }
 
 static void finish_captures(struct router *router, bool all)
@@ -319,15 +322,15 @@ static void finish_captures(struct router *router, bool all)
 
 static bool some_capture_ends(const struct router *router)
 {
-	vec_for_each(r, &router->running)
-	{
+	vec_for_each (r, &router->running) {
 		if (r->stop_ns)
 			return true;
 	}
 	return false;
 }
 
-/* ---- commands ----------------------------------------------------------------------------------- */
+/* ---- commands -----------------------------------------------------------------------------------
+ */
 
 static void wake(const struct router *router)
 {
@@ -401,8 +404,7 @@ struct router_stats router_stats(struct router *router)
 
 static void mark_ended(struct router *router, const struct running *end)
 {
-	vec_for_each(r, &router->running)
-	{
+	vec_for_each (r, &router->running) {
 		if (r->capture != end->capture)
 			continue;
 		r->discard = end->discard;
@@ -441,9 +443,9 @@ static bool take_commands(struct router *router)
 	visit = router->visit;
 	stopping = router->stopping;
 	pthread_mutex_unlock(&router->lock);
-	vec_for_each(r, &added)
+	vec_for_each (r, &added)
 		begin_capture(router, r);
-	vec_for_each(r, &ended)
+	vec_for_each (r, &ended)
 		mark_ended(router, r);
 	vec_free(&added);
 	vec_free(&ended);
@@ -458,7 +460,8 @@ static bool take_commands(struct router *router)
 	return stopping;
 }
 
-/* ---- the thread --------------------------------------------------------------------------------- */
+/* ---- the thread ---------------------------------------------------------------------------------
+ */
 
 static void tick(struct router *router, __u64 now_ns)
 {

@@ -3,9 +3,9 @@
  * The router: the one thread that reads all rings, BPF's and perf's side-band, of all CPUs, merges
  * them by time and gives what they say to the resolver, the captures and the collectors.
  *
- * It sleeps in epoll: a ring wakes it when a quarter full, the side-band at each new mapping (until it
- * is known here, code in it is unwound by what stood there before), else every ROUTER_PERIOD_MS. Two
- * rounds are at least ROUTER_PACE_NS apart, so a storm of execs costs no storm of wake-ups.
+ * It sleeps in epoll: a ring wakes it when a quarter full, the side-band at each new mapping (until
+ * it is known here, code in it is unwound by what stood there before), else every ROUTER_PERIOD_MS.
+ * Two rounds are at least ROUTER_PACE_NS apart, so a storm of execs costs no storm of wake-ups.
  * Records younger than MERGE_SLACK_NS stay in their ring for the next round, since another CPU may
  * still be writing an older one.
  */
@@ -45,8 +45,8 @@ void router_stop(struct router *router);
 /* After router_stop, and after the loader is gone: its requests refer to what the router knows. */
 void router_free(struct router *router);
 
-/* From any thread. The capture belongs to the router until done(arg, capture) is called in the router
- * thread, which passes it on; -ENOMEM leaves it with the caller. */
+/* From any thread. The capture belongs to the router until done(arg, capture) is called in the
+ * router thread, which passes it on; -ENOMEM leaves it with the caller. */
 MUST_CHECK int router_add_capture(struct router *router, struct capture *capture,
 				  void (*done)(void *arg, struct capture *capture), void *arg);
 /* End a capture now: it gets all samples taken until this call. A capture that is already done is
@@ -60,7 +60,7 @@ struct router_stats {
 	__u64 not_run;		    /* estimate; tolerance beside it */
 	__u64 records_total, batches_total, wakeups_total;
 	__u64 rings_fill, rings_size; /* of the fullest ring */
-	__u64 cpu_ns;		    /* of the thread */
+	__u64 cpu_ns;		      /* of the thread */
 	bool scanned;
 };
 /* A copy of what the router last published (once a second and at each capture's end). */
@@ -68,5 +68,5 @@ struct router_stats router_stats(struct router *router);
 /* Change bounds of the tables while it runs (memory budget). Any thread. */
 void router_set_limits(struct router *router, size_t stacks_bytes, size_t idle_rows_bytes);
 /* Visit the processes in the router thread, and wait for it: for status pages. */
-void router_each_process(struct router *router,
-			 bool (*visit)(void *arg, struct process *process), void *arg);
+void router_each_process(struct router *router, bool (*visit)(void *arg, struct process *process),
+			 void *arg);

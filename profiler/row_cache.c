@@ -22,16 +22,16 @@
 #include "profiler/base/vec.h"
 #include "symbolize/unwind_arch.h"
 
-#define ROWS_MAGIC     0x736b77726f77bb01ull
-#define ROWS_VERSION   3u /* of this file and of bpf/unwind.h */
-#define MAX_FILE_BYTES ((off_t)512 << 20)
-#define MAX_PARTS      65536u
-#define CODE_BLOCKS    64u
+#define ROWS_MAGIC	 0x736b77726f77bb01ull
+#define ROWS_VERSION	 3u /* of this file and of bpf/unwind.h */
+#define MAX_FILE_BYTES	 ((off_t)512 << 20)
+#define MAX_PARTS	 65536u
+#define CODE_BLOCKS	 64u
 #define CODE_BLOCK_BYTES 1024u
-#define SWEEP_EVERY    64u /* stores between two looks at the folder's size */
+#define SWEEP_EVERY	 64u /* stores between two looks at the folder's size */
 
 struct row_cache {
-	char *dir;     /* NULL: stores nothing */
+	char *dir; /* NULL: stores nothing */
 	__u64 secret;
 	__u64 max_bytes;
 	unsigned unswept; /* files stored since the last look at the folder's size */
@@ -54,7 +54,8 @@ struct file_part {
 	__u32 shift;
 };
 
-/* ---- the folder --------------------------------------------------------------------------------- */
+/* ---- the folder ---------------------------------------------------------------------------------
+ */
 
 static int load_secret(const char *dir, __u64 *ret_secret)
 {
@@ -95,7 +96,8 @@ struct row_cache *row_cache_open(const char *dir, __u64 max_bytes)
 		err = -ENOMEM;
 	if (err)
 		log_warn(unwind,
-			 "row cache '%s' cannot be used (%s); unwind rows are compiled at every start",
+			 "row cache '%s' cannot be used (%s); unwind rows are compiled at every "
+			 "start",
 			 path, strerror(-err));
 	return cache;
 }
@@ -144,8 +146,7 @@ static void sweep(struct row_cache *cache)
 	}
 	if (total > cache->max_bytes) {
 		qsort(entries.data, entries.len, sizeof(*entries.data), by_use);
-		vec_for_each(e, &entries)
-		{
+		vec_for_each (e, &entries) {
 			if (total <= cache->max_bytes / 4 * 3)
 				break;
 			unlinkat(dirfd(dir), e->name, 0);
@@ -167,7 +168,8 @@ void row_cache_close(struct row_cache *cache)
 	free(cache);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------ */
+/* ---- reading ------------------------------------------------------------------------------------
+ */
 
 /* All that the unwinder and our own walks index must lie within the blob. */
 static bool part_is_sound(const struct unwind_part *part)
@@ -268,7 +270,8 @@ static struct unwind_table *load(struct row_cache *cache, const char *path, __u1
 	return NULL;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------ */
+/* ---- writing ------------------------------------------------------------------------------------
+ */
 
 static void write_table(struct buf *out, const struct unwind_table *table)
 {
@@ -319,8 +322,9 @@ static void store(struct row_cache *cache, const char *path, const struct unwind
 	if (err) {
 		cache->stats.failed_total++;
 		if (!cache->complained)
-			log_warn(unwind, "row cache '%s' cannot be written (%s); going on without it",
-				 path, strerror(-err));
+			log_warn(unwind,
+				 "row cache '%s' cannot be written (%s); going on without it", path,
+				 strerror(-err));
 		cache->complained = true;
 		return;
 	}
@@ -328,7 +332,8 @@ static void store(struct row_cache *cache, const char *path, const struct unwind
 		sweep(cache);
 }
 
-/* ---- keys --------------------------------------------------------------------------------------- */
+/* ---- keys ---------------------------------------------------------------------------------------
+ */
 
 static __u64 hash_section(struct elf *elf, const char *name, __u64 seed)
 {
@@ -354,7 +359,8 @@ static __u64 hash_code(struct elf *elf, __u64 seed)
 		while (cursor_left(&c)) {
 			size_t left = cursor_left(&c);
 
-			seed = XXH3_64bits_withSeed(c.pos, MIN(left, (size_t)CODE_BLOCK_BYTES), seed);
+			seed = XXH3_64bits_withSeed(c.pos, MIN(left, (size_t)CODE_BLOCK_BYTES),
+						    seed);
 			cursor_skip(&c, MIN(left, step));
 		}
 	}
@@ -367,8 +373,7 @@ static void content_key(const struct row_cache *cache, struct elf *elf, char *ou
 {
 	static const char *const sections[] = UNWIND_SECTIONS;
 	char build_id[2 * ELF_BUILD_ID_MAX + 1];
-	__u64 hash = XXH3_64bits_withSeed(elf->segments,
-					  elf->n_segments * sizeof(*elf->segments),
+	__u64 hash = XXH3_64bits_withSeed(elf->segments, elf->n_segments * sizeof(*elf->segments),
 					  cache->secret ^ elf->entry);
 
 	for (size_t i = 0; i < ARRAY_SIZE(sections); i++)

@@ -16,7 +16,7 @@ struct sample {
 	__u64 cgroup_id;
 	__u32 pid, tid;
 	__u16 cpu;
-	__u8 source; /* enum source */
+	__u8 source;	       /* enum source */
 	char comm[COMM_BYTES]; /* of the thread at that moment; NUL-terminated */
 	const struct stack *stack;
 	struct image *image;

@@ -26,13 +26,13 @@
 #include "profiler/sideband.h"
 #include "profiler/verifier_log.h"
 
-#define RING_BYTES	  (256u << 10)
-#define RING_BYTES_SMALL  (128u << 10)
-#define RINGS_MAX_BYTES	  (8u << 20) /* all together, up to 64 CPUs */
-#define SIDEBAND_PAGES	  32u
-#define COPIES_PER_HZ	  4u /* stack copies per second and CPU, as a multiple of the rate */
-#define MIN_COPIES	  100u
-#define MIN_PID_COPIES	  64u
+#define RING_BYTES	 (256u << 10)
+#define RING_BYTES_SMALL (128u << 10)
+#define RINGS_MAX_BYTES	 (8u << 20) /* all together, up to 64 CPUs */
+#define SIDEBAND_PAGES	 32u
+#define COPIES_PER_HZ	 4u /* stack copies per second and CPU, as a multiple of the rate */
+#define MIN_COPIES	 100u
+#define MIN_PID_COPIES	 64u
 
 struct cpu {
 	int event_fd, ring_fd; /* -1: none */
@@ -72,7 +72,8 @@ static char *explain(const char *what, int err)
 	char *text = NULL;
 
 	if (err == -EPERM || err == -EACCES)
-		hint = "; run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE (before kernel 5.11 "
+		hint = "; run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE (before "
+		       "kernel 5.11 "
 		       "also a raised memlock limit); bianque check says what is missing";
 	else if (err == -ENOENT || err == -ESRCH)
 		hint = "; this kernel has no BTF (CONFIG_DEBUG_INFO_BTF); bianque check says more";
@@ -84,7 +85,8 @@ static char *explain(const char *what, int err)
 	return text;
 }
 
-/* ---- the object --------------------------------------------------------------------------------- */
+/* ---- the object ---------------------------------------------------------------------------------
+ */
 
 static __u32 ring_bytes_for(unsigned n_cpus)
 {
@@ -192,7 +194,8 @@ static int map_known(struct sampler *s)
 	return 0;
 }
 
-/* ---- CPUs --------------------------------------------------------------------------------------- */
+/* ---- CPUs ---------------------------------------------------------------------------------------
+ */
 
 static int open_event(const struct sampler *s, unsigned cpu, bool pmu)
 {
@@ -254,7 +257,8 @@ static void close_cpu(struct cpu *c)
 	*c = (struct cpu){.event_fd = -1, .ring_fd = -1};
 }
 
-/* Rings come before what fills them. A ring outlives its CPU's offline time: it may hold records. */
+/* Rings come before what fills them. A ring outlives its CPU's offline time: it may hold records.
+ */
 static int open_cpu(struct sampler *s, unsigned cpu)
 {
 	struct cpu *c = &s->cpus[cpu];
@@ -333,7 +337,8 @@ bool sampler_update_cpus(struct sampler *s)
 	return changed;
 }
 
-/* ---- life --------------------------------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------------------------------
+ */
 
 static int open_sampler(struct sampler *base, const struct sampler_options *options,
 			struct sampler **ret_sampler, char **ret_why)
@@ -396,7 +401,10 @@ int sampler_open_on_demand(struct sampler *base, const struct sampler_options *o
 int sampler_try_load(__u64 *ret_insns, char **ret_why)
 {
 	struct sampler s = {
-		.o = {.hz = 1, .max_frames = USER_FRAMES_MAX, .max_segments = 1, .max_processes = 1},
+		.o = {.hz = 1,
+		      .max_frames = USER_FRAMES_MAX,
+		      .max_segments = 1,
+		      .max_processes = 1},
 		.n_cpus = 1,
 		.ring_bytes = RING_BYTES_SMALL,
 	};
@@ -433,8 +441,7 @@ void sampler_close(struct sampler *s)
 	for (unsigned cpu = 0; cpu < s->n_cpus; cpu++)
 		close_cpu(&s->cpus[cpu]);
 	if (s->known)
-		munmap(s->known,
-		       (size_t)bpf_map__max_entries(s->skel->maps.known) * sizeof(__u64));
+		munmap(s->known, (size_t)bpf_map__max_entries(s->skel->maps.known) * sizeof(__u64));
 	profile_bpf__destroy(s->skel);
 	free(s->cpus);
 	free(s);
@@ -481,7 +488,8 @@ int sampler_set_target(struct sampler *s, __u64 key, bool wanted)
 	return err ? -errno : 0;
 }
 
-/* ---- telling ------------------------------------------------------------------------------------ */
+/* ---- telling ------------------------------------------------------------------------------------
+ */
 
 unsigned sampler_hz(const struct sampler *s)
 {
@@ -586,8 +594,7 @@ __u64 sampler_map_bytes(const struct sampler *s)
 	struct bpf_map *map;
 	__u64 bytes = 0;
 
-	bpf_object__for_each_map(map, s->skel->obj)
-		bytes += map_memlock(bpf_map__fd(map));
+	bpf_object__for_each_map(map, s->skel->obj) bytes += map_memlock(bpf_map__fd(map));
 	for (unsigned cpu = 0; cpu < s->n_cpus; cpu++)
 		if (s->cpus[cpu].ring_fd >= 0)
 			bytes += map_memlock(s->cpus[cpu].ring_fd);

@@ -29,7 +29,7 @@ struct sampler_options {
 	__u32 max_frames;
 	__u32 max_segments; /* of unwind data */
 	__u32 max_processes;
-	bool paused;	    /* open the events disabled */
+	bool paused; /* open the events disabled */
 };
 
 struct sampler;
@@ -50,7 +50,8 @@ MUST_CHECK int sampler_try_event(bool *ret_has_pmu);
 /* Detach and free; a NULL sampler is ignored. */
 void sampler_close(struct sampler *sampler);
 
-/* Enable the events of a paused sampler, or disable them: what is in the rings can still be read. */
+/* Enable the events of a paused sampler, or disable them: what is in the rings can still be read.
+ */
 void sampler_enable(struct sampler *sampler, bool on);
 /* Change the rate of all events. 0 or -errno. */
 MUST_CHECK int sampler_set_hz(struct sampler *sampler, unsigned hz);
@@ -80,8 +81,8 @@ MUST_CHECK int sampler_set_target(struct sampler *sampler, __u64 key, bool wante
 /* One struct cpu_counters per possible CPU into out. 0 or -errno. */
 MUST_CHECK int sampler_counters(const struct sampler *sampler, struct cpu_counters *out);
 
-/* What the event of a CPU counted so far (cycles, or ns of cpu-clock, idle included): beside the sum
- * of periods in the counters it tells how much never reached the program. 0 or -errno. */
+/* What the event of a CPU counted so far (cycles, or ns of cpu-clock, idle included): beside the
+ * sum of periods in the counters it tells how much never reached the program. 0 or -errno. */
 MUST_CHECK int sampler_event_count(const struct sampler *sampler, unsigned cpu, __u64 *ret_count);
 
 /* Program statistics when kernel.bpf_stats_enabled: run time and count of sample_cpu. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The allocator of segment.h: per segment a sorted list of free extents, first fit; blobs waiting for
- * their grace period in one queue.
+ * The allocator of segment.h: per segment a sorted list of free extents, first fit; blobs waiting
+ * for their grace period in one queue.
  */
 #include "profiler/segment.h"
 
@@ -35,7 +35,8 @@ struct segments {
 	VEC(struct grave {
 		struct blob blob;
 		__u64 free_at_ns;
-	}) graves;
+	})
+	graves;
 };
 
 struct segments *segments_new(int map_fd, size_t budget)
@@ -118,8 +119,7 @@ static int add_segment(struct segments *s)
 
 static bool take_extent(struct segment *segment, __u32 n_words, __u32 *ret_offset)
 {
-	vec_for_each(e, &segment->free)
-	{
+	vec_for_each (e, &segment->free) {
 		if (e->n_words < n_words)
 			continue;
 		*ret_offset = e->offset;
@@ -212,8 +212,7 @@ void segments_release(struct segments *s, struct blob *blob)
 	if (!blob->n_words)
 		return;
 	pthread_mutex_lock(&s->lock);
-	if (vec_push(&s->graves,
-		     (struct grave){*blob, clock_monotonic_ns() + SEGMENT_GRACE_NS}))
+	if (vec_push(&s->graves, (struct grave){*blob, clock_monotonic_ns() + SEGMENT_GRACE_NS}))
 		put_extent(&s->all[blob->segment],
 			   (struct extent){.offset = blob->offset, .n_words = blob->n_words});
 	pthread_mutex_unlock(&s->lock);

@@ -22,13 +22,13 @@ struct blob {
 	__u32 segment, offset, n_words; /* n_words 0: none */
 };
 
-/* map_fd: the ARRAY_OF_MAPS `segments` (kept by the caller), or -1 for plain memory. budget: bytes of
- * all segments. NULL when memory ends. */
+/* map_fd: the ARRAY_OF_MAPS `segments` (kept by the caller), or -1 for plain memory. budget: bytes
+ * of all segments. NULL when memory ends. */
 struct segments *segments_new(int map_fd, size_t budget);
 void segments_free(struct segments *segments);
 
-/* n_words (<= a segment) of zeroed space at an even offset. 0, -ENOSPC when the budget is used up, or
- * -errno of the map that could not be made. */
+/* n_words (<= a segment) of zeroed space at an even offset. 0, -ENOSPC when the budget is used up,
+ * or -errno of the map that could not be made. */
 MUST_CHECK int segments_alloc(struct segments *segments, __u32 n_words, struct blob *ret_blob);
 /* Give a blob back and forget it; a blob of 0 words is ignored. */
 void segments_release(struct segments *segments, struct blob *blob);

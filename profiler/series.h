@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Sorting a capture's entries into series: one for each set of labels (service_name, container, and
- * pid or comm if wanted), since receivers keep one profile per series. Host and configured labels are
- * the same for all and are added where profiles leave.
+ * pid or comm if wanted), since receivers keep one profile per series. Host and configured labels
+ * are the same for all and are added where profiles leave.
  */
 #pragma once
 
@@ -26,7 +26,7 @@ struct series_options {
 	size_t max; /* series; what is beyond goes into service_name "other" */
 };
 
-/* Reorders the capture's entries so that each series is one stretch. malloc'd, the caller's; NULL with
- * *ret_n 0 when memory ends or the capture is empty. Labels live as long as the capture. */
+/* Reorders the capture's entries so that each series is one stretch. malloc'd, the caller's; NULL
+ * with *ret_n 0 when memory ends or the capture is empty. Labels live as long as the capture. */
 struct series *series_split(struct capture *capture, const struct series_options *options,
 			    size_t *ret_n);

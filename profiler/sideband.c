@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The side-band, see sideband.h. Record layouts: include/uapi/linux/perf_event.h, PERF_RECORD_MMAP2,
- * _COMM, _LOST; the time stands in the sample_id at the end of each (sample_id_all, SAMPLE_TID |
- * SAMPLE_TIME).
+ * The side-band, see sideband.h. Record layouts: include/uapi/linux/perf_event.h,
+ * PERF_RECORD_MMAP2, _COMM, _LOST; the time stands in the sample_id at the end of each
+ * (sample_id_all, SAMPLE_TID | SAMPLE_TIME).
  */
 #include "profiler/sideband.h"
 

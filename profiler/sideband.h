@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * perf's side-band of one CPU: a dummy event whose ring tells of every executable mapping (MMAP2) and
- * of every new image (COMM with the exec bit), on CLOCK_MONOTONIC. The only source of mappings that
- * every kernel since 5.10 has; it needs no probe and costs nothing between the events.
+ * perf's side-band of one CPU: a dummy event whose ring tells of every executable mapping (MMAP2)
+ * and of every new image (COMM with the exec bit), on CLOCK_MONOTONIC. The only source of mappings
+ * that every kernel since 5.10 has; it needs no probe and costs nothing between the events.
  *
  * A record is foreign only in its file name; sizes are the kernel's, yet read through a cursor.
  */

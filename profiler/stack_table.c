@@ -19,9 +19,7 @@ struct stack_table {
 	VEC(struct stack *) slots; /* NULL: free */
 	VEC(__u32) free_slots;
 	struct hmap by_id;
-	VEC(struct leaving {
-		__u64 id, unmarked_ns;
-	}) leaving;
+	VEC(struct leaving { __u64 id, unmarked_ns; }) leaving;
 	__u64 forgotten_total;
 };
 
@@ -62,7 +60,7 @@ void stack_table_free(struct stack_table *table)
 {
 	if (!table)
 		return;
-	vec_for_each(slot, &table->slots)
+	vec_for_each (slot, &table->slots)
 		stack_unref(*slot);
 	vec_free(&table->slots);
 	vec_free(&table->free_slots);
@@ -80,8 +78,7 @@ static struct stack *find(const struct stack_table *table, __u64 id)
 {
 	__u32 slot;
 
-	hmap_for_each_match(&table->by_id, id, slot)
-	{
+	hmap_for_each_match (&table->by_id, id, slot) {
 		if (table->slots.data[slot]->id == id)
 			return table->slots.data[slot];
 	}
@@ -138,8 +135,8 @@ static int take_objects(struct stack_table *table, struct stack *stack)
 static int insert(struct stack_table *table, struct stack *stack)
 {
 	bool reuse = table->free_slots.len > 0;
-	__u32 slot = reuse ? table->free_slots.data[table->free_slots.len - 1]
-			   : (__u32)table->slots.len;
+	__u32 slot =
+		reuse ? table->free_slots.data[table->free_slots.len - 1] : (__u32)table->slots.len;
 
 	if (!reuse && vec_push(&table->slots, NULL))
 		return -ENOMEM;
@@ -197,8 +194,8 @@ static void unmark(struct stack_table *table, __u64 id)
 	for (size_t i = at; table->known && i < at + 2; i++) {
 		__u64 expected = id;
 
-		__atomic_compare_exchange_n(&table->known[i], &expected, 0, false,
-					    __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+		__atomic_compare_exchange_n(&table->known[i], &expected, 0, false, __ATOMIC_RELAXED,
+					    __ATOMIC_RELAXED);
 	}
 }
 
@@ -206,8 +203,7 @@ static void forget(struct stack_table *table, __u64 id, __u64 unmarked_ns)
 {
 	__u32 slot;
 
-	hmap_for_each_match(&table->by_id, id, slot)
-	{
+	hmap_for_each_match (&table->by_id, id, slot) {
 		struct stack *stack = table->slots.data[slot];
 
 		if (stack->id != id)
@@ -239,8 +235,7 @@ static void start_leaving(struct stack_table *table, __u64 now_ns)
 	size_t bytes = table->bytes, keep = table->max_bytes / 4 * KEEP_PARTS;
 	VEC(struct stack *) all = {0};
 
-	vec_for_each(slot, &table->slots)
-	{
+	vec_for_each (slot, &table->slots) {
 		if (*slot && vec_push(&all, *slot))
 			break;
 	}

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Stacks by the id that the kernel side gave them. A stack arrives once; samples then refer to it.
- * Bounded: beyond max_bytes the stacks not used for longest go, and their marks in the kernel side's
- * `known` map are taken back first, so that they are sent again when they are seen again; the stack
- * itself stays until everything that was under way has been read.
+ * Bounded: beyond max_bytes the stacks not used for longest go, and their marks in the kernel
+ * side's `known` map are taken back first, so that they are sent again when they are seen again;
+ * the stack itself stays until everything that was under way has been read.
  *
  * Owner: the router thread. Stacks are reference counted with atomics, captures hand them over.
  */
@@ -24,10 +24,10 @@ struct stack {
 	__u64 used_ns;
 	__u32 pid, generation; /* of the process that showed it: for frames outside files */
 	__u16 n_user, n_kernel;
-	__u8 stop;	     /* enum stop */
-	bool outside;	     /* some user frame lies outside files */
+	__u8 stop;		 /* enum stop */
+	bool outside;		 /* some user frame lies outside files */
 	struct object **objects; /* the objects of its frames, referenced; ends with NULL */
-	__u64 frames[];	     /* user, leaf first, then kernel, leaf first */
+	__u64 frames[];		 /* user, leaf first, then kernel, leaf first */
 };
 
 struct stack_table;
@@ -44,8 +44,8 @@ const struct stack *stack_table_add(struct stack_table *table, __u64 id, const _
 				    __u32 generation, __u64 time_ns);
 /* Borrowed; NULL when it is not there. */
 const struct stack *stack_table_find(struct stack_table *table, __u64 id, __u64 time_ns);
-/* Forget what was unmarked before `drained_ns` (all rings were read up to then), and unmark more when
- * the table is too large. */
+/* Forget what was unmarked before `drained_ns` (all rings were read up to then), and unmark more
+ * when the table is too large. */
 void stack_table_sweep(struct stack_table *table, __u64 now_ns, __u64 drained_ns);
 
 void stack_table_set_max(struct stack_table *table, size_t max_bytes);

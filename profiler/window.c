@@ -18,10 +18,10 @@
 #include "profiler/loop.h"
 #include "profiler/profile.h"
 
-#define MAX_SERIES	2000 /* of one window; Pyroscope's own limit is 5,000 */
-#define MAX_UNDER_WAY	8    /* windows being named; then whole windows are dropped */
-#define PROFILE_NAME	"process_cpu"
-#define PART_MAX_BYTES	((size_t)16 << 20)
+#define MAX_SERIES     2000 /* of one window; Pyroscope's own limit is 5,000 */
+#define MAX_UNDER_WAY  8    /* windows being named; then whole windows are dropped */
+#define PROFILE_NAME   "process_cpu"
+#define PART_MAX_BYTES ((size_t)16 << 20)
 
 struct window_job {
 	struct builder_job job;
@@ -40,7 +40,8 @@ struct windows {
 	unsigned under_way;
 };
 
-/* ---- naming and encoding: the builder ------------------------------------------------------------ */
+/* ---- naming and encoding: the builder
+ * ------------------------------------------------------------ */
 
 /* RFC 1952: the last four bytes are the size before compression. */
 static size_t gzip_size(const struct buf *gzip)
@@ -52,8 +53,7 @@ static size_t gzip_size(const struct buf *gzip)
 	return size;
 }
 
-static void encode(struct window_job *w, const struct series *series,
-		   const struct profile *profile)
+static void encode(struct window_job *w, const struct series *series, const struct profile *profile)
 {
 	struct export_options options = EXPORT_OPTIONS_DEFAULT;
 	struct pprof_limits limits = PPROF_PUSH_LIMITS;
@@ -123,7 +123,8 @@ static void window_done(struct builder_job *job)
 	free(w);
 }
 
-/* ---- captures ----------------------------------------------------------------------------------- */
+/* ---- captures -----------------------------------------------------------------------------------
+ */
 
 /* Router thread. */
 static void capture_done(void *arg, struct capture *capture)

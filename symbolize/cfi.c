@@ -52,13 +52,15 @@ static __u64 read_pointer(struct cursor *c, __u64 vaddr, __u8 encoding, __u8 add
 		return value;
 	case DW_EH_PE_pcrel:
 		return at + value;
-	default: /* text-, data- and function-relative pointers do not occur in FDE ranges on Linux */
+	default: /* text-, data- and function-relative pointers do not occur in FDE ranges on Linux
+		  */
 		cursor_fail(c);
 		return 0;
 	}
 }
 
-/* ---- expressions -------------------------------------------------------------------------------- */
+/* ---- expressions --------------------------------------------------------------------------------
+ */
 
 struct shape {
 	__u32 reg;
@@ -141,7 +143,8 @@ static struct reg_rule reg_expression(struct cursor expr)
 	};
 }
 
-/* ---- programs ----------------------------------------------------------------------------------- */
+/* ---- programs -----------------------------------------------------------------------------------
+ */
 
 struct machine {
 	const struct cfi_section *section;
@@ -149,8 +152,8 @@ struct machine {
 	struct cursor c;
 	__u64 vaddr; /* of c.start, for DW_CFA_set_loc */
 	struct unw_rule rule;
-	/* The offset of the last register rule: def_cfa_register after an expression goes back to it,
-	 * as in binutils and libgcc. */
+	/* The offset of the last register rule: def_cfa_register after an expression goes back to
+	 * it, as in binutils and libgcc. */
 	__s32 cfa_off;
 	unsigned depth;
 	struct {
@@ -266,8 +269,7 @@ static bool run_register(struct machine *m, __u8 op)
 		return true;
 	case DW_CFA_register:
 		reg = cursor_uleb(c);
-		set_reg(m, reg,
-			(struct reg_rule){.op = UNW_REG_REG, .off = (__s32)cursor_uleb(c)});
+		set_reg(m, reg, (struct reg_rule){.op = UNW_REG_REG, .off = (__s32)cursor_uleb(c)});
 		return true;
 	case DW_CFA_expression:
 		reg = cursor_uleb(c);
@@ -395,7 +397,8 @@ int cfi_run(const struct cfi_section *section, const struct cfi_fde *fde,
 	return err;
 }
 
-/* ---- CIEs --------------------------------------------------------------------------------------- */
+/* ---- CIEs ---------------------------------------------------------------------------------------
+ */
 
 /* The augmentation string of .eh_frame, and of .debug_frame where it has one. */
 static bool read_augmentation(const struct cfi_section *section, struct cursor *c, const char *aug,
@@ -487,8 +490,7 @@ static int find_cie(struct cfi_section *section, __u64 offset, __u64 faults[UNWI
 	bool is_64 = false;
 	__u32 i;
 
-	hmap_for_each_match(&section->cie_index, hash, i)
-	{
+	hmap_for_each_match (&section->cie_index, hash, i) {
 		if (section->cies.data[i].offset == offset)
 			return (int)i;
 	}
@@ -501,10 +503,9 @@ static int find_cie(struct cfi_section *section, __u64 offset, __u64 faults[UNWI
 		len = cursor_u64(&c);
 	}
 	c = cursor_sub(&c, len);
-	if ((is_64 ? cursor_u64(&c) : cursor_u32(&c)) !=
-		    (section->is_eh ? 0
-		     : is_64	    ? UINT64_MAX
-				    : UINT32_MAX) ||
+	if ((is_64 ? cursor_u64(&c) : cursor_u32(&c)) != (section->is_eh ? 0
+							  : is_64	 ? UINT64_MAX
+									 : UINT32_MAX) ||
 	    c.bad)
 		return -EINVAL;
 	cie.usable = read_cie(section, c, &cie);
@@ -516,7 +517,8 @@ static int find_cie(struct cfi_section *section, __u64 offset, __u64 faults[UNWI
 	return (int)section->cies.len - 1;
 }
 
-/* ---- FDEs --------------------------------------------------------------------------------------- */
+/* ---- FDEs ---------------------------------------------------------------------------------------
+ */
 
 /* One FDE; c is the entry behind its CIE pointer, whose bytes start at section->vaddr + base. */
 static int read_fde(struct cfi_section *section, struct cursor c, __u64 base, __u64 cie_offset,

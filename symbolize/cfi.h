@@ -34,8 +34,8 @@ struct cfi_fde {
 
 struct cfi_section {
 	struct cursor data;
-	__u64 vaddr; /* of data.start; for pc-relative encodings */
-	bool is_eh;  /* .eh_frame, else .debug_frame */
+	__u64 vaddr;   /* of data.start; for pc-relative encodings */
+	bool is_eh;    /* .eh_frame, else .debug_frame */
 	bool track_bx; /* rules tell of the base register, too */
 	__u16 number;
 	const struct unwind_arch *arch;

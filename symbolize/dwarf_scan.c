@@ -499,8 +499,8 @@ static int add_bare(struct scan *s, const struct span *span, __u64 start, __u64 
 	return err ? err : index_piece_end(s->b, end);
 }
 
-/* The rest of each span: all of it, or what lies before and behind its line sequences (a cold part's
- * sequence may begin behind its first instruction). */
+/* The rest of each span: all of it, or what lies before and behind its line sequences (a cold
+ * part's sequence may begin behind its first instruction). */
 static int add_bare_spans(struct scan *s)
 {
 	int err = 0;

@@ -61,7 +61,7 @@ struct elf {
 	__u8 build_id[ELF_BUILD_ID_MAX];
 	size_t build_id_len; /* 0: none */
 
-	struct mapfile file;	/* data NULL: the bytes are borrowed */
+	struct mapfile file;	       /* data NULL: the bytes are borrowed */
 	struct elf_inflated *inflated; /* decompressed sections, owned */
 	size_t inflated_bytes;
 	size_t inflate_limit; /* bytes of decompressed sections together; the caller may lower it */

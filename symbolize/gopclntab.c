@@ -392,8 +392,8 @@ __s32 go_value_at(const struct go_table *t, const struct go_func *func, __u32 of
 
 struct go_deltas go_deltas_of(const struct go_table *t)
 {
-	return (struct go_deltas){
-		.table = t, .work = WORK_MIN + WORK_PER_BYTE * (__u64)cursor_left(&t->data)};
+	return (struct go_deltas){.table = t,
+				  .work = WORK_MIN + WORK_PER_BYTE * (__u64)cursor_left(&t->data)};
 }
 
 int go_deltas_in(struct go_deltas *d, __u64 start, __u64 end,

@@ -45,7 +45,7 @@ enum unwind_fault {
 #define X(name, text) UNWIND_FAULT_##name,
 	UNWIND_FAULTS(X)
 #undef X
-	UNWIND_FAULT_COUNT
+		UNWIND_FAULT_COUNT
 };
 const char *unwind_fault_text(enum unwind_fault fault);
 
@@ -66,7 +66,8 @@ struct unwind_part {
 	__u32 *blob; /* owned */
 };
 
-/* A stretch whose rows are not CFI's though there may be CFI for it: one rule, or a stack's beginning. */
+/* A stretch whose rows are not CFI's though there may be CFI for it: one rule, or a stack's
+ * beginning. */
 struct unwind_special {
 	__u64 start, end;
 	bool entry; /* the stack begins here; else: */
@@ -79,7 +80,7 @@ struct unwind_table {
 	size_t n_parts;
 	struct unwind_special *specials; /* ascending, disjoint; the rows have them, too */
 	size_t n_specials;
-	bool tracks_bx; /* the rules tell of the base register */
+	bool tracks_bx;			  /* the rules tell of the base register */
 	__u64 n_rows, n_fdes, n_raw_rows; /* rows after and before merging equal neighbours */
 	__u64 faults[UNWIND_FAULT_COUNT];
 };

@@ -14,7 +14,8 @@
 struct unwind_arch {
 	__u16 machine; /* EM_* */
 	__u8 fp, sp, ra;
-	__u8 bx; /* a callee-saved register from which hand-written code computes its CFA; 0xff: none */
+	__u8 bx; /* a callee-saved register from which hand-written code computes its CFA; 0xff:
+		    none */
 	const char *const *names; /* as readelf prints them */
 	unsigned n_names;
 	/* The inline code of a rule; false: it needs an entry in the part's rules. */

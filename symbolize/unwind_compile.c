@@ -57,7 +57,7 @@ struct compile {
 	struct cfi_section sections[N_CFI_SECTIONS];
 	cfi_fdes fdes;
 	struct unwind_packer packer;
-	__u64 clip; /* rows before this address belong to an earlier FDE */
+	__u64 clip;    /* rows before this address belong to an earlier FDE */
 	bool wants_bx; /* some CFA is computed from the base register */
 	bool derive;
 	struct unwind_fill fill;
@@ -127,8 +127,7 @@ static void order_fdes(struct compile *c)
 	size_t kept = 0;
 	bool sorted = true;
 
-	vec_for_each(fde, &c->fdes)
-	{
+	vec_for_each (fde, &c->fdes) {
 		if (fde->start == fde->end)
 			continue;
 		if (!elf_is_text(c->elf, fde->start, fde->end)) {
@@ -180,8 +179,7 @@ static int pack_mark(struct compile *c, __u64 start, __u64 end)
 	int err = pack_specials(c, start, start, NULL);
 
 	start = MAX(start, c->packed);
-	return err || start >= end ? err
-				   : unwind_pack_mark(&c->packer, start, end, UNW_CODE_ENTRY);
+	return err || start >= end ? err : unwind_pack_mark(&c->packer, start, end, UNW_CODE_ENTRY);
 }
 
 static int take_row(void *arg, __u64 start, __u64 end, const struct unw_rule *rule)
@@ -202,9 +200,9 @@ static int add_entry(struct compile *c)
 
 	if (!entry || !elf_is_text(c->elf, entry, entry + 1))
 		return 0;
-	return vec_push(&c->fdes, (struct cfi_fde){.start = entry,
-						   .end = entry + ENTRY_BYTES,
-						   .section = ENTRY});
+	return vec_push(
+		&c->fdes,
+		(struct cfi_fde){.start = entry, .end = entry + ENTRY_BYTES, .section = ENTRY});
 }
 
 static int take_filled(void *arg, __u64 start, __u64 end, const struct unw_rule *rule)
@@ -376,7 +374,8 @@ struct unwind_table *unwind_compile(struct elf *elf, enum unwind_scope scope,
 	bool wants_bx;
 	struct unwind_table *table = compile_once(elf, scope, false, &wants_bx, ret_why);
 
-	/* Few files need the base register (ld.so, static glibc), and all others are spared its cost. */
+	/* Few files need the base register (ld.so, static glibc), and all others are spared its
+	 * cost. */
 	if (!table || !wants_bx)
 		return table;
 	unwind_table_free(table);

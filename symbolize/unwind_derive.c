@@ -6,8 +6,8 @@
 
 enum { DWARF_SP = 7 };
 
-/* From the stack pointer in the restorer to sigcontext's r8, and the slots of rbp, rsp and rip behind
- * it: struct rt_sigframe and sigcontext, arch/x86/include/uapi/asm/sigcontext.h. */
+/* From the stack pointer in the restorer to sigcontext's r8, and the slots of rbp, rsp and rip
+ * behind it: struct rt_sigframe and sigcontext, arch/x86/include/uapi/asm/sigcontext.h. */
 enum { SIGNAL_CONTEXT = 40, CONTEXT_BP = 10 * 8, CONTEXT_SP = 15 * 8, CONTEXT_IP = 16 * 8 };
 
 void unwind_signal_rule(struct unw_rule *ret_rule)
@@ -41,8 +41,7 @@ void unwind_specials_order(unwind_specials *specials)
 	if (!specials->len)
 		return;
 	qsort(specials->data, specials->len, sizeof(*specials->data), by_start);
-	vec_for_each(s, specials)
-	{
+	vec_for_each (s, specials) {
 		if (kept && specials->data[kept - 1].end > s->start)
 			s->start = specials->data[kept - 1].end;
 		if (s->start < s->end)

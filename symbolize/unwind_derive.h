@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the unwind compiler makes up where a file has no CFI: shared by unwind_compile.c, the sources
- * of such rows (unwind_go.c, unwind_gap.c) and nobody else.
+ * What the unwind compiler makes up where a file has no CFI: shared by unwind_compile.c, the
+ * sources of such rows (unwind_go.c, unwind_gap.c) and nobody else.
  */
 #pragma once
 

@@ -7,11 +7,12 @@
 
 #include "symbolize/x86_insn.h"
 
-#define PADDING_MAX   16u   /* a shorter gap up to where functions are aligned is padding, unread */
+#define PADDING_MAX   16u /* a shorter gap up to where functions are aligned is padding, unread */
 #define MAX_RANGES    65536u
 #define MAX_FDE_BYTES 65536u /* of code, read to see whether it goes on behind its end */
 
-/* ---- what to look at ---------------------------------------------------------------------------- */
+/* ---- what to look at ----------------------------------------------------------------------------
+ */
 
 static bool is_worth(const struct unwind_fill *f, __u64 start, __u64 end)
 {
@@ -98,8 +99,7 @@ static int find_ranges(struct unwind_fill *f, const cfi_fdes *fdes)
 	}
 	if (text.len)
 		qsort(text.data, text.len, sizeof(*text.data), by_start);
-	vec_for_each(t, &text)
-	{
+	vec_for_each (t, &text) {
 		if (!err && t->start >= done)
 			err = add_uncovered(f, fdes, &i, t->start, t->end);
 		done = MAX(done, t->end);
@@ -108,7 +108,8 @@ static int find_ranges(struct unwind_fill *f, const cfi_fdes *fdes)
 	return err;
 }
 
-/* ---- Go ----------------------------------------------------------------------------------------- */
+/* ---- Go -----------------------------------------------------------------------------------------
+ */
 
 static int open_go(struct unwind_fill *f, unwind_specials *specials)
 {
@@ -137,7 +138,8 @@ static int take_delta(void *arg, __u64 start, __u64 end, __s32 delta)
 	return unwind_go_rule(delta, &rule) ? t->row(t->arg, start, end, &rule) : 0;
 }
 
-/* ---- other code --------------------------------------------------------------------------------- */
+/* ---- other code ---------------------------------------------------------------------------------
+ */
 
 static int take_state(void *arg, __u64 start, __u64 end, const struct frame_state *state)
 {
@@ -169,7 +171,8 @@ static bool goes_on_behind(const struct elf *elf, const struct cfi_fde *fde)
 		return false;
 	while (at < fde->end && x86_insn_read(&c, at, &i))
 		at += i.len;
-	return at == fde->end && (i.kind < X86_CALL || i.kind == X86_BRANCH || i.kind >= X86_SYSCALL);
+	return at == fde->end &&
+	       (i.kind < X86_CALL || i.kind == X86_BRANCH || i.kind >= X86_SYSCALL);
 }
 
 static const struct elf_section *section_of(const struct elf *elf, __u64 vaddr)
@@ -193,7 +196,8 @@ static int follow_range(struct unwind_fill *f, const struct gap_function *range,
 		.start = range->start,
 		.end = range->end,
 		.is_plt = s && gap_is_plt(s->name),
-		.guess_start = !before && (!s || !gap_is_plt(s->name) || gap_is_jump_slots(s->name)),
+		.guess_start =
+			!before && (!s || !gap_is_plt(s->name) || gap_is_jump_slots(s->name)),
 		.functions = {f->functions.data, f->functions.len},
 		.before = before,
 		.root = f->elf->entry,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the unwind compiler fills in between the FDEs: Go's functions by their stack deltas, other
- * code by following it. Which stretches are worth a look is decided first, by their addresses and, if
- * those do not tell, by their bytes: a file whose code is all described costs nothing more.
+ * code by following it. Which stretches are worth a look is decided first, by their addresses and,
+ * if those do not tell, by their bytes: a file whose code is all described costs nothing more.
  */
 #pragma once
 
@@ -28,9 +28,9 @@ typedef int (*unwind_fill_row)(void *arg, __u64 start, __u64 end, const struct u
 /* fdes: ordered by start. Special functions are added to specials, in no order. 0 or -ENOMEM. */
 MUST_CHECK int unwind_fill_open(struct unwind_fill *fill, const struct elf *elf,
 				const cfi_fdes *fdes, unwind_specials *specials);
-/* Rows for what no FDE describes in [start, end); asked for in ascending order. before: the FDE that
- * ends at start, with the rule in force at its end; NULL: none. 0, -ENOMEM, or what `row` returned
- * that was not 0. */
+/* Rows for what no FDE describes in [start, end); asked for in ascending order. before: the FDE
+ * that ends at start, with the rule in force at its end; NULL: none. 0, -ENOMEM, or what `row`
+ * returned that was not 0. */
 MUST_CHECK int unwind_fill_between(struct unwind_fill *fill, __u64 start, __u64 end,
 				   const struct cfi_fde *before, const struct unw_rule *rule,
 				   unwind_fill_row row, void *arg);

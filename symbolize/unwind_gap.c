@@ -24,16 +24,16 @@
 #define RT_SIGRETURN   15
 
 enum {
-	AT_SYMBOL = 1,	 /* a function begins here, whatever jumps here */
-	AT_CALLED = 2,	 /* something calls this */
-	AT_GUESSED = 4,	 /* aligned behind the end of another, and reached from nowhere */
-	AT_MISREAD = 8,	 /* a ret that does not find its return address */
-	AT_OPEN = 16,	 /* a jump to where nobody knows, with a frame */
-	AT_END = 32,	 /* an instruction that does not go on */
-	AT_SIGNAL = 64,	 /* the first instruction of a signal's return */
-	AT_PROVEN = 128, /* a ret that does find it */
-	AT_CALL = 256,	 /* an instruction that calls */
-	AT_CUT = 512,	 /* a call that is taken to never return */
+	AT_SYMBOL = 1,	  /* a function begins here, whatever jumps here */
+	AT_CALLED = 2,	  /* something calls this */
+	AT_GUESSED = 4,	  /* aligned behind the end of another, and reached from nowhere */
+	AT_MISREAD = 8,	  /* a ret that does not find its return address */
+	AT_OPEN = 16,	  /* a jump to where nobody knows, with a frame */
+	AT_END = 32,	  /* an instruction that does not go on */
+	AT_SIGNAL = 64,	  /* the first instruction of a signal's return */
+	AT_PROVEN = 128,  /* a ret that does find it */
+	AT_CALL = 256,	  /* an instruction that calls */
+	AT_CUT = 512,	  /* a call that is taken to never return */
 	AT_TARGET = 1024, /* something with a frame jumps here: it is within a function */
 	AT_START = AT_SYMBOL | AT_CALLED | AT_GUESSED,
 };
@@ -41,15 +41,15 @@ enum {
 struct window {
 	const struct gap *gap;
 	__u64 start;
-	size_t n;	 /* bytes */
+	size_t n; /* bytes */
 	struct cursor code;
-	__u16 *state;	 /* by byte: index in states + 1; 0: not reached */
-	__u8 *len;	 /* by byte: of the instruction reached there */
-	__u16 *marks;	 /* by byte: AT_* */
+	__u16 *state; /* by byte: index in states + 1; 0: not reached */
+	__u8 *len;    /* by byte: of the instruction reached there */
+	__u16 *marks; /* by byte: AT_* */
 	VEC(struct frame_state) states;
 	struct hmap state_index;
 	VEC(__u32) todo;
-	bool anew;	 /* a function was found where code had been reached */
+	bool anew; /* a function was found where code had been reached */
 	bool guessing;
 };
 
@@ -66,7 +66,8 @@ static struct cursor code_at(const struct window *w, size_t at)
 	return c;
 }
 
-/* ---- states ------------------------------------------------------------------------------------- */
+/* ---- states -------------------------------------------------------------------------------------
+ */
 
 /* The number of a state; 0 when there are too many, which is as good as knowing nothing. */
 static int number_of(struct window *w, const struct frame_state *state, __u16 *ret_number)
@@ -74,8 +75,7 @@ static int number_of(struct window *w, const struct frame_state *state, __u16 *r
 	__u64 hash = XXH3_64bits(state, sizeof(*state));
 	__u32 i;
 
-	hmap_for_each_match(&w->state_index, hash, i)
-	{
+	hmap_for_each_match (&w->state_index, hash, i) {
 		if (!memcmp(&w->states.data[i], state, sizeof(*state))) {
 			*ret_number = (__u16)(i + 1);
 			return 0;
@@ -176,7 +176,8 @@ bool gap_is_padding(const struct elf *elf, __u64 start, __u64 end)
 	return padding_in(elf_at_vaddr(elf, start), end - start) >= end - start;
 }
 
-/* ---- instructions ------------------------------------------------------------------------------- */
+/* ---- instructions -------------------------------------------------------------------------------
+ */
 
 struct follow {
 	size_t at;
@@ -345,7 +346,8 @@ static int follow(struct window *w, size_t at)
 		if (err || !window_holds(w, next))
 			return err;
 		at = next - w->start;
-		/* Whether something jumps behind a call is known in the end only: guesses do not wait. */
+		/* Whether something jumps behind a call is known in the end only: guesses do not
+		 * wait. */
 		if (calls && (w->marks[f.at] & AT_CUT ||
 			      (w->guessing && another_may_begin(w, at, padding_at(w, at))))) {
 			w->marks[f.at] |= AT_END;
@@ -371,7 +373,8 @@ static int follow_all(struct window *w)
 	return err;
 }
 
-/* ---- where functions begin ---------------------------------------------------------------------- */
+/* ---- where functions begin ----------------------------------------------------------------------
+ */
 
 /* Is the byte within a function that a symbol names, behind its first? */
 static bool is_named(const struct window *w, __u64 vaddr)
@@ -470,8 +473,8 @@ static size_t function_end(const struct window *w, size_t at, bool *ret_sound)
 
 /*
  * Code behind a call that never returns is another function's. Taken for such: what stands where
- * functions begin, behind padding or with how they begin, unless something jumps there (a loop's head
- * is aligned, too). True when there are new ones.
+ * functions begin, behind padding or with how they begin, unless something jumps there (a loop's
+ * head is aligned, too). True when there are new ones.
  */
 static bool cut_calls(struct window *w)
 {
@@ -528,7 +531,8 @@ static int follow_window(struct window *w)
 	return err;
 }
 
-/* ---- what comes out ----------------------------------------------------------------------------- */
+/* ---- what comes out -----------------------------------------------------------------------------
+ */
 
 /* Behind an instruction that nothing follows: over a few bytes of padding the row may go on. */
 static size_t stretch_end(const struct window *w, size_t at)
@@ -543,7 +547,8 @@ static size_t stretch_end(const struct window *w, size_t at)
 	return next < w->n && w->marks[next] & AT_SIGNAL ? next - 1 : next;
 }
 
-static int emit_function(const struct window *w, size_t from, size_t to, const struct gap_sink *sink)
+static int emit_function(const struct window *w, size_t from, size_t to,
+			 const struct gap_sink *sink)
 {
 	int err = 0;
 
@@ -591,7 +596,8 @@ static int emit(const struct window *w, const struct gap_sink *sink)
 	return err;
 }
 
-/* ---- windows ------------------------------------------------------------------------------------ */
+/* ---- windows ------------------------------------------------------------------------------------
+ */
 
 /* Where the window that begins at `start` ends: at a function, if one begins in its second half. */
 static __u64 window_end(const struct gap *gap, __u64 start)
@@ -622,7 +628,8 @@ static void window_fini(struct window *w)
 	hmap_fini(&w->state_index);
 }
 
-static int follow_stretch(const struct gap *gap, __u64 start, __u64 end, const struct gap_sink *sink)
+static int follow_stretch(const struct gap *gap, __u64 start, __u64 end,
+			  const struct gap_sink *sink)
 {
 	struct window w = {.gap = gap, .start = start};
 	struct cursor c = elf_at_vaddr(gap->elf, start);
@@ -654,7 +661,8 @@ int gap_follow(const struct gap *gap, const struct gap_sink *sink)
 	return err;
 }
 
-/* ---- symbols ------------------------------------------------------------------------------------ */
+/* ---- symbols ------------------------------------------------------------------------------------
+ */
 
 static int by_start(const void *pa, const void *pb)
 {
@@ -715,8 +723,7 @@ int gap_functions_read(const struct elf *elf, const struct gap_function *ranges,
 	if (err || !functions->len)
 		return err;
 	qsort(functions->data, functions->len, sizeof(*functions->data), by_start);
-	vec_for_each(f, functions)
-	{
+	vec_for_each (f, functions) {
 		if (kept && functions->data[kept - 1].start == f->start)
 			functions->data[kept - 1].end = f->end;
 		else

@@ -31,15 +31,16 @@ MUST_CHECK int gap_functions_read(const struct elf *elf, const struct gap_functi
 
 struct gap {
 	const struct elf *elf;
-	__u64 start, end;	 /* within one section (or segment, without sections) */
-	bool is_plt;		 /* entries of a procedure linkage table */
-	bool guess_start;	 /* a function may begin at its start */
+	__u64 start, end; /* within one section (or segment, without sections) */
+	bool is_plt;	  /* entries of a procedure linkage table */
+	bool guess_start; /* a function may begin at its start */
 	struct {
 		const struct gap_function *data;
 		size_t n;
-	} functions;		 /* of the whole file */
-	const struct frame_state *before; /* the state in which the code before falls in; NULL: unknown */
-	__u64 root;		 /* where the program begins; 0: elsewhere */
+	} functions; /* of the whole file */
+	const struct frame_state
+		*before; /* the state in which the code before falls in; NULL: unknown */
+	__u64 root;	 /* where the program begins; 0: elsewhere */
 };
 
 /* What is found: stretches [start, end), ascending, with the state at their instructions. */

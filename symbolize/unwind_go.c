@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Go's special functions, see unwind_go.h. Found by name in pclntab, which every Go binary has; their
- * code is walked once, in order: hand-written assembly changes the stack pointer by loading it (from
- * g, or from a register) and changes it back the same way, and between the two the deltas are wrong.
- * Bounded: MAX_CODE bytes of each, MAX_FOUND functions.
+ * Go's special functions, see unwind_go.h. Found by name in pclntab, which every Go binary has;
+ * their code is walked once, in order: hand-written assembly changes the stack pointer by loading
+ * it (from g, or from a register) and changes it back the same way, and between the two the deltas
+ * are wrong. Bounded: MAX_CODE bytes of each, MAX_FOUND functions.
  */
 #include "symbolize/unwind_go.h"
 
@@ -25,8 +25,8 @@ enum { DWARF_BP = 6, DWARF_SP = 7 };
 /* Where the runtime keeps what it saves when it leaves a stack; read from systemstack. */
 struct layout {
 	bool known;
-	__s32 g;	/* from the thread pointer */
-	__s32 g_m;	/* m in g */
+	__s32 g;   /* from the thread pointer */
+	__s32 g_m; /* m in g */
 	__s32 m_g0, m_curg;
 	__s32 sched_sp, sched_bp; /* in g; the pc stands right behind sp (type gobuf) */
 };
@@ -34,9 +34,9 @@ struct layout {
 /* A stretch of code between two settings of the stack pointer. */
 struct region {
 	__u64 start, end;
-	__u64 ready;	/* behind the last store to its stack in front of its first call; 0: none */
-	__s32 depth;	/* where that store went */
-	bool aligned;	/* begins by rounding the stack pointer down, not by loading another */
+	__u64 ready;  /* behind the last store to its stack in front of its first call; 0: none */
+	__s32 depth;  /* where that store went */
+	bool aligned; /* begins by rounding the stack pointer down, not by loading another */
 };
 
 struct go_code {
@@ -50,7 +50,8 @@ struct go_code {
 	__u64 last_return; /* behind the last ret */
 };
 
-/* ---- the code ----------------------------------------------------------------------------------- */
+/* ---- the code -----------------------------------------------------------------------------------
+ */
 
 struct walk {
 	struct cursor c;
@@ -112,8 +113,8 @@ static void take_load(const struct x86_insn *i, const struct held *base, struct 
 }
 
 /*
- * systemstack loads g from thread-local storage, m from g, g0 from m, the stack pointer from g0, and
- * after its call g, m, m's goroutine, and from that the stack pointer and the frame pointer.
+ * systemstack loads g from thread-local storage, m from g, g0 from m, the stack pointer from g0,
+ * and after its call g, m, m's goroutine, and from that the stack pointer and the frame pointer.
  */
 static void read_layout(const struct elf *elf, const struct go_func *f, struct layout *ret_layout)
 {
@@ -147,7 +148,8 @@ static void read_layout(const struct elf *elf, const struct go_func *f, struct l
 	*ret_layout = l;
 }
 
-/* ---- stretches on another stack ----------------------------------------------------------------- */
+/* ---- stretches on another stack -----------------------------------------------------------------
+ */
 
 static bool sets_stack_pointer(const struct x86_insn *i)
 {
@@ -194,7 +196,8 @@ static __s32 delta_at(const struct go_code *g, __u64 addr)
 	return go_value_at(g->table, &g->func, g->func.sp, addr, -1);
 }
 
-/* ---- rules -------------------------------------------------------------------------------------- */
+/* ---- rules --------------------------------------------------------------------------------------
+ */
 
 bool unwind_go_rule(__s32 delta, struct unw_rule *ret_rule)
 {
@@ -399,8 +402,7 @@ int unwind_go_specials(const struct elf *elf, const struct go_table *table,
 		       unwind_specials *specials)
 {
 	struct layout layout = {0};
-	struct go_code code = {
-		.elf = elf, .table = table, .layout = &layout, .specials = specials};
+	struct go_code code = {.elf = elf, .table = table, .layout = &layout, .specials = specials};
 	struct {
 		struct go_func func;
 		size_t treatment;

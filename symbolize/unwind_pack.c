@@ -10,9 +10,9 @@
 #include <xxhash.h>
 
 #define MAX_PART_RULES	   4096u
-#define LONG_GAP	   (256u << 10)	    /* closes a part: a directory over nothing is waste */
+#define LONG_GAP	   (256u << 10) /* closes a part: a directory over nothing is waste */
 #define MAX_PART_SPAN	   (1ULL << 30)
-#define ROWS_PER_DIR_ENTRY 4u	    /* so the directory costs at most an eighth of the rows */
+#define ROWS_PER_DIR_ENTRY 4u /* so the directory costs at most an eighth of the rows */
 #define MIN_DIR_PAGES	   32u
 
 static __u32 choose_shift(__u64 span, size_t rows)
@@ -49,8 +49,7 @@ static int close_part(struct unwind_packer *p)
 	low = (1u << part.shift) - 1;
 	part.n_pages = (__u32)((span + low) >> part.shift);
 	part.end = p->start + ((__u64)part.n_pages << part.shift);
-	if (part.end > p->end &&
-	    vec_push(&p->rows, (struct pack_row){(__u32)span, UNW_CODE_GAP}))
+	if (part.end > p->end && vec_push(&p->rows, (struct pack_row){(__u32)span, UNW_CODE_GAP}))
 		return -ENOMEM;
 	part.n_rows = (__u32)p->rows.len;
 	part.rows = ALIGN_UP((part.n_pages + 1) * 2, 8) / 4;
@@ -93,8 +92,7 @@ static int code_of(struct unwind_packer *p, const struct unw_rule *rule, __u32 *
 	if (p->arch->encode(rule, ret_code))
 		return 0;
 	hash = XXH3_64bits(rule, sizeof(*rule));
-	hmap_for_each_match(&p->rule_index, hash, i)
-	{
+	hmap_for_each_match (&p->rule_index, hash, i) {
 		if (!memcmp(&p->rules.data[i], rule, sizeof(*rule))) {
 			*ret_code = UNW_CODE_RULE | i;
 			return 0;
@@ -129,8 +127,7 @@ static int add_row(struct unwind_packer *p, __u64 start, __u64 end, const struct
 	if (!p->open) {
 		open_part(p, start);
 	} else if (start > p->end) {
-		if (vec_push(&p->rows,
-			     (struct pack_row){(__u32)(p->end - p->start), UNW_CODE_GAP}))
+		if (vec_push(&p->rows, (struct pack_row){(__u32)(p->end - p->start), UNW_CODE_GAP}))
 			return -ENOMEM;
 	} else if (mark ? mark == p->last_code
 			: p->last_code < UNW_CODE_ENTRY && !memcmp(rule, &p->last, sizeof(*rule))) {
@@ -172,7 +169,7 @@ int unwind_pack_finish(struct unwind_packer *p)
 
 void unwind_pack_fini(struct unwind_packer *p)
 {
-	vec_for_each(part, &p->parts)
+	vec_for_each (part, &p->parts)
 		free(part->blob);
 	vec_free(&p->parts);
 	vec_free(&p->rows);

@@ -17,12 +17,13 @@ struct unwind_packer {
 	VEC(struct pack_row {
 		__u32 rel; /* address - start of the part */
 		__u32 code;
-	}) rows;
+	})
+	rows;
 	VEC(struct unw_rule) rules;
 	struct hmap rule_index;
-	__u64 start;	       /* of the open part; valid while rows.len */
-	__u64 end;	       /* first address that no row covers yet */
-	struct unw_rule last;  /* the rule in force at end - 1 */
+	__u64 start;	      /* of the open part; valid while rows.len */
+	__u64 end;	      /* first address that no row covers yet */
+	struct unw_rule last; /* the rule in force at end - 1 */
 	__u32 last_code;
 	bool open;
 };

@@ -358,8 +358,10 @@ bool frame_state_join(struct frame_state *s, const struct frame_state *other)
 
 bool frame_state_rule(const struct frame_state *s, struct unw_rule *ret_rule)
 {
-	struct unw_rule r = {
-		.cfa_op = UNW_CFA_REG, .ra_op = UNW_REG_CFA, .ra_off = -8, .fp_op = UNW_REG_UNDEFINED};
+	struct unw_rule r = {.cfa_op = UNW_CFA_REG,
+			     .ra_op = UNW_REG_CFA,
+			     .ra_off = -8,
+			     .fp_op = UNW_REG_UNDEFINED};
 
 	if (s->flags & STATE_ROOT)
 		return false;

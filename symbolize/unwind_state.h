@@ -14,12 +14,12 @@
 #include "symbolize/x86_insn.h"
 
 enum {
-	STATE_SP = 1,	     /* rsp = CFA - sp */
-	STATE_ALIGNED = 2,   /* rsp was rounded down since: rsp = (an unknown base) - sp */
-	STATE_FP = 4,	     /* rbp = CFA - fp */
-	STATE_CALLER_FP = 8, /* rbp is the caller's */
+	STATE_SP = 1,	      /* rsp = CFA - sp */
+	STATE_ALIGNED = 2,    /* rsp was rounded down since: rsp = (an unknown base) - sp */
+	STATE_FP = 4,	      /* rbp = CFA - fp */
+	STATE_CALLER_FP = 8,  /* rbp is the caller's */
 	STATE_FP_COPIED = 16, /* the caller's rbp may live in another register */
-	STATE_ROOT = 32,     /* rbp was cleared and the caller's kept nowhere: a stack's first code */
+	STATE_ROOT = 32, /* rbp was cleared and the caller's kept nowhere: a stack's first code */
 };
 
 struct frame_state {
@@ -29,7 +29,8 @@ struct frame_state {
 	__s32 sp, fp;
 	__s32 slot; /* the caller's rbp is stored at CFA - slot; 0: not */
 	__s32 copy_off;
-	__s32 saved, saved_off; /* ALIGNED: at base - saved stands CFA - saved_off; saved 0: nothing */
+	__s32 saved,
+		saved_off; /* ALIGNED: at base - saved stands CFA - saved_off; saved 0: nothing */
 };
 
 /* At a function's first instruction; of a stretch that goes on behind CFI (false: a rule of another

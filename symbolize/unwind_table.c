@@ -37,7 +37,8 @@ static const __u16 *directory(const struct unwind_part *part)
 	return (const __u16 *)(part->blob + part->dir);
 }
 
-__u32 unwind_find(const struct unwind_table *table, __u64 vaddr, const struct unwind_part **ret_part)
+__u32 unwind_find(const struct unwind_table *table, __u64 vaddr,
+		  const struct unwind_part **ret_part)
 {
 	for (size_t i = 0; i < table->n_parts; i++) {
 		const struct unwind_part *part = &table->parts[i];
@@ -83,8 +84,8 @@ int unwind_each_row(const struct unwind_table *table,
 		    void *arg)
 {
 	for (size_t i = 0; i < table->n_parts; i++) {
-		bool adjacent = i + 1 < table->n_parts &&
-				table->parts[i + 1].start == table->parts[i].end;
+		bool adjacent =
+			i + 1 < table->n_parts && table->parts[i + 1].start == table->parts[i].end;
 		int ret = each_row_of(&table->parts[i], adjacent, row, arg);
 
 		if (ret)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * x86-64: System V psABI 1.0, figure 3.36 (DWARF register numbers). The return address stands at
- * CFA - 8 everywhere but in signal frames and a few hand-written routines, so the inline code spends
- * its bits on the CFA and on the slot of rbp.
+ * CFA - 8 everywhere but in signal frames and a few hand-written routines, so the inline code
+ * spends its bits on the CFA and on the slot of rbp.
  */
 #include <elf.h>
 
@@ -56,9 +56,9 @@ static void decode(__u32 code, struct unw_rule *ret_rule)
 }
 
 /*
- * The linkers' lazy PLT: rsp + 8 + ((rip & 15) >= N) * 8, with N = 11 (or 10 under IBT), because the
- * entry's push lies N - 1 bytes in. Written as breg7 8; breg16 0; lit15; and; litN; ge; lit3; shl;
- * plus.
+ * The linkers' lazy PLT: rsp + 8 + ((rip & 15) >= N) * 8, with N = 11 (or 10 under IBT), because
+ * the entry's push lies N - 1 bytes in. Written as breg7 8; breg16 0; lit15; and; litN; ge; lit3;
+ * shl; plus.
  */
 static bool cfa_expression(struct cursor e, struct unw_rule *rule)
 {

@@ -23,41 +23,51 @@
 #define R11	 BIT(11)
 
 static const char one_byte[] = /* 00 */ "eerriz--eerriz-p"
-			       /* 10 */ "eerriz--eerriz--"
-			       /* 20 */ "eerrizp-eerrizp-"
-			       /* 30 */ "eerrizp-mmmmizp-"
-			       /* 40 */ "pppppppppppppppp"
-			       /* 50 */ "................"
-			       /* 60 */ "--prppppzQiR...."
-			       /* 70 */ "jjjjjjjjjjjjjjjj"
-			       /* 80 */ "EZ-Emmxxeerrerme"
-			       /* 90 */ "..........-....."
-			       /* a0 */ "oooo....iz......"
-			       /* b0 */ "iiiiiiiivvvvvvvv"
-			       /* c0 */ "EEw.ppEZn.w..i-."
-			       /* d0 */ "eeee---.mmmmmmmm"
-			       /* e0 */ "jjjjiiiiJJ-j...."
-			       /* f0 */ "p.pp..ee......ee";
+					/* 10 */ "eerriz--eerriz--"
+					/* 20 */ "eerrizp-eerrizp-"
+					/* 30 */ "eerrizp-mmmmizp-"
+					/* 40 */ "pppppppppppppppp"
+					/* 50 */ "................"
+					/* 60 */ "--prppppzQiR...."
+					/* 70 */ "jjjjjjjjjjjjjjjj"
+					/* 80 */ "EZ-Emmxxeerrerme"
+					/* 90 */ "..........-....."
+					/* a0 */ "oooo....iz......"
+					/* b0 */ "iiiiiiiivvvvvvvv"
+					/* c0 */ "EEw.ppEZn.w..i-."
+					/* d0 */ "eeee---.mmmmmmmm"
+					/* e0 */ "jjjjiiiiJJ-j...."
+					/* f0 */ "p.pp..ee......ee";
 static const char two_byte[] = /* 00 */ "emrr-.....-.-m.M"
-			       /* 10 */ "mmmmmmmmmmmmmmmm"
-			       /* 20 */ "eemm----mmmmmmmm"
-			       /* 30 */ "......-.p-p-----"
-			       /* 40 */ "rrrrrrrrrrrrrrrr"
-			       /* 50 */ "rmmmmmmmmmmmmmmm"
-			       /* 60 */ "mmmmmmmmmmmmmmmm"
-			       /* 70 */ "MMMMmmm.em--mmem"
-			       /* 80 */ "JJJJJJJJJJJJJJJJ"
-			       /* 90 */ "eeeeeeeeeeeeeeee"
-			       /* a0 */ "...mEemm...eEemr"
-			       /* b0 */ "eererrrrrmEerrrr"
-			       /* c0 */ "xxMmMRMm........"
-			       /* d0 */ "mmmmmmmrmmmmmmmm"
-			       /* e0 */ "mmmmmmmmmmmmmmmm"
-			       /* f0 */ "mmmmmmmmmmmmmmmm";
+					/* 10 */ "mmmmmmmmmmmmmmmm"
+					/* 20 */ "eemm----mmmmmmmm"
+					/* 30 */ "......-.p-p-----"
+					/* 40 */ "rrrrrrrrrrrrrrrr"
+					/* 50 */ "rmmmmmmmmmmmmmmm"
+					/* 60 */ "mmmmmmmmmmmmmmmm"
+					/* 70 */ "MMMMmmm.em--mmem"
+					/* 80 */ "JJJJJJJJJJJJJJJJ"
+					/* 90 */ "eeeeeeeeeeeeeeee"
+					/* a0 */ "...mEemm...eEemr"
+					/* b0 */ "eererrrrrmEerrrr"
+					/* c0 */ "xxMmMRMm........"
+					/* d0 */ "mmmmmmmrmmmmmmmm"
+					/* e0 */ "mmmmmmmmmmmmmmmm"
+					/* f0 */ "mmmmmmmmmmmmmmmm";
 _Static_assert(sizeof(one_byte) == 257 && sizeof(two_byte) == 257, "a row is not of 16");
 
 /* The map an opcode stands in. */
-enum map { ONE_BYTE, MAP_0F, MAP_0F38, MAP_0F3A, MAP_FP16 = 5, MAP_FP16_38, XOP_8 = 8, XOP_9, XOP_A };
+enum map {
+	ONE_BYTE,
+	MAP_0F,
+	MAP_0F38,
+	MAP_0F3A,
+	MAP_FP16 = 5,
+	MAP_FP16_38,
+	XOP_8 = 8,
+	XOP_9,
+	XOP_A
+};
 
 enum { REX_B = 1, REX_X = 2, REX_R = 4, REX_W = 8 };
 
@@ -77,7 +87,8 @@ struct parse {
 	__s64 disp, imm;
 };
 
-/* ---- prefixes and opcodes ----------------------------------------------------------------------- */
+/* ---- prefixes and opcodes -----------------------------------------------------------------------
+ */
 
 static void invert_rex(struct parse *p, __u8 rxb)
 {
@@ -210,7 +221,8 @@ static bool read_opcode(struct parse *p)
 	return !p->c.bad;
 }
 
-/* ---- operands ----------------------------------------------------------------------------------- */
+/* ---- operands -----------------------------------------------------------------------------------
+ */
 
 static void read_modrm(struct parse *p)
 {
@@ -251,7 +263,8 @@ static void read_z(struct parse *p)
 	p->imm = p->op16 && !(p->rex & REX_W) ? cursor_s16(&p->c) : cursor_s32(&p->c);
 }
 
-/* The letter of an opcode; for the maps without a table, ModRM and what it writes is fix_writes's. */
+/* The letter of an opcode; for the maps without a table, ModRM and what it writes is fix_writes's.
+ */
 static char letter_of(const struct parse *p)
 {
 	__u8 op = p->opcode;
@@ -265,8 +278,8 @@ static char letter_of(const struct parse *p)
 	if (p->map == XOP_A)
 		return 'Q';
 	if (p->map == MAP_0F3A || p->map == XOP_8 ||
-	    (p->map == MAP_0F && ((op >= 0x70 && op <= 0x73) || op == 0xc2 ||
-				  (op >= 0xc4 && op <= 0xc6))))
+	    (p->map == MAP_0F &&
+	     ((op >= 0x70 && op <= 0x73) || op == 0xc2 || (op >= 0xc4 && op <= 0xc6))))
 		return 'M';
 	return 'm';
 }
@@ -326,7 +339,8 @@ static bool read_operands(struct parse *p, char letter)
 	return true;
 }
 
-/* ---- what is written ---------------------------------------------------------------------------- */
+/* ---- what is written ----------------------------------------------------------------------------
+ */
 
 static bool is_byte_wide(const struct parse *p)
 {
@@ -534,7 +548,8 @@ static __u16 writes_of(const struct parse *p, char letter)
 	return op == 0x61 || op == 0x63 ? RCX : 0;
 }
 
-/* ---- what is done ------------------------------------------------------------------------------- */
+/* ---- what is done -------------------------------------------------------------------------------
+ */
 
 static void is_kind(struct x86_insn *insn, enum x86_kind kind, __u8 reg, __u8 base, __s64 value)
 {
@@ -552,7 +567,8 @@ static void classify_move(const struct parse *p, struct x86_insn *insn, __u64 ne
 
 	if (p->mod == 3) {
 		if (p->opcode != 0x8d)
-			is_kind(insn, X86_MOVE, stores ? p->rm : p->reg, stores ? p->reg : p->rm, 0);
+			is_kind(insn, X86_MOVE, stores ? p->rm : p->reg, stores ? p->reg : p->rm,
+				0);
 		return;
 	}
 	if (p->index != X86_NO_REG || p->addr32)

@@ -75,7 +75,8 @@ static inline void cursor_seek(struct cursor *c, __u64 offset)
 		c->pos = c->start + offset;
 }
 
-/* A window of n bytes from the read position, stepped over; an empty bad one when too few are left. */
+/* A window of n bytes from the read position, stepped over; an empty bad one when too few are left.
+ */
 static inline struct cursor cursor_sub(struct cursor *c, __u64 n)
 {
 	struct cursor sub = {.start = c->pos, .pos = c->pos, .end = c->pos};
@@ -129,7 +130,8 @@ static inline __u64 cursor_uint(struct cursor *c, unsigned width)
 	return value;
 }
 
-/* LEB128 (DWARF 5 section 7.6). Bits beyond 64 are dropped; more than 10 groups are still consumed. */
+/* LEB128 (DWARF 5 section 7.6). Bits beyond 64 are dropped; more than 10 groups are still consumed.
+ */
 static inline __u64 cursor_uleb(struct cursor *c)
 {
 	__u64 value = 0;

@@ -22,7 +22,7 @@
 struct hmap {
 	struct hmap_slot {
 		__u32 hash, value; /* value HMAP_NONE: empty */
-	} *slots;
+	} * slots;
 	__u32 mask; /* slots - 1; 0: nothing allocated */
 	__u32 len;
 };

@@ -13,8 +13,8 @@
 
 #include "profiler/base/clock.h"
 
-#define LINE_MAX_BYTES	 2048
-#define LIMIT_PERIOD_NS	 (10 * NS_PER_S)
+#define LINE_MAX_BYTES	  2048
+#define LIMIT_PERIOD_NS	  (10 * NS_PER_S)
 #define DEFAULT_LOG_LEVEL LOG_LEVEL_INFO
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
@@ -63,8 +63,8 @@ const char *log_level_name(enum log_domain domain)
 
 bool log_wants(enum log_domain domain, enum log_level level)
 {
-	return (int)level <= DEFAULT_LOG_LEVEL +
-				     atomic_load_explicit(&levels[domain], memory_order_relaxed);
+	return (int)level <=
+	       DEFAULT_LOG_LEVEL + atomic_load_explicit(&levels[domain], memory_order_relaxed);
 }
 
 bool log_limit_pass(struct log_limit *limit, __u32 *ret_held)
@@ -72,9 +72,9 @@ bool log_limit_pass(struct log_limit *limit, __u32 *ret_held)
 	__u64 now = clock_monotonic_ns();
 	__u64 next = __atomic_load_n(&limit->next_ns, __ATOMIC_RELAXED);
 
-	if (now < next || !__atomic_compare_exchange_n(&limit->next_ns, &next,
-						       now + LIMIT_PERIOD_NS, false,
-						       __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+	if (now < next ||
+	    !__atomic_compare_exchange_n(&limit->next_ns, &next, now + LIMIT_PERIOD_NS, false,
+					 __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
 		__atomic_fetch_add(&limit->held, 1, __ATOMIC_RELAXED);
 		return false;
 	}
@@ -95,9 +95,10 @@ static int put_prefix(char *line, size_t size, enum log_domain domain, enum log_
 				domain_names[domain]);
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &tm);
-	return snprintf(line, size, "%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ %-5s %s: ",
-			tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min,
-			tm.tm_sec, now.tv_nsec / 1000000, level_names[level], domain_names[domain]);
+	return snprintf(line, size,
+			"%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ %-5s %s: ", tm.tm_year + 1900,
+			tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
+			now.tv_nsec / 1000000, level_names[level], domain_names[domain]);
 }
 
 void log_write(enum log_domain domain, enum log_level level, const char *fmt, ...)

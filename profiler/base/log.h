@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Log lines on stderr: what, on which 'object', why, and what happens now. One line an event, level
- * by domain, changeable at run time. Under systemd (JOURNAL_STREAM) lines carry the <n> prefix, else
- * a time stamp when the agent runs, and only "bianque: " for one-shot commands.
+ * by domain, changeable at run time. Under systemd (JOURNAL_STREAM) lines carry the <n> prefix,
+ * else a time stamp when the agent runs, and only "bianque: " for one-shot commands.
  *
- * A call site that may repeat uses log_limited: at most one line in 10 s, with the number held back.
- * Libraries (base, symbolize, runtimes) log at debug only. Any thread; one write(2) a line.
+ * A call site that may repeat uses log_limited: at most one line in 10 s, with the number held
+ * back. Libraries (base, symbolize, runtimes) log at debug only. Any thread; one write(2) a line.
  */
 #pragma once
 
@@ -16,8 +16,9 @@
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
 #define LOG_DOMAINS(X)                                                                             \
-	X(agent) X(ring) X(process) X(unwind) X(symbol) X(profile) X(http) X(push) X(config) X(bpf) \
-	X(collector) X(store) X(runtime)
+	X(agent)                                                                                   \
+	X(ring) X(process) X(unwind) X(symbol) X(profile) X(http) X(push) X(config) X(bpf)         \
+		X(collector) X(store) X(runtime)
 
 enum log_domain {
 #define X(name) LOG_##name,

@@ -2,8 +2,8 @@
 /*
  * Mapped foreign files, see mapfile.h. The table of ranges is written under a lock and read by the
  * signal handler without one: a slot's bounds are published before `start`, and a fault can only
- * come from a thread that still holds its mapping open. mmap(2) is a plain system call, so it may be
- * called from the handler.
+ * come from a thread that still holds its mapping open. mmap(2) is a plain system call, so it may
+ * be called from the handler.
  */
 #include "profiler/base/mapfile.h"
 

@@ -23,5 +23,4 @@
 #define registry_for_each(section_, it)                                                            \
 	for (__auto_type it = &__start_bq_##section_[0]; it < &__stop_bq_##section_[0]; it++)
 
-#define registry_len(section_)                                                                     \
-	((size_t)(&__stop_bq_##section_[0] - &__start_bq_##section_[0]))
+#define registry_len(section_) ((size_t)(&__stop_bq_##section_[0] - &__start_bq_##section_[0]))

@@ -39,8 +39,7 @@ __u32 strtab_id(struct strtab *tab, const char *s, size_t len)
 	__u64 hash = XXH3_64bits(s, len);
 	__u32 id;
 
-	hmap_for_each_match(&tab->index, hash, id)
-	{
+	hmap_for_each_match (&tab->index, hash, id) {
 		const struct strtab_entry *e = &tab->entries.data[id];
 
 		if (e->len == len && !memcmp(e->s, s, len))

@@ -18,7 +18,8 @@ struct strtab {
 	VEC(struct strtab_entry {
 		const char *s;
 		__u32 len;
-	}) entries;
+	})
+	entries;
 	size_t max_bytes; /* 0: 1 GiB */
 	__u64 refused_total;
 };

@@ -55,5 +55,4 @@ MUST_CHECK static inline int vec_grow(void **data, size_t *cap, size_t want, siz
 		memset((v), 0, sizeof(*(v)));                                                      \
 	} while (0)
 
-#define vec_for_each(it, v)                                                                        \
-	for (__auto_type it = (v)->data; it && it < (v)->data + (v)->len; it++)
+#define vec_for_each(it, v) for (__auto_type it = (v)->data; it && it < (v)->data + (v)->len; it++)

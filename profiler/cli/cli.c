@@ -27,8 +27,7 @@ static size_t sorted_commands(const struct command *out[MAX_COMMANDS])
 {
 	size_t n = 0;
 
-	registry_for_each(commands, it)
-	{
+	registry_for_each (commands, it) {
 		BUG_ON(n == MAX_COMMANDS);
 		out[n++] = *it;
 	}
@@ -71,7 +70,9 @@ static void print_options(const struct command *command)
 
 		if (o->letter)
 			len += snprintf(left, sizeof(left), "-%c%s", o->letter,
-					o->name ? ", " : o->arg ? " " : "");
+					o->name	 ? ", "
+					: o->arg ? " "
+						 : "");
 		else
 			len += snprintf(left, sizeof(left), "    ");
 		if (o->name)

@@ -22,10 +22,10 @@ struct cli_option {
 struct cli {
 	const struct command *command;
 	int argc;
-	char **argv;  /* argv[0] is the command's name */
-	int index;    /* of the first argument that is not an option, once cli_next ended */
+	char **argv;	 /* argv[0] is the command's name */
+	int index;	 /* of the first argument that is not an option, once cli_next ended */
 	const char *arg; /* of the option just read */
-	bool stopped; /* at `--` */
+	bool stopped;	 /* at `--` */
 };
 
 struct command {

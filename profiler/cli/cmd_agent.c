@@ -10,7 +10,8 @@
 #define MAX_SETS 256
 
 static const struct cli_option options[] = {
-	{'c', "config", "FILE", "configuration (default " CONFIG_DEFAULT_PATH ", which may be missing)"},
+	{'c', "config", "FILE",
+	 "configuration (default " CONFIG_DEFAULT_PATH ", which may be missing)"},
 	{0, "set", "SECTION.KEY=VALUE", "set one key over the file; may be given several times"},
 	{0},
 };
@@ -42,8 +43,11 @@ static int run_agent(struct cli *cli)
 }
 
 COMMAND(agent, .args = "", .order = 10, .summary = "run the agent in the foreground",
-	.details = "Samples every CPU all the time, keeps and pushes profiles, serves HTTP (default\n"
-		   "http://127.0.0.1:19704/). SIGHUP reloads the configuration, SIGTERM and SIGINT end\n"
-		   "it within a second. `bianque config` explains every key, `bianque check` what this\n"
-		   "host supports.\n",
+	.details =
+		"Samples every CPU all the time, keeps and pushes profiles, serves HTTP (default\n"
+		"http://127.0.0.1:19704/). SIGHUP reloads the configuration, SIGTERM and SIGINT "
+		"end\n"
+		"it within a second. `bianque config` explains every key, `bianque check` what "
+		"this\n"
+		"host supports.\n",
 	.options = options, .run = run_agent);

@@ -23,14 +23,18 @@
 enum { ROW_CGROUP = 5, ROW_CONTAINER };
 
 static const struct cli_option options[] = {
-	{'d', "duration", "TIME", "how long: seconds, or with ms, s, m, h, d (default 10s;\nwith a COMMAND: until it exits)"},
+	{'d', "duration", "TIME",
+	 "how long: seconds, or with ms, s, m, h, d (default 10s;\nwith a COMMAND: until it "
+	 "exits)"},
 	{'F', "hz", "HZ", "samples a second on each CPU, 1 to 997 (default 99)"},
 	{'k', "kind", "KIND", "what to record: cpu (default)"},
 	{'a', "all", NULL, "the whole host (default)"},
 	{'p', "pid", "PID,...", "these processes, all their threads"},
-	{0, "cgroup", "PATH", "the processes of a cgroup and those below it\n(a folder under /sys/fs/cgroup)"},
+	{0, "cgroup", "PATH",
+	 "the processes of a cgroup and those below it\n(a folder under /sys/fs/cgroup)"},
 	{0, "container", "ID", "the processes of a container, by its id or the start of it"},
-	{'o', "output", "FILE", "write to FILE (- is standard output); its ending gives the format"},
+	{'o', "output", "FILE",
+	 "write to FILE (- is standard output); its ending gives the format"},
 	{'f', "format", "FORMAT", "pprof, folded, html, svg, speedscope, json or text"},
 	{'q', "quiet", NULL, "no progress, no summary"},
 	{0},
@@ -66,9 +70,9 @@ static int set_cgroup(struct record_request *q, const char *path)
 	int err = cgroup_find(path, &q->hierarchy, &id), n;
 
 	if (err)
-		return cli_fail("'%s' is not a cgroup: %s; give a folder under /sys/fs/cgroup", path,
-				err == -EINVAL ? "no cgroup hierarchy is mounted there"
-					       : strerror(-err));
+		return cli_fail(
+			"'%s' is not a cgroup: %s; give a folder under /sys/fs/cgroup", path,
+			err == -EINVAL ? "no cgroup hierarchy is mounted there" : strerror(-err));
 	n = cgroup_tree_ids(path, q->keys, RECORD_MAX_PIDS);
 	if (n < 0)
 		return cli_fail("'%s': %s", path, strerror(-n));
@@ -100,8 +104,8 @@ static int parse_number(struct cli *cli, int opt, struct record_request *q, bool
 
 	if (opt == 'F') {
 		if (units_parse_u64(cli->arg, &value) || value < 1 || value > MAX_HZ)
-			return cli_bad_usage(cli, "-F needs a number from 1 to %d, not '%s'", MAX_HZ,
-					     cli->arg);
+			return cli_bad_usage(cli, "-F needs a number from 1 to %d, not '%s'",
+					     MAX_HZ, cli->arg);
 		q->hz = (unsigned)value;
 		return EXIT_OK;
 	}
@@ -158,7 +162,7 @@ static int choose_format(struct cli *cli, struct parsed *p)
 {
 	struct record_request *q = &p->q;
 
-	q->format = p->format ? export_format_find(p->format)
+	q->format = p->format	? export_format_find(p->format)
 		    : q->output ? export_format_of_path(q->output)
 				: export_format_find("pprof");
 	if (!q->format && p->format)
@@ -168,7 +172,8 @@ static int choose_format(struct cli *cli, struct parsed *p)
 	if (!q->output)
 		q->output = q->format->text ? "-" : DEFAULT_FILE;
 	if (!strcmp(q->output, "-") && !q->format->text && isatty(STDOUT_FILENO))
-		return cli_bad_usage(cli, "%s is not for a terminal: give -o FILE", q->format->name);
+		return cli_bad_usage(cli, "%s is not for a terminal: give -o FILE",
+				     q->format->name);
 	return EXIT_OK;
 }
 
@@ -184,7 +189,8 @@ static int choose_target(struct cli *cli, struct parsed *p)
 	if (cli->stopped && !command)
 		return cli_bad_usage(cli, "a command is missing behind --");
 	if (n > 1)
-		return cli_bad_usage(cli, "only one of -a, -p, --cgroup, --container and a COMMAND");
+		return cli_bad_usage(cli,
+				     "only one of -a, -p, --cgroup, --container and a COMMAND");
 	if (!p->duration && !command)
 		q->duration_ns = DEFAULT_SECONDS * NS_PER_S;
 	if (command) {
@@ -220,12 +226,14 @@ static int run_record(struct cli *cli)
 
 COMMAND(record, .args = "[-- COMMAND ARG...]", .order = 20,
 	.summary = "record a profile and write it to a file",
-	.details =
-		"Needs no running agent. Samples every CPU, unwinds kernel and user stacks without frame\n"
-		"pointers, and names functions with inlined ones and lines. With a COMMAND: its whole\n"
-		"process tree, from its first instruction to its exit. Ctrl-C ends the recording and\n"
-		"writes what there is.\n\n"
-		"  bianque record                        the host for 10 s, into bianque.pb.gz\n"
-		"  bianque record -o cpu.html -- ./prog  a flame graph of one program\n"
-		"  bianque record -p 1234 -f folded      stacks as lines on standard output\n",
+	.details = "Needs no running agent. Samples every CPU, unwinds kernel and user stacks "
+		   "without frame\n"
+		   "pointers, and names functions with inlined ones and lines. With a COMMAND: its "
+		   "whole\n"
+		   "process tree, from its first instruction to its exit. Ctrl-C ends the "
+		   "recording and\n"
+		   "writes what there is.\n\n"
+		   "  bianque record                        the host for 10 s, into bianque.pb.gz\n"
+		   "  bianque record -o cpu.html -- ./prog  a flame graph of one program\n"
+		   "  bianque record -p 1234 -f folded      stacks as lines on standard output\n",
 	.options = options, .run = run_record);

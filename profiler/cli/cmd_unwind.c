@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* bianque unwind: the compiled unwind rows of a file, in the shape of DESIGN's interface chapter. */
+/* bianque unwind: the compiled unwind rows of a file, in the shape of DESIGN's interface chapter.
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -85,11 +86,13 @@ static int run_unwind(struct cli *cli)
 
 COMMAND(unwind, .args = "FILE [ADDRESS]", .order = 50, .options = option_rows,
 	.summary = "print the compiled unwind rows of an ELF file",
-	.details =
-		"One row a line: start address, CFA rule, frame pointer rule, return address rule, in the\n"
-		"names of readelf --debug-dump=frames-interp; `none` where a gap begins. Addresses are ELF\n"
-		"virtual addresses. With ADDRESS only the row in force there.\n"
-		"\n"
-		"With --derived what the profiler unwinds by: Go's stack deltas and rows read from code\n"
-		"that no CFI describes, too; `entry` where a stack begins.\n",
+	.details = "One row a line: start address, CFA rule, frame pointer rule, return address "
+		   "rule, in the\n"
+		   "names of readelf --debug-dump=frames-interp; `none` where a gap begins. "
+		   "Addresses are ELF\n"
+		   "virtual addresses. With ADDRESS only the row in force there.\n"
+		   "\n"
+		   "With --derived what the profiler unwinds by: Go's stack deltas and rows read "
+		   "from code\n"
+		   "that no CFI describes, too; `entry` where a stack begins.\n",
 	.run = run_unwind);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * One recording: start the engine, wait (for time, a signal, or the command), end the capture, name it,
- * write it. The first SIGINT or SIGTERM ends the recording and writes what there is; the second gives
- * up. Everything that can fail early (the output, the command, privileges) fails before the wait.
+ * One recording: start the engine, wait (for time, a signal, or the command), end the capture, name
+ * it, write it. The first SIGINT or SIGTERM ends the recording and writes what there is; the second
+ * gives up. Everything that can fail early (the output, the command, privileges) fails before the
+ * wait.
  */
 #include "profiler/cli/record.h"
 
@@ -30,11 +31,11 @@
 #include "profiler/naming.h"
 #include "profiler/profile.h"
 
-#define POLL_NS		 (200 * NS_PER_MS)
-#define CGROUP_POLL_NS	 (1 * NS_PER_S)
-#define BAR_WIDTH	 30
-#define END_WAIT_S	 5
-#define MAX_CGROUPS	 4096
+#define POLL_NS	       (200 * NS_PER_MS)
+#define CGROUP_POLL_NS (1 * NS_PER_S)
+#define BAR_WIDTH      30
+#define END_WAIT_S     5
+#define MAX_CGROUPS    4096
 
 struct output {
 	int fd;
@@ -62,7 +63,8 @@ struct recording {
 
 static atomic_int interrupts; /* SIGINT and SIGTERM seen while naming and writing */
 
-/* ---- output ------------------------------------------------------------------------------------- */
+/* ---- output -------------------------------------------------------------------------------------
+ */
 
 static int open_output(struct recording *r)
 {
@@ -120,7 +122,8 @@ static int write_profile(struct recording *r, const struct profile *profile)
 	return err;
 }
 
-/* ---- the command -------------------------------------------------------------------------------- */
+/* ---- the command --------------------------------------------------------------------------------
+ */
 
 /* Fork the command and hold it before its exec, so that nothing of it is missed. */
 static int spawn_command(struct recording *r)
@@ -171,7 +174,8 @@ static void reap_command(struct recording *r)
 		r->child_done = true;
 }
 
-/* ---- waiting ------------------------------------------------------------------------------------ */
+/* ---- waiting ------------------------------------------------------------------------------------
+ */
 
 static void show_progress(const struct recording *r, __u64 now_ns)
 {
@@ -266,7 +270,8 @@ static bool wait_for_capture(struct recording *r)
 	return done;
 }
 
-/* ---- naming and writing ------------------------------------------------------------------------- */
+/* ---- naming and writing -------------------------------------------------------------------------
+ */
 
 static void on_signal(int sig UNUSED)
 {
@@ -335,7 +340,8 @@ static int name_and_write(struct recording *r)
 	return err;
 }
 
-/* ---- the run ------------------------------------------------------------------------------------ */
+/* ---- the run ------------------------------------------------------------------------------------
+ */
 
 static int start(struct recording *r)
 {
@@ -396,9 +402,9 @@ static int record(struct recording *r)
 	release_command(r);
 	r->start_ns = clock_monotonic_ns();
 	wait_for_end(r);
-	interrupted = !r->child_done && (!r->request->duration_ns ||
-					 clock_monotonic_ns() <
-						 r->start_ns + r->request->duration_ns);
+	interrupted =
+		!r->child_done && (!r->request->duration_ns ||
+				   clock_monotonic_ns() < r->start_ns + r->request->duration_ns);
 	router_end_capture(engine_router(r->engine), r->capture, false);
 	if (!wait_for_capture(r))
 		return cli_fail("the recording does not end; please report this");

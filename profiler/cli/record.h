@@ -21,7 +21,7 @@ struct record_request {
 	const char *cgroup; /* path, for TARGET_CGROUP: new children are looked for */
 	enum cgroup_hierarchy hierarchy;
 	bool hierarchy_given;
-	char **command; /* NULL: none */
+	char **command;	    /* NULL: none */
 	const char *output; /* path, "-": standard output */
 	const struct export_format *format;
 	bool quiet; /* no progress, no summary */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * GET /debug/pprof/profile: a profile of the next seconds, as `go tool pprof` asks for it (the
- * conventions of Go's net/http/pprof). Everything is checked before the wait; the client's own limit is
- * 1.5 times the seconds, plus 5.
+ * conventions of Go's net/http/pprof). Everything is checked before the wait; the client's own
+ * limit is 1.5 times the seconds, plus 5.
  */
 #include <errno.h>
 #include <signal.h>
@@ -54,10 +54,11 @@ static void answer(void *arg, int err, struct buf *body)
 	struct waiting *w = arg;
 
 	if (err == -EFBIG || err == -E2BIG || body->err) {
-		http_error(w->req, 413, "too_large",
-			   "the profile is larger than %zu MiB in this format: ask for fewer seconds, "
-			   "one process, or another format",
-			   ON_DEMAND_MAX_BYTES >> 20);
+		http_error(
+			w->req, 413, "too_large",
+			"the profile is larger than %zu MiB in this format: ask for fewer seconds, "
+			"one process, or another format",
+			ON_DEMAND_MAX_BYTES >> 20);
 	} else if (err) {
 		http_error(w->req, 500, "failed", "the profile cannot be made: %s", strerror(-err));
 	} else {
@@ -82,7 +83,8 @@ static void client_gone(void *arg)
 	free(w);
 }
 
-/* ---- what is asked for -------------------------------------------------------------------------- */
+/* ---- what is asked for --------------------------------------------------------------------------
+ */
 
 static bool find_cgroups(struct http_request *req, const char *path,
 			 struct on_demand_request *request)
@@ -101,8 +103,8 @@ static bool find_cgroups(struct http_request *req, const char *path,
 		const char *name = cgroup_controller(engine_hierarchy(agent_engine(req->agent)));
 
 		http_error(req, 422, "other_hierarchy",
-			   "this agent follows the %s cgroup hierarchy, '%s' is in another", name ? name : "v2",
-			   path);
+			   "this agent follows the %s cgroup hierarchy, '%s' is in another",
+			   name ? name : "v2", path);
 		return false;
 	}
 	n = cgroup_tree_ids(path, ids, MAX_CGROUPS);
@@ -122,15 +124,17 @@ static bool find_container(struct http_request *req, const char *id,
 	int n;
 
 	if (strlen(id) < MIN_CONTAINER) {
-		http_error(req, 400, "short_id", "'%s': give at least %d characters of the container's id",
-			   id, MIN_CONTAINER);
+		http_error(req, 400, "short_id",
+			   "'%s': give at least %d characters of the container's id", id,
+			   MIN_CONTAINER);
 		return false;
 	}
 	n = cgroup_of_container("/proc", id, path, sizeof(path));
 	if (n == 1)
 		return find_cgroups(req, path, request);
 	if (n > 1)
-		http_error(req, 422, "ambiguous", "'%s' fits %d containers: give more of the id", id, n);
+		http_error(req, 422, "ambiguous", "'%s' fits %d containers: give more of the id",
+			   id, n);
 	else
 		http_error(req, 404, "no_container", "there is no running container '%s'", id);
 	return false;
@@ -160,7 +164,8 @@ static void refuse(struct http_request *req, int err, const char *why)
 {
 	if (err == -EBUSY)
 		http_error(req, 429, "too_many",
-			   "%d profiles with a rate of their own run at once already, or %d in all; try "
+			   "%d profiles with a rate of their own run at once already, or %d in "
+			   "all; try "
 			   "again when one has ended, or leave out hz",
 			   SOURCE_ON_DEMAND_MAX, ON_DEMAND_MAX);
 	else
@@ -182,7 +187,8 @@ static void handle_profile(struct http_request *req)
 
 	if (!request.format) {
 		http_error(req, 400, "unknown_format",
-			   "unknown format '%s'; there are pprof, folded, html, svg, speedscope, json and "
+			   "unknown format '%s'; there are pprof, folded, html, svg, speedscope, "
+			   "json and "
 			   "text",
 			   q->format);
 		return;
@@ -218,14 +224,16 @@ HTTP_ROUTE(profile, .method = "GET", .path = "/debug/pprof/profile",
 	   .help = "CPU profile of the next seconds, for go tool pprof", .query = profile_rows,
 	   .query_size = sizeof(struct profile_query), .handle = handle_profile);
 
-/* ---- what else is asked for under /debug/pprof -------------------------------------------------- */
+/* ---- what else is asked for under /debug/pprof --------------------------------------------------
+ */
 
 static void handle_index(struct http_request *req)
 {
-	http_reply_text(req, 200,
-			"profile\tCPU time of the whole host for ?seconds=30 "
-			"[&hz=][&pid=|&container=|&cgroup=][&format=]\n\n"
-			"  go tool pprof -http=: 'http://HOST:PORT/debug/pprof/profile?seconds=10'\n");
+	http_reply_text(
+		req, 200,
+		"profile\tCPU time of the whole host for ?seconds=30 "
+		"[&hz=][&pid=|&container=|&cgroup=][&format=]\n\n"
+		"  go tool pprof -http=: 'http://HOST:PORT/debug/pprof/profile?seconds=10'\n");
 }
 HTTP_ROUTE(pprof_index, .method = "GET", .path = "/debug/pprof/", .handle = handle_index);
 
@@ -238,7 +246,7 @@ HTTP_ROUTE(pprof_symbol, .method = "GET", .path = "/debug/pprof/symbol", .handle
 
 static void handle_other(struct http_request *req)
 {
-	http_error(req, 404, "no_profile", "there is no profile '%.60s' here; /debug/pprof/ lists them",
-		   req->rest);
+	http_error(req, 404, "no_profile",
+		   "there is no profile '%.60s' here; /debug/pprof/ lists them", req->rest);
 }
 HTTP_ROUTE(pprof_other, .method = "GET", .path = "/debug/pprof/*", .handle = handle_other);

@@ -23,7 +23,7 @@
 #include "profiler/segment.h"
 #include "profiler/window.h"
 
-#define MAX_LACKING 100 /* objects without symbols that are listed */
+#define MAX_LACKING 100		/* objects without symbols that are listed */
 #define PF_KTHREAD  0x00200000u /* include/linux/sched.h: field 9 of /proc/PID/stat */
 
 static const char *const stop_labels[STOP_COUNT] = {
@@ -186,7 +186,8 @@ HTTP_ROUTE(status, .method = "GET", .path = "/api/v1/status",
 	   .help = "what runs, what is degraded, losses, whole stacks, the agent's own budget",
 	   .handle = handle_status);
 
-/* ---- processes ---------------------------------------------------------------------------------- */
+/* ---- processes ----------------------------------------------------------------------------------
+ */
 
 struct row {
 	__u32 pid, parent;
@@ -224,8 +225,8 @@ static bool copy_process(void *arg, struct process *process)
 	return !vec_push(&rows->v, row);
 }
 
-/* What no event told, from /proc: "PID (COMM) STATE PPID ... FLAGS"; COMM may hold anything. False when
- * the process is gone. */
+/* What no event told, from /proc: "PID (COMM) STATE PPID ... FLAGS"; COMM may hold anything. False
+ * when the process is gone. */
 static bool read_stat(struct row *row)
 {
 	char path[48], text[512], *open_paren, *close_paren, state;
@@ -304,8 +305,7 @@ static void handle_processes(struct http_request *req)
 		qsort(rows.v.data, rows.v.len, sizeof(*rows.v.data), by_pid);
 	json_object(&j, NULL);
 	json_array(&j, "processes");
-	vec_for_each(row, &rows.v)
-	{
+	vec_for_each (row, &rows.v) {
 		if (complete(row, controller))
 			put_row(&j, row);
 		identity_unref(row->identity);

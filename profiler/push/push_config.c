@@ -51,16 +51,18 @@ static const struct option_row rows[] = {
 	OPTION_ROW(PATH, struct push_config, ca_file, .may_be_empty = true,
 		   .help = "PEM file with the authorities to trust instead of the system's"),
 	OPTION_ROW_NAMED(DURATION, struct push_config, timeout_ns, "timeout", .def = "10s",
-			 .min = "100ms", .max = "5m", .help = "longest time that one request may take"),
+			 .min = "100ms", .max = "5m",
+			 .help = "longest time that one request may take"),
 	OPTION_ROW(U64, struct push_config, concurrency, .def = "4", .min = "1", .max = "32",
 		   .unit = "requests", .help = "requests under way at a time"),
 	OPTION_ROW(SIZE, struct push_config, queue_bytes, .def = "16MiB", .min = "4MiB",
 		   .max = "1GiB", .help = "memory for profiles that wait to be sent"),
 	OPTION_ROW(SIZE, struct push_config, spool_bytes, .def = "256MiB", .max = "64GiB",
 		   .help = "disk for profiles while the server is away; 0: none"),
-	OPTION_ROW_NAMED(DURATION, struct push_config, spool_age_ns, "spool_age", .def = "1h",
-			 .min = "1m", .max = "7d",
-			 .help = "older profiles are dropped: the server refuses them (its limit is 1h)"),
+	OPTION_ROW_NAMED(
+		DURATION, struct push_config, spool_age_ns, "spool_age", .def = "1h", .min = "1m",
+		.max = "7d",
+		.help = "older profiles are dropped: the server refuses them (its limit is 1h)"),
 	{0},
 };
 

@@ -26,10 +26,9 @@ static void make_uuid(char out[37])
 		memset(r, 0, sizeof(r)); /* the server only logs it */
 	r[6] = (r[6] & 0x0f) | 0x40;
 	r[8] = (r[8] & 0x3f) | 0x80;
-	snprintf(out, 37,
-		 "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", r[0], r[1],
-		 r[2], r[3], r[4], r[5], r[6], r[7], r[8], r[9], r[10], r[11], r[12], r[13], r[14],
-		 r[15]);
+	snprintf(out, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+		 r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7], r[8], r[9], r[10], r[11], r[12],
+		 r[13], r[14], r[15]);
 }
 
 struct push_item *push_item_new(const struct push_label_set *labels, const void *pprof, size_t len,
@@ -141,9 +140,9 @@ int push_item_split(const struct push_item *item, struct push_item *ret_halves[2
 		err = push_split(raw->data, raw->len, shift_ns, halves);
 	}
 	for (int i = 0; i < 2 && !err; i++) {
-		ret_halves[i] = push_item_new(&labels, halves[i].pprof.data, halves[i].pprof.len,
-					      halves[i].raw_bytes,
-					      item->time_ns + (i ? shift_ns : 0));
+		ret_halves[i] =
+			push_item_new(&labels, halves[i].pprof.data, halves[i].pprof.len,
+				      halves[i].raw_bytes, item->time_ns + (i ? shift_ns : 0));
 		if (!ret_halves[i]) {
 			err = -ENOMEM;
 			free(i ? ret_halves[0] : NULL);

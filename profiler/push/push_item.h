@@ -45,5 +45,6 @@ void push_item_record(const struct push_item *item, struct push_item_head *scrat
 		      struct iovec pieces[2]);
 /* Back from a record; NULL for a bad one or when memory ends. */
 struct push_item *push_item_read(const void *record, size_t len, __u64 time_ns);
-/* Two items of half the samples each; the first takes the item's time. 0, or -errno of push_split. */
+/* Two items of half the samples each; the first takes the item's time. 0, or -errno of push_split.
+ */
 MUST_CHECK int push_item_split(const struct push_item *item, struct push_item *ret_halves[2]);

@@ -34,7 +34,8 @@ enum push_label_change {
 };
 
 struct push_label_set {
-	struct push_label labels[PUSH_MAX_LABELS]; /* sorted; strings in the arena or the caller's */
+	struct push_label
+		labels[PUSH_MAX_LABELS]; /* sorted; strings in the arena or the caller's */
 	size_t n;
 	__u64 hash; /* of all names and values */
 	__u32 changes[PUSH_LABEL_N_CHANGES];

@@ -101,7 +101,7 @@ static bool series_known(const struct push *push, __u64 hash)
 {
 	__u32 i;
 
-	hmap_for_each_match(&push->series_index, hash, i) {
+	hmap_for_each_match (&push->series_index, hash, i) {
 		if (push->series.data[i] == hash)
 			return true;
 	}

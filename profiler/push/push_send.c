@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * One request over libcurl (7.88 facts: CURLOPT_QUICK_EXIT keeps a hanging name look-up from holding
- * up the end; an empty Expect header spares the 100-continue round; a body is decoded only when
- * CURLOPT_ACCEPT_ENCODING is set, and proxies compress even errors; when a kept connection breaks
- * before the answer, curl sends the request again by itself, up to five times, unless the body cannot
- * be rewound: so it is read through a callback that cannot). The envelope is not compressed: the
- * pprof inside is.
+ * One request over libcurl (7.88 facts: CURLOPT_QUICK_EXIT keeps a hanging name look-up from
+ * holding up the end; an empty Expect header spares the 100-continue round; a body is decoded only
+ * when CURLOPT_ACCEPT_ENCODING is set, and proxies compress even errors; when a kept connection
+ * breaks before the answer, curl sends the request again by itself, up to five times, unless the
+ * body cannot be rewound: so it is read through a callback that cannot). The envelope is not
+ * compressed: the pprof inside is.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -183,7 +183,7 @@ int push_send(struct push *push, struct push_item *item)
 
 static void count_duration(struct push *push, __u64 took_ns)
 {
-	static const __u64 bounds_ms[PUSH_N_DURATION_BOUNDS] = {10,   30,   100,  300,
+	static const __u64 bounds_ms[PUSH_N_DURATION_BOUNDS] = {10,   30,   100,   300,
 								1000, 3000, 10000, 30000};
 	unsigned i = 0;
 
@@ -247,10 +247,10 @@ void push_abort(struct push *push)
 
 		if (slot->item)
 			finish(push, slot,
-			       &(struct push_verdict){
-				       .action = PUSH_BACK_OFF,
-				       .reason = PUSH_REASON_STOPPED,
-				       .uncertain = slot->body_read == slot->item->len});
+			       &(struct push_verdict){.action = PUSH_BACK_OFF,
+						      .reason = PUSH_REASON_STOPPED,
+						      .uncertain =
+							      slot->body_read == slot->item->len});
 	}
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Halving a pprof on the wire, see push_split.h. Field numbers: profile.proto (google/pprof). Wire
- * format: protobuf's encoding document; only varints and length-delimited fields occur in pprof, the
- * two fixed widths are copied where they stand.
+ * format: protobuf's encoding document; only varints and length-delimited fields occur in pprof,
+ * the two fixed widths are copied where they stand.
  */
 #include "profiler/push/push_split.h"
 
@@ -17,19 +17,19 @@
 #include "profiler/export/sink.h"
 
 enum { /* of Profile */
-	F_SAMPLE_TYPE = 1,
-	F_SAMPLE = 2,
-	F_MAPPING = 3,
-	F_LOCATION = 4,
-	F_FUNCTION = 5,
-	F_STRING = 6,
-	F_DROP_FRAMES = 7,
-	F_KEEP_FRAMES = 8,
-	F_TIME = 9,
-	F_PERIOD_TYPE = 11,
-	F_COMMENT = 13,
-	F_DEFAULT_TYPE = 14,
-	F_DOC_URL = 15,
+       F_SAMPLE_TYPE = 1,
+       F_SAMPLE = 2,
+       F_MAPPING = 3,
+       F_LOCATION = 4,
+       F_FUNCTION = 5,
+       F_STRING = 6,
+       F_DROP_FRAMES = 7,
+       F_KEEP_FRAMES = 8,
+       F_TIME = 9,
+       F_PERIOD_TYPE = 11,
+       F_COMMENT = 13,
+       F_DEFAULT_TYPE = 14,
+       F_DOC_URL = 15,
 };
 
 /* One field of a message: a number, or the bytes of a string or message. */
@@ -83,7 +83,7 @@ static bool has_id(const struct id_set *set, __u64 id)
 {
 	__u32 i;
 
-	hmap_for_each_match(&set->map, hash_u64(id), i) {
+	hmap_for_each_match (&set->map, hash_u64(id), i) {
 		if (set->ids.data[i] == id)
 			return true;
 	}

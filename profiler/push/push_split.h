@@ -18,7 +18,7 @@ struct push_half {
 	size_t raw_bytes; /* before compression */
 };
 
-/* 0; -E2BIG when there is only one sample; -EINVAL for what is no pprof; -EFBIG; -ENOMEM. The halves
- * are filled on success only. Any thread. */
+/* 0; -E2BIG when there is only one sample; -EINVAL for what is no pprof; -EFBIG; -ENOMEM. The
+ * halves are filled on success only. Any thread. */
 MUST_CHECK int push_split(const void *pprof, size_t len, __u64 shift_ns,
 			  struct push_half ret_halves[2]);

@@ -13,7 +13,7 @@
 
 #define MAX_WAIT_NS	(600 * NS_PER_S)
 #define MAX_QUOTA_NS	(600 * NS_PER_S) /* then ask again: limits are changed by hand too */
-#define MAX_BODY_PARSED 65536 /* the server quotes the whole label set in its messages */
+#define MAX_BODY_PARSED 65536		 /* the server quotes the whole label set in its messages */
 
 /* The server's burst when nobody changed it: more than it in one profile never passes. */
 #define DEFAULT_BURST_BYTES (2u << 20)
@@ -56,7 +56,8 @@ static const struct connect_code {
 	{"canceled", PUSH_BACK_OFF, PUSH_REASON_TIMEOUT, true},
 };
 
-/* The meaning of a status without a code of Connect: a proxy's, or the router's before the handler. */
+/* The meaning of a status without a code of Connect: a proxy's, or the router's before the handler.
+ */
 static struct connect_code of_status(unsigned status)
 {
 	switch (status) {
@@ -75,7 +76,8 @@ static struct connect_code of_status(unsigned status)
 					     .reason = PUSH_REASON_NOT_FOUND};
 	case 408:
 	case 425:
-		return (struct connect_code){.action = PUSH_BACK_OFF, .reason = PUSH_REASON_TIMEOUT};
+		return (struct connect_code){.action = PUSH_BACK_OFF,
+					     .reason = PUSH_REASON_TIMEOUT};
 	case 409:
 		return (struct connect_code){.action = PUSH_DROP, .reason = PUSH_REASON_CONFLICT};
 	case 413:
@@ -96,13 +98,16 @@ static struct connect_code of_status(unsigned status)
 		break;
 	}
 	if (status >= 300 && status < 400)
-		return (struct connect_code){.action = PUSH_REFUSED, .reason = PUSH_REASON_REDIRECT};
+		return (struct connect_code){.action = PUSH_REFUSED,
+					     .reason = PUSH_REASON_REDIRECT};
 	if (status >= 400 && status < 500)
-		return (struct connect_code){.action = PUSH_DROP, .reason = PUSH_REASON_BAD_REQUEST};
+		return (struct connect_code){.action = PUSH_DROP,
+					     .reason = PUSH_REASON_BAD_REQUEST};
 	if (status >= 500 && status < 600)
 		return (struct connect_code){
 			.action = PUSH_RETRY, .reason = PUSH_REASON_INTERNAL, .uncertain = true};
-	/* 1xx, or another 2xx: somebody else answers there; it may have been taken, so not again. */
+	/* 1xx, or another 2xx: somebody else answers there; it may have been taken, so not again.
+	 */
 	return (struct connect_code){.action = PUSH_DROP, .reason = PUSH_REASON_UNEXPECTED};
 }
 
@@ -184,8 +189,8 @@ static void judge_rate(const char *rate_text, __u64 raw_bytes, struct push_verdi
 	v->action = PUSH_WAIT;
 	v->reason = PUSH_REASON_RATE_LIMIT;
 	if (rate >= 1)
-		v->wait_ns = MAX(v->wait_ns,
-				 (__u64)MIN(bytes / rate * NS_PER_S, (double)MAX_WAIT_NS));
+		v->wait_ns =
+			MAX(v->wait_ns, (__u64)MIN(bytes / rate * NS_PER_S, (double)MAX_WAIT_NS));
 }
 
 /* "limit of X/PERIOD reached, next reset at 2026-01-02T03:04:05Z" */
@@ -198,13 +203,12 @@ static void judge_quota(const char *reset_text, __u64 now_ns, struct push_verdic
 	v->reason = PUSH_REASON_QUOTA;
 	if (strptime(reset_text, "%Y-%m-%dT%H:%M:%SZ", &tm) && tm.tm_year >= 70 && tm.tm_year < 400)
 		reset_ns = (__u64)timegm(&tm) * NS_PER_S;
-	v->wait_ns = MAX(v->wait_ns, reset_ns > now_ns ? MIN(reset_ns - now_ns, MAX_QUOTA_NS)
-						       : 60 * NS_PER_S);
+	v->wait_ns = MAX(v->wait_ns,
+			 reset_ns > now_ns ? MIN(reset_ns - now_ns, MAX_QUOTA_NS) : 60 * NS_PER_S);
 }
 
 /* resource_exhausted has several causes, told apart by their words. */
-static void judge_exhausted(const char *text, __u64 raw_bytes, __u64 now_ns,
-			    struct push_verdict *v)
+static void judge_exhausted(const char *text, __u64 raw_bytes, __u64 now_ns, struct push_verdict *v)
 {
 	const char *at;
 

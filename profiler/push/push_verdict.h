@@ -13,13 +13,13 @@
 
 enum push_action {
 	PUSH_SENT,
-	PUSH_DROP,	  /* this request never can: count, go on */
-	PUSH_RETRY,	  /* this request again, a bounded number of times; others go on */
-	PUSH_BACK_OFF,	  /* nobody now: the server is away */
-	PUSH_WAIT,	  /* nobody for wait_ns: a limit; then again */
-	PUSH_SPLIT,	  /* too large in one piece */
-	PUSH_NEW_SERIES,  /* no new label sets for a while; known ones go on */
-	PUSH_REFUSED,	  /* nobody before the configuration or the server changes: ask rarely */
+	PUSH_DROP,	 /* this request never can: count, go on */
+	PUSH_RETRY,	 /* this request again, a bounded number of times; others go on */
+	PUSH_BACK_OFF,	 /* nobody now: the server is away */
+	PUSH_WAIT,	 /* nobody for wait_ns: a limit; then again */
+	PUSH_SPLIT,	 /* too large in one piece */
+	PUSH_NEW_SERIES, /* no new label sets for a while; known ones go on */
+	PUSH_REFUSED,	 /* nobody before the configuration or the server changes: ask rarely */
 };
 
 /* The reasons of drops, retries and holds, as metrics and logs name them. */
@@ -67,11 +67,11 @@ enum push_too_large { PUSH_LARGE_OTHER, PUSH_LARGE_BODY, PUSH_LARGE_RAW };
 struct push_verdict {
 	enum push_action action;
 	enum push_reason reason;
-	__u64 wait_ns;	   /* at least so long; 0: nothing said */
-	bool uncertain;	   /* it may have been stored all the same */
+	__u64 wait_ns;		       /* at least so long; 0: nothing said */
+	bool uncertain;		       /* it may have been stored all the same */
 	enum push_too_large too_large; /* SPLIT only */
-	bool item_is_fine; /* REFUSED only: the request can be sent again later */
-	char message[160]; /* for the log, printable; "" when nothing was said */
+	bool item_is_fine;	       /* REFUSED only: the request can be sent again later */
+	char message[160];	       /* for the log, printable; "" when nothing was said */
 };
 
 /* raw_bytes: size of the profile before compression, to tell a burst from a busy limit. retry_after

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What following code tells (symbolize/unwind_gap.c) beside what compilers wrote about the same code:
- * the sections of files that are fully described by CFI are followed as if they were not, with their
- * symbols and without, and every state is held against the CFI's row there. A CFA or a slot of rbp
- * that differs is printed; how much of the code got a row is printed for both.
- * Exit 1 when more than LIMIT_PPM millionths of the states that can be compared differ.
+ * What following code tells (symbolize/unwind_gap.c) beside what compilers wrote about the same
+ *code: the sections of files that are fully described by CFI are followed as if they were not, with
+ *their symbols and without, and every state is held against the CFI's row there. A CFA or a slot of
+ *rbp that differs is printed; how much of the code got a row is printed for both. Exit 1 when more
+ *than LIMIT_PPM millionths of the states that can be compared differ.
  *
  *	gap_rows [-v] [FILE...]
  */
@@ -22,10 +22,14 @@
 
 enum { DWARF_BP = 6, DWARF_SP = 7 };
 
-static const char *const defaults[] = {
-	"/lib/x86_64-linux-gnu/libc.so.6", "/lib/x86_64-linux-gnu/libm.so.6",
-	"/lib/x86_64-linux-gnu/libstdc++.so.6", "/lib/x86_64-linux-gnu/libcrypto.so.3",
-	"/usr/bin/python3.11", "/usr/bin/perf", "/usr/bin/git", "/usr/bin/gdb"};
+static const char *const defaults[] = {"/lib/x86_64-linux-gnu/libc.so.6",
+				       "/lib/x86_64-linux-gnu/libm.so.6",
+				       "/lib/x86_64-linux-gnu/libstdc++.so.6",
+				       "/lib/x86_64-linux-gnu/libcrypto.so.3",
+				       "/usr/bin/python3.11",
+				       "/usr/bin/perf",
+				       "/usr/bin/git",
+				       "/usr/bin/gdb"};
 
 struct tally {
 	const struct unwind_table *table;
@@ -55,8 +59,8 @@ static bool cfa_differs(const struct frame_state *s, const struct unw_rule *r, b
 	return false;
 }
 
-/* A slot that we know and the CFI has elsewhere or not at all; it tells of slots late and of what is
- * restored at the end of all. */
+/* A slot that we know and the CFI has elsewhere or not at all; it tells of slots late and of what
+ * is restored at the end of all. */
 static bool slot_differs(const struct frame_state *s, const struct unw_rule *r)
 {
 	return r->fp_op == UNW_REG_CFA && s->slot && !(s->flags & STATE_CALLER_FP) &&

@@ -20,13 +20,20 @@
 
 #define MAX_BYTES 16
 
-static const char *const defaults[] = {
-	"/lib/x86_64-linux-gnu/libc.so.6",	 "/lib/x86_64-linux-gnu/libcrypto.so.3",
-	"/lib/x86_64-linux-musl/libc.so",	 "/usr/lib/x86_64-linux-gnu/libx265.so.199",
-	"/usr/lib/x86_64-linux-gnu/libx264.so.164", "/usr/lib/x86_64-linux-gnu/libavcodec.so.59",
-	"/usr/lib/x86_64-linux-gnu/libgmp.so.10", "/usr/lib/x86_64-linux-gnu/libopenblas.so.0",
-	"/usr/lib/x86_64-linux-gnu/libpython3.11.so.1.0", "/usr/bin/python3.11", "/usr/bin/node",
-	"/usr/local/go/bin/go", "/usr/bin/perf", "/bin/busybox"};
+static const char *const defaults[] = {"/lib/x86_64-linux-gnu/libc.so.6",
+				       "/lib/x86_64-linux-gnu/libcrypto.so.3",
+				       "/lib/x86_64-linux-musl/libc.so",
+				       "/usr/lib/x86_64-linux-gnu/libx265.so.199",
+				       "/usr/lib/x86_64-linux-gnu/libx264.so.164",
+				       "/usr/lib/x86_64-linux-gnu/libavcodec.so.59",
+				       "/usr/lib/x86_64-linux-gnu/libgmp.so.10",
+				       "/usr/lib/x86_64-linux-gnu/libopenblas.so.0",
+				       "/usr/lib/x86_64-linux-gnu/libpython3.11.so.1.0",
+				       "/usr/bin/python3.11",
+				       "/usr/bin/node",
+				       "/usr/local/go/bin/go",
+				       "/usr/bin/perf",
+				       "/bin/busybox"};
 
 static struct difference {
 	char what[16], mnemonic[24], example[160];
@@ -53,7 +60,8 @@ static void differ(const char *what, const char *mnemonic, const char *line)
 	d->count++;
 }
 
-/* ---- the text ----------------------------------------------------------------------------------- */
+/* ---- the text -----------------------------------------------------------------------------------
+ */
 
 struct text {
 	__u64 vaddr;
@@ -66,9 +74,9 @@ struct text {
 
 static bool is_prefix_word(const char *s, size_t len)
 {
-	static const char *const words[] = {"rep",    "repz",	"repnz", "lock", "bnd",	 "notrack",
-					    "data16", "addr32", "cs",	 "ds",	 "es",	 "ss",
-					    "fs",     "gs",	"xacquire", "xrelease"};
+	static const char *const words[] = {
+		"rep", "repz", "repnz", "lock", "bnd", "notrack", "data16",   "addr32",
+		"cs",  "ds",   "es",	"ss",	"fs",  "gs",	  "xacquire", "xrelease"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
 		if (strlen(words[i]) == len && !memcmp(words[i], s, len))
@@ -110,11 +118,11 @@ static bool parse_line(const char *line, struct text *t)
 static __u8 last_register(const char *operands)
 {
 	static const char *const names[16][4] = {
-		{"%al", "%ax", "%eax", "%rax"},	    {"%cl", "%cx", "%ecx", "%rcx"},
-		{"%dl", "%dx", "%edx", "%rdx"},	    {"%bl", "%bx", "%ebx", "%rbx"},
-		{"%spl", "%sp", "%esp", "%rsp"},    {"%bpl", "%bp", "%ebp", "%rbp"},
-		{"%sil", "%si", "%esi", "%rsi"},    {"%dil", "%di", "%edi", "%rdi"},
-		{"%r8b", "%r8w", "%r8d", "%r8"},    {"%r9b", "%r9w", "%r9d", "%r9"},
+		{"%al", "%ax", "%eax", "%rax"},	     {"%cl", "%cx", "%ecx", "%rcx"},
+		{"%dl", "%dx", "%edx", "%rdx"},	     {"%bl", "%bx", "%ebx", "%rbx"},
+		{"%spl", "%sp", "%esp", "%rsp"},     {"%bpl", "%bp", "%ebp", "%rbp"},
+		{"%sil", "%si", "%esi", "%rsi"},     {"%dil", "%di", "%edi", "%rdi"},
+		{"%r8b", "%r8w", "%r8d", "%r8"},     {"%r9b", "%r9w", "%r9d", "%r9"},
 		{"%r10b", "%r10w", "%r10d", "%r10"}, {"%r11b", "%r11w", "%r11d", "%r11"},
 		{"%r12b", "%r12w", "%r12d", "%r12"}, {"%r13b", "%r13w", "%r13d", "%r13"},
 		{"%r14b", "%r14w", "%r14d", "%r14"}, {"%r15b", "%r15w", "%r15d", "%r15"}};
@@ -130,7 +138,8 @@ static __u8 last_register(const char *operands)
 	len -= (size_t)(last - operands);
 	for (__u8 reg = 0; reg < 16; reg++)
 		for (int width = 0; width < 4; width++)
-			if (strlen(names[reg][width]) == len && !memcmp(names[reg][width], last, len))
+			if (strlen(names[reg][width]) == len &&
+			    !memcmp(names[reg][width], last, len))
 				return reg;
 	for (__u8 reg = 0; reg < 4; reg++)
 		if (len == 3 && !memcmp(high[reg], last, len))
@@ -146,11 +155,11 @@ static bool starts(const char *s, const char *prefix)
 /* Instructions whose last operand is only read. */
 static bool only_reads(const char *m)
 {
-	static const char *const all[] = {"cmp",  "test", "push", "nop",  "call", "jmp",  "out",
-					  "mul",  "div",  "idiv", "ptwrite", "wr", "inv", "verr",
-					  "verw", "lldt", "ltr",  "lmsw", "monitor", "mwait",
-					  "scas", "umwait", "tpause", "incssp", "enq", "ret",
-					  "movdir", "vmwrite", "xabort", "bt", "stos", "ud"};
+	static const char *const all[] = {
+		"cmp", "test", "push",	  "nop",     "call",   "jmp",	 "out",	   "mul",
+		"div", "idiv", "ptwrite", "wr",	     "inv",    "verr",	 "verw",   "lldt",
+		"ltr", "lmsw", "monitor", "mwait",   "scas",   "umwait", "tpause", "incssp",
+		"enq", "ret",  "movdir",  "vmwrite", "xabort", "bt",	 "stos",   "ud"};
 
 	if (starts(m, "cmpxchg") || starts(m, "mulx") || starts(m, "bts") || starts(m, "btr") ||
 	    starts(m, "btc"))
@@ -161,7 +170,8 @@ static bool only_reads(const char *m)
 	return false;
 }
 
-/* ---- comparing ---------------------------------------------------------------------------------- */
+/* ---- comparing ----------------------------------------------------------------------------------
+ */
 
 static bool goes_where_it_says(const struct text *t, const struct x86_insn *insn)
 {
@@ -199,8 +209,8 @@ static bool goes_where_it_says(const struct text *t, const struct x86_insn *insn
 	case X86_SYSCALL:
 		return starts(m, "syscall");
 	default:
-		return !(m[0] == 'j' || starts(m, "call") || starts(m, "ret") || starts(m, "loop") ||
-			 starts(m, "leave") || starts(m, "hlt") ||
+		return !(m[0] == 'j' || starts(m, "call") || starts(m, "ret") ||
+			 starts(m, "loop") || starts(m, "leave") || starts(m, "hlt") ||
 			 (starts(m, "pop") && !starts(m, "popcnt") && t->bytes[0] != 0x66));
 	}
 }
@@ -214,8 +224,9 @@ static bool writes_what_it_says(const struct text *t, const struct x86_insn *ins
 	if (last == X86_NO_REG)
 		return true;
 	if (only_reads(t->mnemonic) || (one_operand && starts(t->mnemonic, "imul")))
-		return insn->kind == X86_POP || t->bytes[0] == 0x66 || !(insn->writes >> last & 1) || last == X86_RAX ||
-		       last == X86_RDX || last == X86_RDI || last == X86_RCX;
+		return insn->kind == X86_POP || t->bytes[0] == 0x66 ||
+		       !(insn->writes >> last & 1) || last == X86_RAX || last == X86_RDX ||
+		       last == X86_RDI || last == X86_RCX;
 	if (starts(t->mnemonic, "xchg") && t->n <= 3 && insn->kind == X86_NOP)
 		return true;
 	return insn->writes >> last & 1;
@@ -258,7 +269,8 @@ static int check_file(const char *path)
 	size_t cap = 0;
 	FILE *in;
 
-	snprintf(command, sizeof(command), "objdump -d -w --insn-width=16 -- '%s' 2>/dev/null", path);
+	snprintf(command, sizeof(command), "objdump -d -w --insn-width=16 -- '%s' 2>/dev/null",
+		 path);
 	in = popen(command, "r");
 	if (!in)
 		return -errno;
@@ -292,7 +304,7 @@ int main(int argc, char **argv)
 	for (unsigned i = 0; i < n_differences; i++)
 		printf("%-7s %-14s %8lu  %s", differences[i].what, differences[i].mnemonic,
 		       differences[i].count, differences[i].example);
-	printf("%lu instructions, %u kinds of differences, %d files skipped\n", n_insns, n_differences,
-	       skipped);
+	printf("%lu instructions, %u kinds of differences, %d files skipped\n", n_insns,
+	       n_differences, skipped);
 	return n_differences || skipped == n;
 }

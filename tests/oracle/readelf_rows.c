@@ -34,11 +34,12 @@
 /* Shared by the workers; every field is added to with atomics. */
 static struct totals {
 	_Atomic uint64_t next, files, compiled, readelf_rows, compared, differences, unexpected;
-	_Atomic uint64_t rows, table_bytes, compile_ns, derive_ns, derived_rows, derived_bytes, derived_only, eh_fdes, overlaps, max_rules;
+	_Atomic uint64_t rows, table_bytes, compile_ns, derive_ns, derived_rows, derived_bytes,
+		derived_only, eh_fdes, overlaps, max_rules;
 	_Atomic uint64_t inline_rows, rule_rows;
 	_Atomic uint64_t skips[SKIP_SLOTS], refusals[SKIP_SLOTS], faults[UNWIND_FAULT_COUNT];
 	_Atomic uint64_t expected_used[MAX_EXPECTED];
-} *totals;
+} * totals;
 
 struct expected {
 	char pattern[256], kind[32], reason[256];
@@ -53,14 +54,16 @@ struct row {
 };
 typedef VEC(struct row) rows_t;
 
-/* ---- readelf's side ----------------------------------------------------------------------------- */
+/* ---- readelf's side -----------------------------------------------------------------------------
+ */
 
 struct parse {
 	rows_t rows;
 	VEC(struct cie {
 		uint64_t offset;
 		char text[MAX_RULE_TEXT];
-	}) cies;
+	})
+	cies;
 	size_t section_first_cie; /* CIE offsets repeat in .debug_frame */
 	int col_rbp, col_ra;	  /* column of each after CFA; -1: absent */
 	bool in_cie, in_fde, fde_has_rows;
@@ -84,7 +87,8 @@ static void rule_text(const char *cfa, const char *rbp, const char *ra, char *ou
 
 static void end_fde(struct parse *p)
 {
-	if (p->in_fde && !p->fde_has_rows && p->fde_cie < p->cies.len && p->fde_start < p->fde_end) {
+	if (p->in_fde && !p->fde_has_rows && p->fde_cie < p->cies.len &&
+	    p->fde_start < p->fde_end) {
 		struct row row = {.start = p->fde_start, .end = p->fde_end};
 
 		memcpy(row.text, p->cies.data[p->fde_cie].text, sizeof(row.text));
@@ -117,7 +121,8 @@ static void parse_row(struct parse *p, char *line)
 	for (char *s = strtok(line, " \n"); s; s = strtok(NULL, " \n"), col++) {
 		char *close = strchr(s, ')');
 
-		if (*s == '(' && close) { /* a register's number is followed by its name: r2 (rcx) */
+		if (*s == '(' &&
+		    close) { /* a register's number is followed by its name: r2 (rcx) */
 			*close = 0;
 			col--;
 			if (col == 1)
@@ -178,8 +183,7 @@ static void parse_line(struct parse *p, char *line)
 			rule_text("rsp+0", "u", "u", p->cies.data[p->cies.len - 1].text);
 			return;
 		}
-		if (!at || !pc ||
-		    sscanf(pc, " pc=%" SCNx64 "..%" SCNx64, &start, &end) != 2)
+		if (!at || !pc || sscanf(pc, " pc=%" SCNx64 "..%" SCNx64, &start, &end) != 2)
 			return;
 		id = strtoull(at + 5, NULL, 16);
 		p->fde_cie = p->section_first_cie;
@@ -213,7 +217,8 @@ static bool readelf_rows(const char *path, rows_t *ret_rows)
 
 		dup2(out[1], 1);
 		dup2(null, 2);
-		execlp("readelf", "readelf", "-W", "--debug-dump=no-follow-links,frames-interp", path, NULL);
+		execlp("readelf", "readelf", "-W", "--debug-dump=no-follow-links,frames-interp",
+		       path, NULL);
 		_exit(127);
 	}
 	close(out[1]);
@@ -230,7 +235,8 @@ static bool readelf_rows(const char *path, rows_t *ret_rows)
 	return true;
 }
 
-/* ---- comparing ---------------------------------------------------------------------------------- */
+/* ---- comparing ----------------------------------------------------------------------------------
+ */
 
 static int by_start(const void *pa, const void *pb)
 {
@@ -259,7 +265,8 @@ static void normalise(rows_t *rows, const struct elf *elf)
 		if (r.start >= r.end)
 			continue;
 		covered = r.end;
-		if (n && rows->data[n - 1].end == r.start && !strcmp(rows->data[n - 1].text, r.text))
+		if (n && rows->data[n - 1].end == r.start &&
+		    !strcmp(rows->data[n - 1].text, r.text))
 			rows->data[n - 1].end = r.end;
 		else
 			rows->data[n++] = r;
@@ -337,7 +344,8 @@ static void differ(const char *path, uint64_t at, const struct row *ours, const 
 		       row_text(ours), row_text(theirs));
 }
 
-/* Walk both lists as functions of the address; every stretch with one text on each side is compared. */
+/* Walk both lists as functions of the address; every stretch with one text on each side is
+ * compared. */
 static void compare(const char *path, const rows_t *a, const rows_t *b)
 {
 	size_t i = 0, j = 0;
@@ -348,7 +356,8 @@ static void compare(const char *path, const rows_t *a, const rows_t *b)
 		const struct row *theirs = j < b->len ? &b->data[j] : NULL;
 		uint64_t next = UINT64_MAX;
 
-		at = MAX(at, MIN(ours ? ours->start : UINT64_MAX, theirs ? theirs->start : UINT64_MAX));
+		at = MAX(at,
+			 MIN(ours ? ours->start : UINT64_MAX, theirs ? theirs->start : UINT64_MAX));
 		if (ours)
 			next = MIN(next, ours->start > at ? ours->start : ours->end);
 		if (theirs)
@@ -368,7 +377,8 @@ static void compare(const char *path, const rows_t *a, const rows_t *b)
 	}
 }
 
-/* What is derived fills gaps and replaces special stretches: everywhere else it is the same rows. */
+/* What is derived fills gaps and replaces special stretches: everywhere else it is the same rows.
+ */
 struct derived {
 	const struct unwind_table *exact, *table;
 	const char *path;
@@ -396,8 +406,8 @@ static int check_derived_row(void *arg, __u64 vaddr, const struct unwind_part *p
 	    !memcmp(&exact, &derived, sizeof(exact)))
 		return 0;
 	if (d->wrong++ < SHOWN_PER_FILE)
-		printf("%s: 0x%llx: the derived table has another row than the exact one\n", d->path,
-		       vaddr);
+		printf("%s: 0x%llx: the derived table has another row than the exact one\n",
+		       d->path, vaddr);
 	return 0;
 }
 
@@ -469,7 +479,8 @@ static void check_file(const char *path)
 	elf_free(elf);
 }
 
-/* ---- the whole system --------------------------------------------------------------------------- */
+/* ---- the whole system ---------------------------------------------------------------------------
+ */
 
 static bool is_elf(const char *path)
 {
@@ -554,7 +565,8 @@ static void print_totals(double wall_s)
 	printf("%" PRIu64 " FDEs, %" PRIu64 " rows of readelf, %" PRIu64
 	       " stretches compared, %" PRIu64 " overlapping rows\n",
 	       totals->eh_fdes, totals->readelf_rows, totals->compared, totals->overlaps);
-	printf("compiled %" PRIu64 " rows in %.2f CPU s: %.1f M rows/s/core; tables %.1f MB; %.2f %% "
+	printf("compiled %" PRIu64
+	       " rows in %.2f CPU s: %.1f M rows/s/core; tables %.1f MB; %.2f %% "
 	       "of the rows inline\n",
 	       totals->rows, compile_s, (double)totals->rows / compile_s / 1e6,
 	       (double)totals->table_bytes / 1e6,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* process.h: what the kernel side is told while files are being loaded, in every order of events. */
+/* process.h: what the kernel side is told while files are being loaded, in every order of events.
+ */
 #include "profiler/process.h"
 
 #include <stdlib.h>
@@ -22,9 +23,7 @@ static void load_object(void *arg, struct object *object, const struct process *
 	((struct world *)arg)->asked = object;
 }
 
-static void read_maps(void *arg UNUSED, __u32 pid UNUSED)
-{
-}
+static void read_maps(void *arg UNUSED, __u32 pid UNUSED) {}
 
 static void world_init(struct world *w)
 {
@@ -101,8 +100,8 @@ static void answer_in_a_later_batch(void)
 	world_fini(&w);
 }
 
-/* A copied stack has its process's list compiled in the middle of a batch, and the answer comes before
- * the batch ends: what was compiled says "wait" for ever unless it is compiled again. */
+/* A copied stack has its process's list compiled in the middle of a batch, and the answer comes
+ * before the batch ends: what was compiled says "wait" for ever unless it is compiled again. */
 static void answer_after_a_compile_in_one_batch(void)
 {
 	struct process *process;

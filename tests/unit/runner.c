@@ -158,7 +158,7 @@ int main(int argc, char **argv)
 	struct totals all = {0};
 	size_t i = 0;
 
-	registry_for_each(suites, s)
+	registry_for_each (suites, s)
 		sorted[i++] = *s;
 	qsort(sorted, n, sizeof(*sorted), by_name);
 	for (i = 0; i < n; i++) {

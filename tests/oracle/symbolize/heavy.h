@@ -4,8 +4,9 @@
 #include <string>
 #include <vector>
 
-template <typename T> class matrix {
-public:
+template <typename T> class matrix
+{
+      public:
 	matrix(size_t rows, size_t columns) : rows(rows), columns(columns), cells(rows * columns) {}
 	T &at(size_t r, size_t c) { return cells[r * columns + c]; }
 	inline matrix operator*(matrix &b)
@@ -19,7 +20,7 @@ public:
 	}
 	size_t rows, columns;
 
-private:
+      private:
 	std::vector<T> cells;
 };
 

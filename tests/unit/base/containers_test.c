@@ -14,8 +14,7 @@ static bool has(const struct hmap *map, __u64 hash, __u32 value)
 {
 	__u32 v;
 
-	hmap_for_each_match(map, hash, v)
-	{
+	hmap_for_each_match (map, hash, v) {
 		if (v == value)
 			return true;
 	}

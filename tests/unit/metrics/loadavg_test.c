@@ -11,8 +11,7 @@ REGISTRY(collectors, const struct collector);
 
 static const struct collector *loadavg(void)
 {
-	registry_for_each(collectors, it)
-	{
+	registry_for_each (collectors, it) {
 		if (!strcmp((*it)->name, "loadavg"))
 			return *it;
 	}
@@ -47,7 +46,8 @@ static void same_as_proc(void)
 	ASSERT_INT(c->metrics(NULL, &out), 0);
 	metric_out_finish(&out, &text);
 	metric_out_fini(&out);
-	/* The kernel averages every five seconds: one such step may lie between the two readings. */
+	/* The kernel averages every five seconds: one such step may lie between the two readings.
+	 */
 	got = value_of(text.data, "bianque_loadavg_load15");
 	CU_ASSERT(got >= 0 && got - load[2] < 0.5 && load[2] - got < 0.5);
 	CU_ASSERT(value_of(text.data, "bianque_loadavg_load1") >= 0);

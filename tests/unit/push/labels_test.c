@@ -30,7 +30,8 @@ static void usual(void)
 	struct push_label_set set, other;
 
 	ASSERT_INT(push_labels_make("process_cpu", own, 3, common, 3, &arena, &set), 0);
-	ASSERT_STR(join(&set), "__name__=process_cpu env=prod host=h1 pid=7 service_name=postgres ");
+	ASSERT_STR(join(&set),
+		   "__name__=process_cpu env=prod host=h1 pid=7 service_name=postgres ");
 	ASSERT_INT(set.changes[PUSH_LABEL_DUPLICATE], 1);
 	/* The order in which labels come is no part of the set. */
 	own[0] = (struct push_label){"env", "prod"};
@@ -52,12 +53,14 @@ static void rewritten(void)
 				   {"__session_id__", "c"},
 				   {"caf\xc3\xa9", "d"},
 				   {"app_kubernetes_io_name", "e"},
-				   {"bytes", "a\xff" "b"}};
+				   {"bytes", "a\xff"
+					     "b"}};
 	struct push_label_set set;
 
 	ASSERT_INT(push_labels_make("off_cpu", own, 6, NULL, 0, &arena, &set), 0);
 	ASSERT_STR(join(&set), "_1st=b __name__=off_cpu app_kubernetes_io_name=a "
-			       "bytes=a\xef\xbf\xbd" "b caf__=d service_name=unknown_service ");
+			       "bytes=a\xef\xbf\xbd"
+			       "b caf__=d service_name=unknown_service ");
 	ASSERT_INT(set.changes[PUSH_LABEL_NAME], 3);
 	ASSERT_INT(set.changes[PUSH_LABEL_VALUE], 1);
 	ASSERT_INT(set.changes[PUSH_LABEL_RESERVED], 1);

@@ -18,8 +18,10 @@
 static Pprof__Profile *decode(const struct buf *gzip)
 {
 	static __u8 raw[16 << 20];
-	z_stream z = {.next_in = (Bytef *)gzip->data, .avail_in = (uInt)gzip->len,
-		      .next_out = raw, .avail_out = sizeof(raw)};
+	z_stream z = {.next_in = (Bytef *)gzip->data,
+		      .avail_in = (uInt)gzip->len,
+		      .next_out = raw,
+		      .avail_out = sizeof(raw)};
 	Pprof__Profile *p;
 
 	CU_ASSERT_FATAL(inflateInit2(&z, 31) == Z_OK);
@@ -117,9 +119,8 @@ static void pieces_differ_in_time(void)
 		CU_ASSERT_PTR_NOT_NULL_FATAL(r);
 		ASSERT_STR(r->series[0]->labels[0]->value, "x");
 		ASSERT_INT(items[i]->series, 5);
-		p = decode(&(struct buf){
-			.data = (char *)r->series[0]->samples[0]->raw_profile.data,
-			.len = r->series[0]->samples[0]->raw_profile.len});
+		p = decode(&(struct buf){.data = (char *)r->series[0]->samples[0]->raw_profile.data,
+					 .len = r->series[0]->samples[0]->raw_profile.len});
 		ASSERT_INT(p->n_sample, 1);
 		CU_ASSERT((__u64)p->time_nanos == items[i]->time_ns);
 		for (size_t j = 0; j < i; j++)

@@ -66,10 +66,8 @@ static struct unwind_table *compile(const struct eh *eh, enum unwind_skip *ret_w
 {
 	struct elf_segment text = {
 		.type = PT_LOAD, .flags = PF_X, .vaddr = TEXT, .memsz = EH - TEXT};
-	struct elf_section section = {.name = ".eh_frame",
-				      .type = SHT_PROGBITS,
-				      .addr = EH,
-				      .size = eh->buf.len};
+	struct elf_section section = {
+		.name = ".eh_frame", .type = SHT_PROGBITS, .addr = EH, .size = eh->buf.len};
 	struct elf elf = {
 		.data = (const __u8 *)eh->buf.data,
 		.size = eh->buf.len,
@@ -171,9 +169,9 @@ static void damage_ends_only_its_fde(void)
 	fde(&eh, TEXT, 0x10, PROGRAM(DW_CFA_advance_loc | 4, 0x3f, DW_CFA_nop));
 	fde(&eh, TEXT + 0x10, 0x10, PROGRAM(DW_CFA_restore_state));
 	fde(&eh, TEXT + 0x18, 0x10, PROGRAM(DW_CFA_def_cfa_offset, 24)); /* overlaps nothing kept */
-	fde(&eh, TEXT + 0x20, 0x10, PROGRAM(DW_CFA_nop));		  /* overlaps the one before */
-	fde(&eh, EH + 0x100, 0x10, PROGRAM(DW_CFA_nop));		  /* outside the text */
-	put(&eh, 0x7fffffff, 4);					  /* an entry beyond the end */
+	fde(&eh, TEXT + 0x20, 0x10, PROGRAM(DW_CFA_nop)); /* overlaps the one before */
+	fde(&eh, EH + 0x100, 0x10, PROGRAM(DW_CFA_nop));  /* outside the text */
+	put(&eh, 0x7fffffff, 4);			  /* an entry beyond the end */
 	expect_rows(&eh, "10000 CFA=rsp+8 rbp=u ra=CFA-8\n"
 			 "10004 none\n"
 			 "10018 CFA=rsp+24 rbp=u ra=CFA-8\n"
