@@ -117,8 +117,8 @@ run: deps-build
 	$(B)/bianque agent $(AGENT_ARGS)
 
 # Suites, in this order. Those of ROOT_SUITES load BPF programs or read other users' processes.
-SUITES	:= unit asan clang cross lint export mock truth-tools web unwind-rows symbolize e2e
-ROOT_SUITES := unwind-rows e2e
+SUITES	:= unit bpf asan clang cross lint export mock truth-tools web unwind-rows stacks e2e
+ROOT_SUITES := bpf unwind-rows stacks e2e
 # Everything is built as the tree's owner first; then suites find nothing left to build.
 test: deps
 	$(Q)[ $$(id -u) = 0 ] || { echo "some tests need root: sudo make test" >&2; exit 1; }
@@ -179,6 +179,16 @@ $(B)/unit: $(UNIT_OBJ) $(LIB_OBJ) $(PB_OBJ)
 .PHONY: test-unit
 test-unit: $(B)/unit
 	$(Q)$(B)/unit
+
+# ---- the kernel side: its unwinder natively over images and real programs, its programs on this kernel --
+BPF_TEST_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/bpf/*.c)) $(B)/obj/tests/unit/runner.o
+$(B)/bpf-test: $(BPF_TEST_OBJ) $(LIB_OBJ) $(PB_OBJ)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcunit
+
+.PHONY: test-bpf
+test-bpf: $(B)/bpf-test workloads
+	$(Q)WORKLOADS=$(WORK) $(B)/bpf-test
 
 # ---- oracles: programs that hold our output against somebody else's ------------------------------
 ORACLES	:= $(patsubst tests/oracle/%.c,$(B)/oracle/%,$(wildcard tests/oracle/*.c))
@@ -381,7 +391,7 @@ tsan:
 	$(B)/tsan/unit $(TSAN_SUITES)
 
 .PHONY: test-programs
-test-programs: bianque $(B)/unit $(ORACLES) $(TOOLS) workloads
+test-programs: bianque $(B)/unit $(B)/bpf-test $(ORACLES) $(TOOLS) workloads
 	$(Q)$(MAKE) B=$(B)/asan SAN=address,undefined $(B)/asan/unit
 
 # The other compiler, and the other architecture.

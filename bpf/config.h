@@ -18,8 +18,8 @@ enum target {
  * is the one of /proc/PID/cgroup, name##_cgrp_id the kernel's enumerator. */
 #define CGROUP_V1_LIST(X)                                                                          \
 	X(MEMORY, memory)                                                                          \
-	X(CPU, cpu) X(CPUACCT, cpuacct) X(PIDS, pids) X(CPUSET, cpuset) X(FREEZER, freezer)        \
-		X(DEVICES, devices)
+	X(CPU, cpu)                                                                                \
+	X(CPUACCT, cpuacct) X(PIDS, pids) X(CPUSET, cpuset) X(FREEZER, freezer) X(DEVICES, devices)
 enum cgroup_hierarchy {
 	CGROUP_V2,
 #define X(NAME, name) CGROUP_##NAME,

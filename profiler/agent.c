@@ -434,6 +434,8 @@ static void stop(struct agent *agent)
 		loop_timer_stop(agent->loop, &agent->retry);
 	}
 	http_server_close(agent->http); /* cancels the profiles that run */
+	if (agent->builder)
+		builder_hurry(agent->builder);
 	on_demands_free(agent->on_demands, STOP_WINDOWS_NS);
 	windows_stop(agent->windows, STOP_WINDOWS_NS);
 	if (agent->engine) /* a capture that ends late is given to the builder, so that goes after

@@ -45,6 +45,8 @@ METRIC(builder_seconds, COUNTER, "bianque_builder_cpu_seconds_total", "seconds",
 METRIC(builder_queue, GAUGE, "bianque_builder_queued_jobs", NULL, "Profiles waiting to be named");
 METRIC(windows_total, COUNTER, "bianque_profile_windows_total", NULL,
        "Windows of the continuous profile that ended");
+METRIC(window_samples, COUNTER, "bianque_profile_window_samples_total", NULL,
+       "samples in these windows");
 METRIC(windows_dropped, COUNTER, "bianque_profile_windows_dropped_total", NULL,
        "Windows not taken because naming was behind");
 METRIC(profiles_total, COUNTER, "bianque_profile_encoded_total", NULL,
@@ -185,6 +187,7 @@ static int sampling_metrics(void *self, struct metric_out *out)
 		struct windows_stats w = windows_stats(agent->windows);
 
 		metric_out_u64(out, &windows_total, NULL, w.windows_total);
+		metric_out_u64(out, &window_samples, NULL, w.samples_total);
 		metric_out_u64(out, &windows_dropped, NULL, w.dropped_total);
 		metric_out_u64(out, &profiles_total, NULL, w.profiles_total);
 	}

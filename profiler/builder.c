@@ -39,6 +39,8 @@ struct builder {
 	struct naming_options naming_options;
 	struct builder_job *job; /* in work */
 	_Atomic double share;
+	atomic_bool hurried;
+	atomic_int tid; /* 0: not running yet */
 	/* the thread's own */
 	__u64 credit_ns, credit_at_ns, used_ns;
 	int nice;
@@ -97,7 +99,8 @@ static bool pause_or_cancel(void *arg)
 	if (!job || atomic_load(&job->cancelled))
 		return job != NULL;
 	add_credit(b);
-	while (!job->urgent && !b->credit_ns && !atomic_load(&job->cancelled)) {
+	while (!job->urgent && !atomic_load(&b->hurried) && !b->credit_ns &&
+	       !atomic_load(&job->cancelled)) {
 		bool stopping, waiting;
 
 		nanosleep(&pause, NULL);
@@ -135,6 +138,7 @@ static struct builder_job *next_job(struct builder *b)
 		if (!job)
 			pthread_cond_wait(&b->wake, &b->lock);
 	}
+	b->job = job;
 	pthread_mutex_unlock(&b->lock);
 	return job;
 }
@@ -184,13 +188,13 @@ static void *run(void *arg)
 	struct naming *naming = naming_new(&b->naming_options);
 	struct builder_job *job;
 
+	atomic_store(&b->tid, gettid());
 	b->credit_ns = BURST_NS;
 	b->credit_at_ns = clock_monotonic_ns();
 	if (!naming)
 		log_error(profile, "out of memory: no profile can be named");
 	while (naming && (job = next_job(b))) {
-		b->job = job;
-		set_nice(b, job->urgent ? 0 : BUILDER_NICE);
+		set_nice(b, job->urgent || atomic_load(&b->hurried) ? 0 : BUILDER_NICE);
 		if (job->run && !atomic_load(&job->cancelled))
 			job->run(job, naming);
 		naming_sweep(naming);
@@ -267,6 +271,16 @@ int builder_start(struct loop *loop, const struct naming_options *naming,
 	return err;
 }
 
+void builder_hurry(struct builder *b)
+{
+	int tid = atomic_load(&b->tid);
+
+	atomic_store(&b->hurried, true);
+	if (tid && setpriority(PRIO_PROCESS, (id_t)tid, 0)) {
+		/* without CAP_SYS_NICE it goes on at low priority */
+	}
+}
+
 void builder_stop(struct builder *b)
 {
 	struct builder_job *job;
@@ -275,6 +289,8 @@ void builder_stop(struct builder *b)
 		return;
 	pthread_mutex_lock(&b->lock);
 	b->stopping = true;
+	if (b->job) /* the symbols of a large program may take many seconds */
+		atomic_store(&b->job->cancelled, true);
 	pthread_cond_signal(&b->wake);
 	pthread_mutex_unlock(&b->lock);
 	pthread_join(b->thread, NULL);

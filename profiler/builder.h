@@ -31,7 +31,9 @@ struct builder_job {
 /* 0 or -errno. The naming's options are copied. */
 MUST_CHECK int builder_start(struct loop *loop, const struct naming_options *naming,
 			     struct builder **ret_builder);
-/* Finish the job in work, give the others back through done, end the thread. Loop thread. */
+/* The agent ends: no pauses and normal priority from now on. Loop thread. */
+void builder_hurry(struct builder *builder);
+/* Cancel the job in work, give the others back through done, end the thread. Loop thread. */
 void builder_stop(struct builder *builder);
 
 /* Any thread. */

@@ -66,6 +66,10 @@ const struct rec *ring_peek(struct ring *ring)
 		if (word & BPF_RINGBUF_BUSY_BIT)
 			return NULL;
 		ring->next_pos = ring->pos + ALIGN_UP((__u64)len + RING_HEADER, 8);
+		if (ring->next_pos > end) { /* cannot be; start anew behind it */
+			ring->next_pos = end;
+			len = 0;
+		}
 		if (!(word & BPF_RINGBUF_DISCARD_BIT)) {
 			if (len >= sizeof(*rec) && rec->size >= sizeof(*rec) && rec->size <= len &&
 			    rec->kind > REC_NONE && rec->kind < REC_KINDS)

@@ -235,6 +235,9 @@ static void update_stats(struct router *router)
 
 	pthread_mutex_lock(&router->lock);
 	s->resolver = resolver_stats(router->resolver);
+	for (size_t i = 0; i < router->n_feeds; i++)
+		if (router->feeds[i].ring)
+			s->resolver.lost[LOSS_BAD_RECORD] += ring_bad_total(router->feeds[i].ring);
 	memset(&s->kernel, 0, sizeof(s->kernel));
 	if (!sampler_counters(router->o.sampler, router->counters))
 		for (unsigned cpu = 0; cpu < n_cpus; cpu++)
@@ -247,13 +250,6 @@ static void update_stats(struct router *router)
 			s->lost[i] += s->kernel.lost[i][source];
 	}
 	s->lost[LOSS_NOT_RUN] = s->not_run;
-	s->rings_fill = 0;
-	for (size_t i = 0; i < router->n_feeds; i++) {
-		if (!router->feeds[i].ring)
-			continue;
-		s->lost[LOSS_BAD_RECORD] += ring_bad_total(router->feeds[i].ring);
-		s->rings_size = ring_size(router->feeds[i].ring);
-	}
 	s->scanned = resolver_scanned(router->resolver);
 	s->cpu_ns = clock_thread_cpu_ns();
 	pthread_mutex_unlock(&router->lock);

@@ -59,8 +59,7 @@ struct router_stats {
 	__u64 lost[LOSS_COUNT];	    /* everywhere together */
 	__u64 not_run;		    /* estimate; tolerance beside it */
 	__u64 records_total, batches_total, wakeups_total;
-	__u64 rings_fill, rings_size; /* of the fullest ring */
-	__u64 cpu_ns;		      /* of the thread */
+	__u64 cpu_ns; /* of the thread */
 	bool scanned;
 };
 /* A copy of what the router last published (once a second and at each capture's end). */

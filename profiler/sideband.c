@@ -40,18 +40,22 @@ int sideband_open(int cpu, unsigned ring_pages, struct sideband **ret_sideband)
 		.comm_exec = 1,
 		.wakeup_events = 1, /* mappings must be known soon; the router paces itself */
 	};
+	int fd = (int)syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+
+	return fd < 0 ? -errno : sideband_open_fd(fd, ring_pages, ret_sideband);
+}
+
+int sideband_open_fd(int fd, unsigned ring_pages, struct sideband **ret_sideband)
+{
 	struct sideband *sideband = calloc(1, sizeof(*sideband));
 	int err;
 
-	if (!sideband)
+	if (!sideband) {
+		close(fd);
 		return -ENOMEM;
-	sideband->fd = (int)syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
-	if (sideband->fd < 0) {
-		err = -errno;
-		free(sideband);
-		return err;
 	}
-	err = perf_ring_open(sideband->fd, ring_pages, &sideband->ring);
+	sideband->fd = fd;
+	err = perf_ring_open(fd, ring_pages, &sideband->ring);
 	if (err) {
 		sideband_close(sideband);
 		return err;

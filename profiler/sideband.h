@@ -33,6 +33,9 @@ struct sideband;
 
 /* Open on a CPU. 0 or -errno. */
 MUST_CHECK int sideband_open(int cpu, unsigned ring_pages, struct sideband **ret_sideband);
+/* Over an event (or a file laid out like one's ring) that is open already; fd is the side-band's
+ * from then on, also when this fails. */
+MUST_CHECK int sideband_open_fd(int fd, unsigned ring_pages, struct sideband **ret_sideband);
 int sideband_fd(const struct sideband *sideband);
 /* The next event of interest; others are dropped. False: none. Borrowed until sideband_pop. */
 bool sideband_peek(struct sideband *sideband, struct sideband_event *ret_event);

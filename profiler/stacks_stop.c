@@ -168,7 +168,6 @@ size_t stop_unwind(struct stopped *s, __u32 tid, __u64 *pcs, bool *exact, size_t
 	unw_cursor_t cursor;
 	unw_word_t pc;
 	void *context;
-	bool after_signal = true; /* the leaf's pc is exact as well */
 	size_t n = 0;
 	int more = 1;
 
@@ -178,9 +177,8 @@ size_t stop_unwind(struct stopped *s, __u32 tid, __u64 *pcs, bool *exact, size_t
 	if (!context || unw_init_remote(&cursor, s->space, context))
 		more = 0;
 	while (more > 0 && n < max && !unw_get_reg(&cursor, UNW_REG_IP, &pc) && pc) {
-		exact[n] = after_signal;
+		exact[n] = !n || unw_is_signal_frame(&cursor) > 0;
 		pcs[n++] = pc;
-		after_signal = unw_is_signal_frame(&cursor) > 0;
 		more = unw_step(&cursor);
 	}
 	*ret_stop = n == max ? STOP_TRUNCATED : more < 0 ? STOP_NO_ROW : STOP_ROOT;

@@ -105,7 +105,8 @@ static void run_window(struct builder_job *job, struct naming *naming)
 		if (!profile)
 			break;
 		naming_add(naming, w->capture, series[i].first, series[i].end, &labels, profile);
-		encode(w, &series[i], profile);
+		if (!atomic_load(&job->cancelled)) /* else some of it has no names */
+			encode(w, &series[i], profile);
 		profile_free(profile);
 	}
 	free(series);

@@ -15,10 +15,12 @@
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
+/* It would move this list by a word each time. */
+/* clang-format off */
 #define LOG_DOMAINS(X)                                                                             \
-	X(agent)                                                                                   \
-	X(ring) X(process) X(unwind) X(symbol) X(profile) X(http) X(push) X(config) X(bpf)         \
-		X(collector) X(store) X(runtime)
+	X(agent) X(ring) X(process) X(unwind) X(symbol) X(profile) X(http) X(push) X(config)       \
+	X(bpf) X(collector) X(store) X(runtime)
+/* clang-format on */
 
 enum log_domain {
 #define X(name) LOG_##name,
