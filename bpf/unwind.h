@@ -48,9 +48,8 @@
 #define UNW_CODE_RULE	   0x8000u
 #define UNW_CODE_INDEX	   0x7fffu
 #define UNW_CODE_GAP	   0xffffu /* nothing is known here */
-#define UNW_CODE_ENTRY                                                                             \
-	0xfffeu /* code at which a program, thread or goroutine begins: its stack ends */
-#define UNW_MAX_RULES 0x7ff0u
+#define UNW_CODE_ENTRY	   0xfffeu /* a program, thread or goroutine begins: its stack ends */
+#define UNW_MAX_RULES	   0x7ff0u
 
 /* How the CFA is found. */
 enum unw_cfa_op {
@@ -77,22 +76,24 @@ enum unw_reg_op {
 	UNW_REG_VEXPR,	     /* the value of an expression: not followed */
 };
 
-#define UNW_RULE_SIGNAL 1u /* CIE augmentation S: the pc of the caller's frame is exact */
-#define UNW_RULE_ELSEWHERE                                                                         \
-	32u /* the caller's frame is on another stack: it may lie below this one */
-
 /*
- * UNW_CFA_GO finds the stack pointer that Go saved, from there the return address ra_off bytes
- *above it and the caller's frame pointer right below that. The saved stack pointer: with g =
- **(thread pointer + cfa_off), m = *(g + cfa_add), g' = *(m + fp_off)	*(g' + fp_add) (systemstack:
- *g' is m's goroutine), and with
+ * Flags of a rule. ELSEWHERE: the caller's frame is on another stack, which may lie below this one.
+ *
+ * UNW_CFA_GO finds the stack pointer that Go saved; from there the return address stands ra_off
+ * bytes above it and the caller's frame pointer right below that. With g = *(thread pointer +
+ * cfa_off), m = *(g + cfa_add) and g' = *(m + fp_off) the saved stack pointer is *(g' + fp_add).
+ *
+ * GO_PC     the pc and the frame pointer were saved, too: *(g' + ra_off) and *(g' + ra_add)
+ * GO_FP     nothing stands below the return address: the frame pointer is *(g' + ra_add)
+ * GO_DEPTH  asmcgocall: {depth, g} stand at sp + cfa_off, and it is *(g + cfa_add) - depth
+ * GO_NESTS  cgocallback: the next such frame's is read from where this one's points to
  */
-#define UNW_RULE_GO_PC 2u /* pc and frame pointer were saved, too: *(g' + ra_off), *(g' + ra_add)  \
-			   */
-#define UNW_RULE_GO_FP 4u /* nothing stands below the return address: *(g' + ra_add) */
-#define UNW_RULE_GO_DEPTH                                                                          \
-	8u /* asmcgocall: *(g + cfa_add) - depth; {depth, g} stand at sp + cfa_off */
-#define UNW_RULE_GO_NESTS 16u /* cgocallback: a further such frame's is *(the last one's) */
+#define UNW_RULE_SIGNAL	   1u /* CIE augmentation S: the pc of the caller's frame is exact */
+#define UNW_RULE_GO_PC	   2u
+#define UNW_RULE_GO_FP	   4u
+#define UNW_RULE_GO_DEPTH  8u
+#define UNW_RULE_GO_NESTS  16u
+#define UNW_RULE_ELSEWHERE 32u
 
 struct unw_rule {
 	__u8 cfa_op, fp_op, ra_op;

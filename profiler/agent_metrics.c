@@ -46,7 +46,7 @@ METRIC(builder_queue, GAUGE, "bianque_builder_queued_jobs", NULL, "Profiles wait
 METRIC(windows_total, COUNTER, "bianque_profile_windows_total", NULL,
        "Windows of the continuous profile that ended");
 METRIC(window_samples, COUNTER, "bianque_profile_window_samples_total", NULL,
-       "samples in these windows");
+       "Samples in these windows");
 METRIC(windows_dropped, COUNTER, "bianque_profile_windows_dropped_total", NULL,
        "Windows not taken because naming was behind");
 METRIC(profiles_total, COUNTER, "bianque_profile_encoded_total", NULL,
