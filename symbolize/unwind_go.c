@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "symbolize/unwind_arch.h"
-#include "symbolize/x86_insn.h"
+#include "symbolize/unwind_state.h"
 
 #define MAX_CODE    4096u
 #define MAX_REGIONS 4
@@ -254,7 +254,7 @@ static int add_root(struct go_code *g)
 	return add_special(g, g->func.start, g->func.end, NULL);
 }
 
-/* mcall: what it calls never comes back. */
+/* mcall, gogo, a new thread: what runs on the other stack never comes back. */
 static int add_root_elsewhere(struct go_code *g)
 {
 	int err = 0;
@@ -349,8 +349,30 @@ static int add_c_call(struct go_code *g)
 		if (delta_at(g, g->regions[i].start) >= 8)
 			err = add_by_fp(g, g->regions[i].start, g->regions[i].end);
 	/* What stands behind the return is jumped to from within. */
-	if (!err && g->n_regions && delta_at(g, g->regions[0].start) >= 8)
+	if (!err && g->n_regions && delta_at(g, g->last_return) >= 8)
 		err = add_by_fp(g, g->last_return, g->func.end);
+	return err;
+}
+
+/* crosscall2, which C calls: it keeps its caller's frame pointer where no delta tells. Its own is
+ * of no use, since what it calls, Go, does not tell where that is kept. */
+static int add_followed(struct go_code *g)
+{
+	struct walk w = walk_of(g->elf, &g->func);
+	struct frame_state state = frame_state_start(), by_sp = state;
+	struct unw_rule rule;
+	__u64 start = g->func.start;
+	int err = 0;
+
+	while (!err && frame_state_rule(&by_sp, &rule) && walk_next(&w)) {
+		err = add_special(g, start, w.at, &rule);
+		start = w.at;
+		if (w.insn.kind == X86_RETURN)
+			break;
+		frame_state_step(&state, &w.insn);
+		by_sp = state;
+		by_sp.flags &= (__u16)~STATE_FP;
+	}
 	return err;
 }
 
@@ -375,6 +397,8 @@ static const struct {
 	{"_rt0_amd64_linux", add_root},
 	{"runtime.mcall", add_root_elsewhere},
 	{"runtime.switchToCrashStack0", add_root_elsewhere},
+	{"gogo", add_root_elsewhere},
+	{"runtime.clone", add_root_elsewhere},
 	{"runtime.morestack", add_morestack},
 	{"runtime.asmcgocall", add_asmcgocall},
 	{"runtime.cgocallback", add_cgocallback},
@@ -383,6 +407,7 @@ static const struct {
 	{"runtime.walltime1", add_c_call},
 	{"time.now", add_c_call},
 	{"runtime.vgetrandom1", add_c_call},
+	{"crosscall2", add_followed},
 	{"runtime.callCgoMmap", add_c_call},
 	{"runtime.callCgoMunmap", add_c_call},
 	{"runtime.callCgoSigaction", add_c_call},
@@ -416,8 +441,7 @@ int unwind_go_specials(const struct elf *elf, const struct go_table *table,
 		if (!go_func_at(table, i, &found[n].func) ||
 		    !elf_is_text(elf, found[n].func.start, found[n].func.end))
 			continue;
-		if (found[n].func.name[0] != 'r' && found[n].func.name[0] != '_' &&
-		    found[n].func.name[0] != 't')
+		if (!strchr("r_tgc", found[n].func.name[0]))
 			continue;
 		for (size_t t = 0; t < ARRAY_SIZE(treatments); t++) {
 			if (!is_named(found[n].func.name, treatments[t].name))
