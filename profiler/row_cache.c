@@ -23,7 +23,7 @@
 #include "symbolize/unwind_arch.h"
 
 #define ROWS_MAGIC	 0x736b77726f77bb01ull
-#define ROWS_VERSION	 3u /* of this file and of bpf/unwind.h */
+#define ROWS_VERSION	 4u /* of this file, of bpf/unwind.h and of what is derived */
 #define MAX_FILE_BYTES	 ((off_t)512 << 20)
 #define MAX_PARTS	 65536u
 #define CODE_BLOCKS	 64u

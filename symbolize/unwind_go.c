@@ -24,9 +24,9 @@ enum { DWARF_BP = 6, DWARF_SP = 7 };
 
 /* Where the runtime keeps what it saves when it leaves a stack; read from systemstack. */
 struct layout {
-	bool known;
-	__s32 g;   /* from the thread pointer */
-	__s32 g_m; /* m in g */
+	bool known; /* but for sched_bp, -1: unknown */
+	__s32 g;    /* from the thread pointer */
+	__s32 g_m;  /* m in g */
 	__s32 m_g0, m_curg;
 	__s32 sched_sp, sched_bp; /* in g; the pc stands right behind sp (type gobuf) */
 };
@@ -35,7 +35,7 @@ struct layout {
 struct region {
 	__u64 start, end;
 	__u64 ready;  /* behind the last store to its stack in front of its first call; 0: none */
-	__s32 depth;  /* where that store went */
+	__s32 depth;  /* where that store, of the other stack pointer or the way to it, went */
 	bool aligned; /* begins by rounding the stack pointer down, not by loading another */
 };
 
@@ -96,9 +96,7 @@ static void take_load(const struct x86_insn *i, const struct held *base, struct 
 		*reg = (struct held){HOLDS_OTHER_G, value};
 		break;
 	case HOLDS_OTHER_G:
-		if (i->reg == X86_RBP) {
-			l->sched_bp = value;
-		} else if (!l->known) { /* to g0's stack */
+		if (!l->known) { /* to g0's stack */
 			l->m_g0 = base->value;
 			l->known = true;
 		} else if (i->reg == X86_RSP) { /* and back */
@@ -114,13 +112,13 @@ static void take_load(const struct x86_insn *i, const struct held *base, struct 
 
 /*
  * systemstack loads g from thread-local storage, m from g, g0 from m, the stack pointer from g0,
- * and after its call g, m, m's goroutine, and from that the stack pointer and the frame pointer.
+ * and after its call g, m, m's goroutine, and from that the stack pointer.
  */
-static void read_layout(const struct elf *elf, const struct go_func *f, struct layout *ret_layout)
+static void read_layout(const struct elf *elf, const struct go_func *f, struct layout *layout)
 {
 	struct held regs[N_REGS + 1] = {0}, next;
 	struct walk w = walk_of(elf, f);
-	struct layout l = {.m_curg = -1, .sched_bp = -1};
+	struct layout l = {.m_curg = -1, .sched_bp = layout->sched_bp};
 
 	while (walk_next(&w)) {
 		const struct x86_insn *i = &w.insn;
@@ -143,9 +141,20 @@ static void read_layout(const struct elf *elf, const struct go_func *f, struct l
 		if (i->reg < N_REGS && i->writes >> i->reg & 1)
 			regs[i->reg] = next;
 	}
-	l.known = l.known && l.m_curg >= 0 && l.sched_bp >= 0 && l.g < 0 && l.g_m > 0 &&
-		  l.sched_sp > 0;
-	*ret_layout = l;
+	l.known = l.known && l.m_curg >= 0 && l.g < 0 && l.g_m > 0 && l.sched_sp > 0;
+	if (l.known)
+		*layout = l;
+}
+
+/* Where gosave_systemstack_switch, which the others call before they leave, puts the frame pointer.
+ */
+static void read_saved_fp(const struct elf *elf, const struct go_func *f, struct layout *layout)
+{
+	struct walk w = walk_of(elf, f);
+
+	while (walk_next(&w))
+		if (w.insn.kind == X86_STORE && w.insn.reg == X86_RBP && w.insn.base != X86_RSP)
+			layout->sched_bp = (__s32)w.insn.value;
 }
 
 /* ---- stretches on another stack -----------------------------------------------------------------
@@ -164,7 +173,8 @@ static void read_regions(struct go_code *g)
 {
 	struct walk w = walk_of(g->elf, &g->func);
 	struct region *open = NULL;
-	bool called = false;
+	bool called = false, adjusts = false;
+	__u8 sp_copy = X86_NO_REG;
 
 	g->n_regions = 0;
 	g->last_return = g->func.end;
@@ -178,13 +188,21 @@ static void read_regions(struct go_code *g)
 		} else if (!open && (sets_stack_pointer(i) || aligns) &&
 			   g->n_regions < MAX_REGIONS) {
 			open = &g->regions[g->n_regions++];
-			*open = (struct region){
-				.start = w.at, .end = g->func.end, .aligned = aligns};
+			/* Deltas do not tell of room that is made before the rounding. */
+			*open = (struct region){.start = adjusts ? w.at - i->len : w.at,
+						.end = g->func.end,
+						.aligned = aligns};
 			called = false;
-		} else if (open && !called && i->kind == X86_STORE && i->base == X86_RSP) {
+		} else if (open && !called && i->kind == X86_STORE && i->base == X86_RSP &&
+			   (!open->aligned || i->reg == sp_copy)) {
 			open->ready = w.at;
 			open->depth = (__s32)i->value;
 		}
+		if (i->kind == X86_MOVE && i->base == X86_RSP)
+			sp_copy = i->reg;
+		else if (sp_copy != X86_NO_REG && i->writes >> sp_copy & 1)
+			sp_copy = X86_NO_REG;
+		adjusts = i->kind == X86_ADD && i->reg == X86_RSP;
 		called |= i->kind == X86_CALL || i->kind == X86_CALL_INDIRECT;
 		if (i->kind == X86_RETURN)
 			g->last_return = w.at;
@@ -249,6 +267,16 @@ static struct unw_rule saved_rule(const struct layout *l)
 				 .ra_add = l->sched_bp};
 }
 
+/* A rule that needs the layout; without it the stack ends. */
+static int add_saved(struct go_code *g, __u64 start, __u64 end, const struct unw_rule *rule)
+{
+	bool needs_fp = rule->flags & (UNW_RULE_GO_FP | UNW_RULE_GO_PC);
+	bool known =
+		g->layout->known && rule->ra_off >= 0 && (!needs_fp || g->layout->sched_bp >= 0);
+
+	return add_special(g, start, end, known ? rule : NULL);
+}
+
 static int add_root(struct go_code *g)
 {
 	return add_special(g, g->func.start, g->func.end, NULL);
@@ -275,8 +303,7 @@ static int add_systemstack(struct go_code *g)
 	rule.ra_off = delta_at(g, g->regions[0].start);
 	if (rule.ra_off < 8)
 		rule.flags |= UNW_RULE_GO_FP;
-	return add_special(g, g->regions[0].start, g->regions[0].end,
-			   g->layout->known && rule.ra_off >= 0 ? &rule : NULL);
+	return add_saved(g, g->regions[0].start, g->regions[0].end, &rule);
 }
 
 static int add_morestack(struct go_code *g)
@@ -288,8 +315,24 @@ static int add_morestack(struct go_code *g)
 		return 0;
 	rule.flags |= UNW_RULE_GO_PC;
 	rule.ra_off = rule.fp_add + 8;
-	return add_special(g, g->regions[0].start, g->regions[0].end,
-			   g->layout->known ? &rule : NULL);
+	return add_saved(g, g->regions[0].start, g->regions[0].end, &rule);
+}
+
+/* The frame pointer tells, else the stack pointer that was stored before the call. */
+static int add_aligned(struct go_code *g, const struct region *r)
+{
+	struct unw_rule rule = {.cfa_op = UNW_CFA_DEREF,
+				.cfa_reg = DWARF_SP,
+				.cfa_off = r->depth,
+				.cfa_add = delta_at(g, r->start) + 8,
+				.ra_op = UNW_REG_CFA,
+				.ra_off = -8};
+	int err;
+
+	if (rule.cfa_add != 8)
+		return add_by_fp(g, r->start, r->end);
+	err = add_special(g, r->start, r->ready ? r->ready : r->end, NULL);
+	return err || !r->ready ? err : add_special(g, r->ready, r->end, &rule);
 }
 
 /* From a goroutine, which it notes on the thread's stack, or from the thread's own stack. */
@@ -307,19 +350,19 @@ static int add_asmcgocall(struct go_code *g)
 					.ra_off = delta_at(g, r->start)};
 
 		if (r->aligned) {
-			err = add_by_fp(g, r->start, r->end);
+			err = add_aligned(g, r);
 			continue;
 		}
 		if (rule.ra_off < 8) {
 			rule.flags |= UNW_RULE_GO_FP;
 			rule.ra_add = g->layout->sched_bp;
 		}
-		if (r->ready)
+		if (r->ready) {
 			err = add_by_fp(g, r->start, r->ready);
-		if (!err)
-			err = add_special(g, r->ready ? r->ready : r->start, r->end,
-					  r->ready && rule.ra_off >= 0 && g->layout->known ? &rule
-											   : NULL);
+			err = err ? err : add_saved(g, r->ready, r->end, &rule);
+		} else {
+			err = add_special(g, r->start, r->end, NULL);
+		}
 	}
 	return err;
 }
@@ -335,8 +378,9 @@ static int add_cgocallback(struct go_code *g)
 	rule.flags |= UNW_RULE_GO_NESTS;
 	rule.fp_off = g->layout->m_g0;
 	rule.ra_off = delta_at(g, g->regions[0].start);
-	return add_special(g, g->regions[0].start, g->regions[0].end,
-			   g->layout->known && rule.ra_off >= 8 ? &rule : NULL);
+	if (rule.ra_off < 8)
+		rule.ra_off = -1; /* it keeps the frame pointer below the return address */
+	return add_saved(g, g->regions[0].start, g->regions[0].end, &rule);
 }
 
 /* Calls of C (the vDSO, sigaction, ...) on an aligned or on the thread's own stack. */
@@ -389,7 +433,7 @@ static const struct {
 	const char *name;
 	int (*add)(struct go_code *code);
 } treatments[] = {
-	{"runtime.systemstack", add_systemstack}, /* first: the others need what it tells */
+	{"runtime.systemstack", add_systemstack},
 	{"runtime.goexit", add_root},
 	{"runtime.mstart", add_root},
 	{"runtime.rt0_go", add_root},
@@ -426,7 +470,7 @@ static bool is_named(const char *name, const char *wanted)
 int unwind_go_specials(const struct elf *elf, const struct go_table *table,
 		       unwind_specials *specials)
 {
-	struct layout layout = {0};
+	struct layout layout = {.sched_bp = -1};
 	struct go_code code = {.elf = elf, .table = table, .layout = &layout, .specials = specials};
 	struct {
 		struct go_func func;
@@ -443,11 +487,13 @@ int unwind_go_specials(const struct elf *elf, const struct go_table *table,
 			continue;
 		if (!strchr("r_tgc", found[n].func.name[0]))
 			continue;
+		if (!layout.known && is_named(found[n].func.name, "runtime.systemstack"))
+			read_layout(elf, &found[n].func, &layout);
+		else if (is_named(found[n].func.name, "gosave_systemstack_switch"))
+			read_saved_fp(elf, &found[n].func, &layout);
 		for (size_t t = 0; t < ARRAY_SIZE(treatments); t++) {
 			if (!is_named(found[n].func.name, treatments[t].name))
 				continue;
-			if (!t)
-				read_layout(elf, &found[n].func, &layout);
 			found[n++].treatment = t;
 			break;
 		}
