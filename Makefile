@@ -117,8 +117,8 @@ run: deps-build
 	$(B)/bianque agent $(AGENT_ARGS)
 
 # Suites, in this order. Those of ROOT_SUITES load BPF programs or read other users' processes.
-SUITES	:= unit bpf asan clang cross lint export mock truth-tools web unwind-rows stacks e2e
-ROOT_SUITES := bpf unwind-rows stacks e2e
+SUITES	:= unit bpf asan clang cross lint export mock truth-tools web unwind-rows stacks push e2e
+ROOT_SUITES := bpf unwind-rows stacks push e2e
 # Everything is built as the tree's owner first; then suites find nothing left to build.
 test: deps
 	$(Q)[ $$(id -u) = 0 ] || { echo "some tests need root: sudo make test" >&2; exit 1; }
