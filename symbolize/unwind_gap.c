@@ -16,12 +16,13 @@
 
 #include "profiler/base/hmap.h"
 
-#define MAX_STATES     60000u
-#define MAX_ROUNDS     10
-#define MAX_TABLE      1024u /* entries of a jump table */
-#define MAX_PADDING    64u
-#define CODE_ALIGNMENT 16u
-#define RT_SIGRETURN   15
+#define MAX_STATES	60000u
+#define MAX_ROUNDS	10
+#define MAX_TABLE	1024u /* entries of a jump table */
+#define MAX_PADDING	64u
+#define CODE_ALIGNMENT	16u
+#define PLT_ENTRY_BYTES 16u
+#define RT_SIGRETURN	15
 
 enum {
 	AT_SYMBOL = 1,	  /* a function begins here, whatever jumps here */
@@ -92,6 +93,11 @@ static int number_of(struct window *w, const struct frame_state *state, __u16 *r
 	return 0;
 }
 
+static bool has_frame(const struct frame_state *s)
+{
+	return !(s->flags & STATE_SP) || s->sp != 8;
+}
+
 /* Code is reached at an offset with a state. */
 static int reach(struct window *w, size_t at, const struct frame_state *state)
 {
@@ -116,7 +122,7 @@ static int reach_from(struct window *w, __u64 vaddr, const struct frame_state *s
 {
 	if (!window_holds(w, vaddr) || w->marks[vaddr - w->start] & AT_SYMBOL)
 		return 0;
-	if (!(state->flags & STATE_SP) || state->sp != 8)
+	if (has_frame(state))
 		w->marks[vaddr - w->start] |= AT_TARGET;
 	return reach(w, vaddr - w->start, state);
 }
@@ -251,7 +257,7 @@ static void remember(struct follow *f, const struct x86_insn *i)
 /* One that does not go on: 0, or an error. */
 static int follow_end(struct window *w, struct follow *f, const struct x86_insn *i)
 {
-	bool has_frame = !(f->state.flags & STATE_SP) || f->state.sp != 8, found = false;
+	bool found = false;
 	int err = 0;
 
 	w->marks[f->at] |= AT_END;
@@ -263,7 +269,7 @@ static int follow_end(struct window *w, struct follow *f, const struct x86_insn 
 			err = follow_table(w, f, (__u64)i->value, false, &found);
 		else if (f->table)
 			err = follow_table(w, f, f->table, true, &found);
-		if (!found && has_frame)
+		if (!found && has_frame(&f->state))
 			w->marks[f->at] |= AT_OPEN;
 		return err;
 	case X86_RETURN:
@@ -275,7 +281,7 @@ static int follow_end(struct window *w, struct follow *f, const struct x86_insn 
 	}
 }
 
-static bool ends(const struct window *w, const struct x86_insn *i)
+static bool ends(const struct window *w, const struct follow *f, const struct x86_insn *i)
 {
 	switch (i->kind) {
 	case X86_JUMP:
@@ -283,8 +289,8 @@ static bool ends(const struct window *w, const struct x86_insn *i)
 	case X86_RETURN:
 	case X86_TRAP:
 		return true;
-	case X86_JUMP_SLOT: /* a lazy PLT entry is come back to */
-		return !w->gap->is_plt;
+	case X86_JUMP_SLOT: /* a lazy PLT entry is come back to, what they share is not */
+		return !w->gap->is_plt || has_frame(&f->state);
 	default:
 		return false;
 	}
@@ -332,7 +338,7 @@ static int follow(struct window *w, size_t at)
 			w->marks[f.at] |= AT_END;
 			return 0;
 		}
-		if (ends(w, &i))
+		if (ends(w, &f, &i))
 			return follow_end(w, &f, &i);
 		remember(&f, &i);
 		calls = i.kind == X86_CALL || i.kind == X86_CALL_INDIRECT;
@@ -423,7 +429,7 @@ static int guess_functions(struct window *w, bool *ret_found)
 			continue;
 		}
 		ended = false;
-		at += padding + 1;
+		at += MAX(padding, (size_t)1);
 	}
 	return err;
 }
@@ -502,6 +508,33 @@ static void mark_symbols(struct window *w)
 			w->marks[w->gap->functions.data[i].start - w->start] |= AT_SYMBOL;
 }
 
+/*
+ * The first entry of a linkage table is one like the others, but in a lazy table: what these jump
+ * to with two words on the stack, of which it pushes the second.
+ */
+static size_t first_entry(const struct window *w)
+{
+	struct cursor c = w->code;
+	struct x86_insn i;
+	bool lazy = w->code.pos[0] == 0xff && x86_insn_read(&c, w->start, &i) && i.kind == X86_PUSH;
+
+	return lazy ? PLT_ENTRY_BYTES : 0;
+}
+
+/* What the window begins with. */
+static int guess_first(struct window *w)
+{
+	size_t at = w->gap->is_plt ? first_entry(w) : padding_at(w, 0);
+	int err = 0;
+
+	if (!w->gap->guess_start || w->state[0] || is_named(w, w->start) || at >= w->n ||
+	    w->state[at])
+		return 0;
+	if ((w->start + at) % CODE_ALIGNMENT == 0)
+		err = start_function(w, at, AT_GUESSED);
+	return err ? err : follow_all(w);
+}
+
 static int follow_window(struct window *w)
 {
 	bool found = true;
@@ -517,15 +550,8 @@ static int follow_window(struct window *w)
 			break;
 	}
 	w->guessing = true;
-	if (!err && !w->state[0] && w->gap->guess_start && !is_named(w, w->start)) {
-		size_t padding = padding_at(w, 0);
-
-		if (padding < w->n && !w->state[padding] &&
-		    (w->start + padding) % CODE_ALIGNMENT == 0)
-			err = start_function(w, padding, AT_GUESSED);
-		if (!err)
-			err = follow_all(w);
-	}
+	if (!err)
+		err = guess_first(w);
 	for (int round = 0; !err && found && round < MAX_ROUNDS; round++)
 		err = guess_functions(w, &found);
 	return err;

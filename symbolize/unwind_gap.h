@@ -50,15 +50,9 @@ struct gap_sink {
 	int (*signal)(void *arg, __u64 start, __u64 end); /* a signal's return */
 };
 
-/* Sections of linkage tables: lazy ones (`.plt`) begin with an entry that the others jump to. */
 static inline bool gap_is_plt(const char *section)
 {
 	return !strncmp(section, ".plt", 4);
-}
-
-static inline bool gap_is_jump_slots(const char *section)
-{
-	return gap_is_plt(section) && section[4];
 }
 
 /* Are there only no-ops, traps and zeros? */

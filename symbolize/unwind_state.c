@@ -215,16 +215,23 @@ static void push(struct frame_state *s, __u8 reg)
 static void pop(struct frame_state *s, __u8 reg)
 {
 	bool callers = knows_sp(s) && s->slot && s->slot == s->sp;
+	bool saved = s->flags & STATE_ALIGNED && s->saved && s->saved == s->sp;
+	__s32 saved_off = s->saved_off;
 
 	move_sp(s, -8);
-	if (reg == X86_RSP)
+	if (reg == X86_RSP) {
 		lose_sp(s);
-	else if (reg == X86_RBP && callers)
-		take_caller_fp(s);
-	else if (reg == X86_RBP)
-		lose_fp(s);
-	else if (reg == s->copy)
+	} else if (reg == X86_RBP) {
+		if (callers)
+			take_caller_fp(s);
+		else
+			lose_fp(s);
+	} else if (reg != X86_NO_REG && saved) {
+		s->copy = reg;
+		s->copy_off = saved_off;
+	} else if (reg == s->copy) {
 		lose_copy(s);
+	}
 }
 
 static void align(struct frame_state *s)

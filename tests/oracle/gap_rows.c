@@ -113,7 +113,7 @@ static void follow(struct elf *elf, struct tally *t, bool with_symbols)
 				  .start = range.start,
 				  .end = range.end,
 				  .is_plt = gap_is_plt(s->name),
-				  .guess_start = !gap_is_plt(s->name) || gap_is_jump_slots(s->name),
+				  .guess_start = true,
 				  .root = elf->entry};
 
 		if (!(s->flags & SHF_EXECINSTR) || s->type != SHT_PROGBITS)
