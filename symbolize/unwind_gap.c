@@ -28,7 +28,7 @@ enum {
 	AT_SYMBOL = 1,	  /* a function begins here, whatever jumps here */
 	AT_CALLED = 2,	  /* something calls this */
 	AT_GUESSED = 4,	  /* aligned behind the end of another, and reached from nowhere */
-	AT_MISREAD = 8,	  /* a ret that does not find its return address */
+	AT_MISREAD = 8,	  /* a ret that does not find its return address, or a jump that should */
 	AT_OPEN = 16,	  /* a jump to where nobody knows, with a frame */
 	AT_END = 32,	  /* an instruction that does not go on */
 	AT_SIGNAL = 64,	  /* the first instruction of a signal's return */
@@ -254,6 +254,20 @@ static void remember(struct follow *f, const struct x86_insn *i)
 	}
 }
 
+/* Something calls this, or it is a linkage table. */
+static bool begins_function(const struct window *w, __u64 vaddr)
+{
+	const struct elf *elf = w->gap->elf;
+
+	if (window_holds(w, vaddr))
+		return w->marks[vaddr - w->start] & AT_CALLED;
+	for (size_t i = 0; i < elf->n_sections; i++)
+		if (vaddr - elf->sections[i].addr < elf->sections[i].size &&
+		    gap_is_plt(elf->sections[i].name))
+			return !w->gap->is_plt;
+	return false;
+}
+
 /* One that does not go on: 0, or an error. */
 static int follow_end(struct window *w, struct follow *f, const struct x86_insn *i)
 {
@@ -263,6 +277,9 @@ static int follow_end(struct window *w, struct follow *f, const struct x86_insn 
 	w->marks[f->at] |= AT_END;
 	switch (i->kind) {
 	case X86_JUMP:
+		/* A call in a function's last place leaves no frame behind. */
+		if (has_frame(&f->state) && begins_function(w, i->target))
+			w->marks[f->at] |= AT_MISREAD;
 		return reach_from(w, i->target, &f->state);
 	case X86_JUMP_TABLE:
 		if (i->reg == X86_NO_REG && i->value)

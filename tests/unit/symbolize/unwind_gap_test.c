@@ -238,7 +238,13 @@ static void linkage_table(void)
 				       0x68, 1, 0, 0, 0, 0xe9, 0xd0, 0xff, 0xff, 0xff),
 				  .section = ".plt"};
 
-	expect_rows(&p, "");
+	expect_rows(&p, "0 CFA=rsp+16 rbp=u ra=CFA-8\n"
+			"6 CFA=rsp+24 rbp=u ra=CFA-8\n"
+			"10 CFA=rsp+8 rbp=u ra=CFA-8\n"
+			"1b CFA=rsp+16 rbp=u ra=CFA-8\n"
+			"20 CFA=rsp+8 rbp=u ra=CFA-8\n"
+			"2b CFA=rsp+16 rbp=u ra=CFA-8\n"
+			"30 none\n");
 }
 
 SUITE(unwind_gap, {"frame pointer", frame_pointer}, {"paths that agree", paths_that_agree},
