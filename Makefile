@@ -119,7 +119,8 @@ run: deps-build
 	$(B)/bianque agent $(AGENT_ARGS)
 
 # Suites, in this order. Those of ROOT_SUITES load BPF programs or read other users' processes.
-SUITES	:= unit bpf asan clang cross lint export mock truth-tools web unwind-rows symbolize stacks push e2e
+SUITES	:= unit bpf asan clang cross lint export mock truth-tools web unwind-rows code-rows symbolize stacks \
+	push e2e
 ROOT_SUITES := bpf unwind-rows stacks push e2e
 # Everything is built as the tree's owner first; then suites find nothing left to build.
 test: deps
@@ -205,6 +206,11 @@ $(B)/oracle/%: $(B)/obj/tests/oracle/%.o $(LIB_OBJ) $(PB_OBJ)
 .PHONY: test-unwind-rows
 test-unwind-rows: $(B)/oracle/readelf_rows
 	$(Q)$< -e tests/oracle/readelf_rows.expected
+
+# Rows from code and from Go's stack deltas.
+.PHONY: test-code-rows
+test-code-rows: $(B)/bianque $(B)/oracle/gap_rows $(B)/oracle/objdump_insns workloads
+	python3 -B tests/oracle/code_rows.py $(B)
 
 .PHONY: test-symbolize
 test-symbolize: $(B)/bianque

@@ -22,12 +22,14 @@
 #include "profiler/base/vec.h"
 #include "symbolize/unwind_arch.h"
 
-#define ROWS_MAGIC     0x736b77726f77bb01ull
-#define ROWS_VERSION   3u /* of this file and of bpf/unwind.h */
-#define MAX_FILE_BYTES ((off_t)512 << 20)
-#define MAX_PARTS      65536u
-#define CHECKED_FROM   offsetof(struct file_head, n_parts)
-#define SWEEP_EVERY    64u /* stores between two looks at the folder's size */
+#define ROWS_MAGIC	 0x736b77726f77bb01ull
+#define ROWS_VERSION	 5u /* of this file, of bpf/unwind.h and of what is derived */
+#define MAX_FILE_BYTES	 ((off_t)512 << 20)
+#define MAX_PARTS	 65536u
+#define CODE_BLOCKS	 64u
+#define CODE_BLOCK_BYTES 1024u
+#define CHECKED_FROM	 offsetof(struct file_head, n_parts)
+#define SWEEP_EVERY	 64u /* stores between two looks at the folder's size */
 
 struct row_cache {
 	char *dir; /* NULL: stores nothing */
@@ -50,7 +52,7 @@ struct file_part {
 	__u64 start, end;
 	__u32 n_pages, n_rows, n_rules;
 	__u32 dir, rows, rules, n_words;
-	__u32 shift : 8, derived : 8, pad : 16;
+	__u32 shift;
 };
 
 /* ---- the folder ---------------------------------------------------------------------------------
@@ -208,7 +210,6 @@ static int read_part(struct cursor *c, struct unwind_part *part)
 		.rules = head.rules,
 		.n_words = head.n_words,
 		.shift = (__u8)head.shift,
-		.derived = head.derived,
 	};
 	words = cursor_bytes(c, (size_t)head.n_words * 4);
 	if (!words || head.n_words * 4ull > UNW_PART_MAX_BYTES)
@@ -300,7 +301,6 @@ static void write_table(struct buf *out, const struct unwind_table *table)
 			.rules = p->rules,
 			.n_words = p->n_words,
 			.shift = p->shift,
-			.derived = p->derived,
 		};
 
 		buf_add(out, &part, sizeof(part));
@@ -344,7 +344,32 @@ static __u64 hash_section(struct elf *elf, const char *name, __u64 seed)
 	return XXH3_64bits_withSeed(c.pos, cursor_left(&c), seed + (s ? s->addr : 0));
 }
 
-/* All that unwind_compile reads: the CFI bytes, and the segments that say which code is real. */
+/* Evenly spaced blocks of the executable sections: rows are derived from code, and all of it would
+ * be too much to read at every start. */
+static __u64 hash_code(struct elf *elf, __u64 seed)
+{
+	for (size_t i = 0; i < elf->n_sections; i++) {
+		const struct elf_section *s = &elf->sections[i];
+		struct cursor c = cursor_of(NULL, 0);
+		size_t step;
+
+		if (!(s->flags & SHF_EXECINSTR) || s->type != SHT_PROGBITS)
+			continue;
+		c = elf_section_raw(elf, s);
+		step = MAX(cursor_left(&c) / CODE_BLOCKS, (size_t)CODE_BLOCK_BYTES);
+		while (cursor_left(&c)) {
+			size_t left = cursor_left(&c);
+
+			seed = XXH3_64bits_withSeed(c.pos, MIN(left, (size_t)CODE_BLOCK_BYTES),
+						    seed);
+			cursor_skip(&c, MIN(left, step));
+		}
+	}
+	return seed;
+}
+
+/* All that unwind_compile reads: the CFI bytes, the code, and the segments that say which of it is
+ * real. */
 static void content_key(const struct row_cache *cache, struct elf *elf, char *out, size_t size)
 {
 	static const char *const sections[] = UNWIND_SECTIONS;
@@ -354,6 +379,7 @@ static void content_key(const struct row_cache *cache, struct elf *elf, char *ou
 
 	for (size_t i = 0; i < ARRAY_SIZE(sections); i++)
 		hash = hash_section(elf, sections[i], hash);
+	hash = hash_code(elf, hash);
 	elf_build_id_hex(elf, build_id);
 	snprintf(out, size, "%s/%.64s-%016llx%08llx.rows", cache->dir,
 		 build_id[0] ? build_id : "none", (unsigned long long)hash,
@@ -368,7 +394,7 @@ struct unwind_table *row_cache_compile(struct row_cache *cache, struct elf *elf,
 
 	*ret_from_cache = false;
 	if (!cache || !cache->dir || !elf->n_sections || !unwind_arch_of(elf->machine))
-		return unwind_compile(elf, ret_why);
+		return unwind_compile(elf, UNWIND_DERIVED, ret_why);
 	content_key(cache, elf, path, sizeof(path));
 	table = load(cache, path, elf->machine);
 	if (table) {
@@ -377,7 +403,7 @@ struct unwind_table *row_cache_compile(struct row_cache *cache, struct elf *elf,
 		return table;
 	}
 	cache->stats.misses_total++;
-	table = unwind_compile(elf, ret_why);
+	table = unwind_compile(elf, UNWIND_DERIVED, ret_why);
 	if (table)
 		store(cache, path, table);
 	return table;
