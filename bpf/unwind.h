@@ -11,10 +11,10 @@
  *	rows       u32 x n_rows          low half of the address within its page << 16 | code
  *	rules      struct unw_rule x m   for codes that do not fit inline, 8-aligned
  * Pages are 1 << shift bytes of ELF virtual address, counted from the part's start. Row i rules
- *from its address to the next row's; the row in force at a page's start may stand in an earlier
- *page, so page p is searched among rows [dir[p], dir[p + 1]) and falls back to row dir[p] - 1. The
- *compiler chooses the shift so that a page holds some eight rows: the search stays within one cache
- *line.
+ * from its address to the next row's; the row in force at a page's start may stand in an earlier
+ * page, so page p is searched among rows [dir[p], dir[p + 1]) and falls back to row dir[p] - 1. The
+ * compiler chooses the shift so that a page holds some eight rows: the search stays within one
+ * cache line.
  *
  * A *map set*: the executable mappings of one address space, sorted: u64 start x n, then
  * struct unw_mapping x n. A file of several parts appears as several entries.

@@ -253,7 +253,7 @@ static void read_modrm(struct parse *p)
 		p->disp = cursor_s32(&p->c);
 	}
 	if (p->mod == 1)
-		p->disp = cursor_s8(&p->c);
+		p->disp = (int)cursor_s8(&p->c);
 	else if (p->mod == 2)
 		p->disp = cursor_s32(&p->c);
 }
@@ -295,7 +295,7 @@ static bool read_operands(struct parse *p, char letter)
 	case 'E':
 	case 'i':
 	case 'j':
-		p->imm = cursor_s8(&p->c);
+		p->imm = (int)cursor_s8(&p->c);
 		break;
 	case 'w':
 		p->imm = cursor_u16(&p->c);

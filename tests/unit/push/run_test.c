@@ -238,20 +238,20 @@ static void hanging_server(void)
 	__u64 start, took;
 
 	CLIENT_BEGIN("hanging");
-	t.config.timeout_ns = 60 * NS_PER_S;
+	t.config.timeout_ns = 300 * NS_PER_S;
 	t.config.queue_bytes = 4 << 20;
 	t.config.spool_bytes = 0;
 	client_open_thread("hanging");
-	stub_control(&t.stub, "faults", "[{\"hang\":30,\"times\":-1}]");
+	stub_control(&t.stub, "faults", "[{\"hang\":300,\"times\":-1}]");
 	start = clock_monotonic_ns();
 	for (int i = 0; i < 500; i++)
 		client_submit("one", 500);
 	took = clock_monotonic_ns() - start;
-	CU_ASSERT(took < 20 * NS_PER_S); /* making the profiles; no request lasts less than 30 s */
+	CU_ASSERT(took < 200 * NS_PER_S); /* making the profiles; a request lasts 300 s */
 	CU_ASSERT(client_dropped(PUSH_REASON_QUEUE_FULL) > 100);
 	start = clock_monotonic_ns();
 	push_close(t.push, 0);
-	CU_ASSERT(clock_monotonic_ns() - start < 20 * NS_PER_S);
+	CU_ASSERT(clock_monotonic_ns() - start < 200 * NS_PER_S);
 	stub_stop(&t.stub);
 }
 
