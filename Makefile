@@ -276,7 +276,7 @@ fuzz: $(FUZZERS)
 # Name and, when it is not NAME.c, its source; WORK_NAME: its flags. A language whose compiler is
 # missing is left out with a line that says so. tests/e2e/truth.py runs them under a profiler.
 WORK	:= $(B)/workloads
-WORK_C	:= shares stacks signals threads procs placed maps libs storm \
+WORK_C	:= shares stacks deep signals threads procs placed maps libs storm \
 	$(addsuffix :shares,shares-nopie shares-static shares-musl shares-stripped shares-fp \
 	shares-debugfr shares-clang) execs-a:execs execs-b:execs storm-a:storm_job \
 	storm-b:storm_job storm-c:storm_job
