@@ -22,6 +22,7 @@
 #include "profiler/base/clock.h"
 #include "profiler/base/fs.h"
 #include "profiler/base/log.h"
+#include "profiler/base/thread.h"
 #include "profiler/collector.h"
 #include "profiler/engine.h"
 #include "profiler/http/http.h"
@@ -384,7 +385,8 @@ static int open_http(struct agent *agent)
 	return err;
 }
 
-static int start(struct agent *agent)
+/* nice: what threads started here are to have. */
+static int start(struct agent *agent, int nice)
 {
 	const struct agent_config *values = agent_values(agent);
 	struct naming_options naming = {.cache_dir = values->cache_dir};
@@ -402,6 +404,7 @@ static int start(struct agent *agent)
 	}
 	if (!err)
 		err = open_http(agent);
+	thread_set_nice(nice);
 	if (!err)
 		err = builder_start(agent->loop, &naming, &agent->builder);
 	if (!err)
@@ -462,7 +465,7 @@ int agent_run(const struct config_source *source)
 {
 	struct agent *agent = calloc(1, sizeof(*agent));
 	struct buf errors = {0};
-	int err = -ENOMEM;
+	int err = -ENOMEM, nice = thread_raise();
 
 	if (!agent)
 		return 1;
@@ -473,7 +476,7 @@ int agent_run(const struct config_source *source)
 	parts_init(&agent->parts);
 	agent->config = config_load(source, &errors);
 	if (agent->config) {
-		err = start(agent);
+		err = start(agent, nice);
 		if (!err)
 			err = loop_run(agent->loop);
 	} else {

@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "profiler/base/thread.h"
 #include "profiler/cgroup.h"
 #include "profiler/collector.h"
 #include "profiler/loader.h"
@@ -101,7 +102,7 @@ static int start(struct engine *e, char **ret_why)
 int engine_start(const struct engine_options *options, struct engine **ret_engine, char **ret_why)
 {
 	struct engine *e = calloc(1, sizeof(*e));
-	int err;
+	int err, nice;
 
 	*ret_why = NULL;
 	if (!e)
@@ -116,7 +117,9 @@ int engine_start(const struct engine_options *options, struct engine **ret_engin
 		e->o.rows_budget = DEFAULT_ROWS_BUDGET;
 	if (!e->o.cache_bytes)
 		e->o.cache_bytes = DEFAULT_CACHE_BYTES;
+	nice = thread_raise(); /* the verifier's second is not to become ten */
 	err = start(e, ret_why);
+	thread_set_nice(nice);
 	if (err) {
 		if (!*ret_why &&
 		    asprintf(ret_why, "profiling cannot start: %s", strerror(-err)) < 0)
