@@ -35,8 +35,6 @@
 #define TICK_NS		NS_PER_S
 #define STOP_WINDOWS_NS (700 * NS_PER_MS) /* SIGTERM flushes within a second */
 #define STOP_PUSH_NS	(200 * NS_PER_MS)
-#define STACKS_BYTES	(12u << 20)
-#define IDLE_ROWS_BYTES (20u << 20)
 #define ERROR_BYTES	512
 
 const struct config *agent_config(const struct agent *agent)
@@ -225,8 +223,8 @@ static void apply_budget(struct agent *agent)
 	if (!agent->engine)
 		return;
 	sampler_set_copies(engine_sampler(agent->engine), step.copies);
-	router_set_limits(engine_router(agent->engine), (size_t)(STACKS_BYTES * step.tables),
-			  (size_t)(IDLE_ROWS_BYTES * step.tables));
+	router_set_limits(engine_router(agent->engine), (size_t)(ENGINE_STACKS_BYTES * step.tables),
+			  (size_t)(ENGINE_IDLE_ROWS_BYTES * step.tables));
 	if (wanted_hz(agent) != sampler_hz(engine_sampler(agent->engine))) {
 		/* One window has one rate. */
 		if (sampler_set_hz(engine_sampler(agent->engine), wanted_hz(agent)))

@@ -21,7 +21,6 @@
 #define DEFAULT_CACHE_BYTES (512ull << 20)
 #define DEFAULT_PROCESSES   16384u
 #define MAX_OBJECTS	    65536u
-#define STACKS_BYTES	    (12u << 20)
 #define SEGMENTS_SPARE	    4u /* for map sets, beside the rows' budget */
 
 struct engine {
@@ -87,8 +86,8 @@ static int start(struct engine *e, char **ret_why)
 		.max_processes = s->max_processes,
 		.max_objects = MAX_OBJECTS,
 		.max_frames = s->max_frames,
-		.stacks_bytes = STACKS_BYTES,
-		.idle_rows_bytes = (size_t)e->o.rows_budget / 2,
+		.stacks_bytes = ENGINE_STACKS_BYTES,
+		.idle_rows_bytes = ENGINE_IDLE_ROWS_BYTES,
 		.scan = e->o.scan,
 		.pids = s->targets,
 		.n_pids = s->target == TARGET_PIDS ? s->n_targets : 0,

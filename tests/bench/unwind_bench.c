@@ -57,7 +57,8 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	/* Gaps are rows, too, so there may be more than the CFI has. */
-	printf("compile: %.2f M rows/s, %.0f files, %.2f M rows of CFI into %.2f M, %.2f bytes each\n",
+	printf("compile: %.2f M rows/s, %.0f files, %.2f M rows of CFI into %.2f M, %.2f bytes "
+	       "each\n",
 	       t.raw_rows / t.seconds / 1e6, t.files, t.raw_rows / 1e6, t.rows / 1e6,
 	       t.bytes / t.rows);
 	return 0;
