@@ -35,6 +35,13 @@ def cpu_s(pid):
   return (int(fields[11]) + int(fields[12])) / TICK
 
 
+def idle_s():
+  """Seconds that all CPUs together were idle so far, waiting for disks included."""
+  with open("/proc/stat", encoding="ascii") as file:
+    fields = file.readline().split()
+  return (int(fields[4]) + int(fields[5])) / TICK
+
+
 def rss_mib(pid):
   """RssAnon + RssShmem: files mapped count for nobody. BPF arrays that a process has mapped are in
   neither of the two."""
@@ -124,7 +131,8 @@ class Recording:
 
   def start(self):
     with open(self.err, "wb") as err:
-      self.process = subprocess.Popen(["nice", "-n", "-10", *self.argv()], stdin=subprocess.DEVNULL, stdout=err, stderr=err)
+      self.process = subprocess.Popen(["nice", "-n", "-10", *self.argv()],
+                                      stdin=subprocess.DEVNULL, stdout=err, stderr=err)
     return self
 
   def wait(self, process):
