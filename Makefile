@@ -123,8 +123,8 @@ run: deps-build
 	$(B)/bianque agent $(AGENT_ARGS)
 
 # Suites, in this order. Those of ROOT_SUITES load BPF programs or read other users' processes.
-SUITES	:= unit bpf asan clang cross lint export mock truth-tools web unwind-rows stacks e2e
-ROOT_SUITES := bpf unwind-rows stacks e2e
+SUITES	:= unit bpf asan clang cross lint export mock truth-tools web unwind-rows symbolize stacks push e2e
+ROOT_SUITES := bpf unwind-rows stacks push e2e
 # Everything is built as the tree's owner first; then suites find nothing left to build.
 test: deps
 	$(Q)[ $$(id -u) = 0 ] || { echo "some tests need root: sudo make test" >&2; exit 1; }
@@ -209,7 +209,7 @@ test-unwind-rows: $(B)/oracle/readelf_rows
 
 .PHONY: test-symbolize
 test-symbolize: $(B)/bianque
-	tests/oracle/symbolize.py $(SYMBOLIZE_ARGS) $(B)/bianque
+	python3 -B tests/oracle/symbolize.py --keep $(B)/oracle/symbolize $(SYMBOLIZE_ARGS) $(B)/bianque
 
 # ---- tools and benchmarks: what feeds tests, and what measures the library -------------------------
 TOOLS	:= $(patsubst tests/tools/%.c,$(B)/tools/%,$(wildcard tests/tools/*.c))

@@ -88,7 +88,8 @@ struct rec_stack {
 /*
  * A user frame in 64 bits. In a file: FRAME_FILE, the file's id and the ELF virtual address;
  * elsewhere (JIT, unmapped): FRAME_ADDR and the run-time address, meaningful only together with the
- * process. Callers' addresses are the return address - 1, so that they lie within the call.
+ * process. Callers' addresses are the return address - 1, so that they lie within the call; not
+ * that of a signal's restorer, which nothing has called.
  */
 #define FRAME_KIND_SHIFT 60
 #define FRAME_ADDR	 0ull

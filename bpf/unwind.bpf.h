@@ -304,9 +304,10 @@ UNW_INLINE int unw_by_rule(struct unw_state *s, const struct unw_rule *r)
 	err = unw_rule_cfa(s, r, &cfa);
 	if (err)
 		return unw_stop(s, (__u8)err);
-	if (r->flags & UNW_RULE_SIGNAL)
+	if (r->flags & UNW_RULE_SIGNAL) {
 		context = s->sp + UNW_SIGNAL_CONTEXT;
-	else if (cfa <= s->sp && (r->cfa_reg == UNW_DWARF_SP || !s->leaf))
+		s->frame += !s->exact; /* the restorer begins where the handler returns to */
+	} else if (cfa <= s->sp && (r->cfa_reg == UNW_DWARF_SP || !s->leaf))
 		return unw_stop(s, STOP_NO_PROGRESS);
 	err = unw_rule_reg(s, ra, cfa, &pc);
 	if (err)

@@ -383,13 +383,49 @@ static int open_http(struct agent *agent)
 	return err;
 }
 
+/* libdebuginfod takes its servers and limits from the environment alone; what is there already but
+ * the servers stays. Before any thread runs. */
+static int set_debuginfod(const struct agent *agent, const struct option_list *urls)
+{
+	struct buf text = {0};
+	int err;
+
+	if (!urls->n)
+		return 0;
+	for (size_t i = 0; i < urls->n; i++)
+		buf_printf(&text, "%s%s", i ? " " : "", urls->items[i]);
+	err = text.err;
+	if (!err &&
+	    (setenv("DEBUGINFOD_URLS", text.data, 1) || setenv("DEBUGINFOD_TIMEOUT", "10", 0) ||
+	     setenv("DEBUGINFOD_MAXTIME", "60", 0)))
+		err = -ENOMEM;
+	buf_reset(&text);
+	buf_printf(&text, "%s/debuginfod", agent_values(agent)->cache_dir);
+	if (!err)
+		err = text.err;
+	if (!err && setenv("DEBUGINFOD_CACHE_PATH", text.data, 0))
+		err = -ENOMEM;
+	buf_fini(&text);
+	return err;
+}
+
 /* nice: what threads started here are to have. */
 static int start(struct agent *agent, int nice)
 {
 	const struct agent_config *values = agent_values(agent);
-	struct naming_options naming = {.cache_dir = values->cache_dir};
-	int err;
+	const struct symbols_config *symbols = config_get(agent->config, &symbols_section);
+	struct naming_options naming = {
+		.cache_dir = values->cache_dir,
+		.cache_bytes = symbols->cache_bytes,
+		.debug_dirs = (const char *const *)symbols->debug_dirs.items,
+		.n_debug_dirs = symbols->debug_dirs.n,
+		.debuginfod = symbols->debuginfod_urls.n > 0,
+		.no_inlines = !symbols->inlines,
+	};
+	int err = set_debuginfod(agent, &symbols->debuginfod_urls);
 
+	if (err)
+		return err;
 	agent->loop = loop_new();
 	if (!agent->loop)
 		return -errno;

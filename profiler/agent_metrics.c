@@ -46,7 +46,7 @@ METRIC(builder_queue, GAUGE, "bianque_builder_queued_jobs", NULL, "Profiles wait
 METRIC(windows_total, COUNTER, "bianque_profile_windows_total", NULL,
        "Windows of the continuous profile that ended");
 METRIC(window_samples, COUNTER, "bianque_profile_window_samples_total", NULL,
-       "samples in these windows");
+       "Samples in these windows");
 METRIC(windows_dropped, COUNTER, "bianque_profile_windows_dropped_total", NULL,
        "Windows not taken because naming was behind");
 METRIC(profiles_total, COUNTER, "bianque_profile_encoded_total", NULL,
@@ -54,6 +54,15 @@ METRIC(profiles_total, COUNTER, "bianque_profile_encoded_total", NULL,
 METRIC(objects, GAUGE, "bianque_symbol_objects", NULL, "Objects whose symbols are open");
 METRIC(objects_lacking, GAUGE, "bianque_symbol_objects_lacking", NULL,
        "Open objects without symbols or with partial ones");
+METRIC(symbol_bytes, GAUGE, "bianque_symbol_names_bytes", "bytes",
+       "Memory of readable names and of JITs' maps");
+METRIC(symbol_evictions, COUNTER, "bianque_symbol_evictions_total", NULL,
+       "Symbols and JITs' maps closed to stay in their bounds");
+METRIC(jits, GAUGE, "bianque_symbol_jit_maps", NULL, "JITs' maps that are open");
+METRIC(jits_refused, COUNTER, "bianque_symbol_jit_maps_refused_total", NULL,
+       "Perf maps of processes not opened: somebody else's file, or too many");
+METRIC(loads_refused, COUNTER, "bianque_loader_refused_total", NULL,
+       "Files and processes not looked at because the loader's queue was full");
 METRIC(named_frames, COUNTER, "bianque_symbol_frames_total", NULL, "Frames named, by outcome");
 METRIC(budget_limit, GAUGE, "bianque_budget_limit_ratio", "ratio",
        "The agent's own CPU budget in cores");
@@ -148,6 +157,7 @@ static void put_router(struct agent *agent, struct metric_out *out)
 {
 	struct router_stats s = router_stats(engine_router(agent->engine));
 	struct segments_stats segments = segments_stats(engine_segments(agent->engine));
+	struct loader_stats loader = loader_stats(engine_loader(agent->engine));
 	const struct sampler *sampler = engine_sampler(agent->engine);
 	__u64 run_ns = 0, runs = 0, insns;
 
@@ -164,6 +174,8 @@ static void put_router(struct agent *agent, struct metric_out *out)
 	put_map(out, "processes", s.resolver.processes.n, s.resolver.processes.max);
 	put_map(out, "objects", s.resolver.objects.n, s.resolver.objects.max);
 	put_map(out, "segments", segments.n_segments, segments.budget / UNW_SEGMENT_BYTES);
+	metric_out_u64(out, &jits_refused, NULL, loader.jits_refused_total);
+	metric_out_u64(out, &loads_refused, NULL, loader.refused_total);
 	metric_out_u64(out, &rows_bytes, NULL, segments.bytes_used);
 	metric_out_u64(out, &map_bytes, NULL, sampler_map_bytes(sampler) + segments.bytes_reserved);
 	sampler_bpf_stats(sampler, &run_ns, &runs, &insns);
@@ -230,6 +242,9 @@ static int naming_metrics(void *self, struct metric_out *out)
 	metric_out_u64(out, &builder_queue, NULL, s.queued);
 	metric_out_u64(out, &objects, NULL, s.naming.n_objects);
 	metric_out_u64(out, &objects_lacking, NULL, s.n_lacking);
+	metric_out_u64(out, &symbol_bytes, NULL, s.naming.bytes);
+	metric_out_u64(out, &symbol_evictions, NULL, s.naming.evicted_total);
+	metric_out_u64(out, &jits, NULL, s.naming.n_jits);
 	metric_out_u64(out, &named_frames, METRIC_LABELS({"outcome", "named"}),
 		       s.naming.frames_total - MIN(unknown, s.naming.frames_total));
 	metric_out_u64(out, &named_frames, METRIC_LABELS({"outcome", "unknown"}), unknown);

@@ -36,7 +36,7 @@ struct builder {
 	struct loop *loop;
 	__u64 watch;
 	int fd;
-	struct naming_options naming_options;
+	struct naming *naming;	 /* the thread's */
 	struct builder_job *job; /* in work */
 	_Atomic double share;
 	atomic_bool hurried;
@@ -103,16 +103,16 @@ static bool pause_or_cancel(void *arg)
 	       !atomic_load(&job->cancelled)) {
 		bool stopping, waiting;
 
-		nanosleep(&pause, NULL);
 		pthread_mutex_lock(&b->lock);
 		stopping = b->stopping;
 		waiting = b->urgent.n > 0;
-		b->stats.paused_ns += PAUSE_NS;
+		b->stats.paused_ns += stopping || waiting ? 0 : PAUSE_NS;
 		pthread_mutex_unlock(&b->lock);
 		if (stopping)
 			return true;
 		if (waiting)
 			break; /* the sooner this one ends, the sooner the urgent one begins */
+		nanosleep(&pause, NULL);
 		add_credit(b);
 	}
 	return false;
@@ -156,7 +156,7 @@ static void note_lacking(void *arg, const char *path, const char *build_id, cons
 	snprintf(o->note, sizeof(o->note), "%s", note);
 }
 
-static void finish(struct builder *b, struct builder_job *job, const struct naming *naming)
+static void finish(struct builder *b, struct builder_job *job)
 {
 	__u64 one = 1;
 
@@ -164,9 +164,9 @@ static void finish(struct builder *b, struct builder_job *job, const struct nami
 	b->job = NULL;
 	b->stats.jobs_total++;
 	b->stats.cpu_ns = clock_thread_cpu_ns();
-	b->stats.naming = naming_stats(naming);
+	b->stats.naming = naming_stats(b->naming);
 	b->stats.n_lacking = 0;
-	naming_each_object(naming, note_lacking, b);
+	naming_each_object(b->naming, note_lacking, b);
 	push(&b->finished, job);
 	pthread_mutex_unlock(&b->lock);
 	if (write(b->fd, &one, sizeof(one)) < 0) {
@@ -185,22 +185,18 @@ static void set_nice(struct builder *b, int nice)
 static void *run(void *arg)
 {
 	struct builder *b = arg;
-	struct naming *naming = naming_new(&b->naming_options);
 	struct builder_job *job;
 
 	atomic_store(&b->tid, gettid());
 	b->credit_ns = BURST_NS;
 	b->credit_at_ns = clock_monotonic_ns();
-	if (!naming)
-		log_error(profile, "out of memory: no profile can be named");
-	while (naming && (job = next_job(b))) {
+	while ((job = next_job(b))) {
 		set_nice(b, job->urgent || atomic_load(&b->hurried) ? 0 : BUILDER_NICE);
 		if (job->run && !atomic_load(&job->cancelled))
-			job->run(job, naming);
-		naming_sweep(naming);
-		finish(b, job, naming);
+			job->run(job, b->naming);
+		naming_sweep(b->naming);
+		finish(b, job);
 	}
-	naming_free(naming);
 	return NULL;
 }
 
@@ -238,6 +234,7 @@ int builder_start(struct loop *loop, const struct naming_options *naming,
 		  struct builder **ret_builder)
 {
 	struct builder *b = calloc(1, sizeof(*b));
+	struct naming_options own = *naming;
 	int err;
 
 	if (!b)
@@ -249,12 +246,12 @@ int builder_start(struct loop *loop, const struct naming_options *naming,
 	pthread_cond_init(&b->wake, NULL);
 	atomic_init(&b->share, DEFAULT_SHARE);
 	b->loop = loop;
-	b->naming_options = *naming;
-	b->naming_options.cancelled = pause_or_cancel;
-	b->naming_options.arg = b;
+	own.cancelled = pause_or_cancel;
+	own.arg = b;
+	b->naming = naming_new(&own);
 	b->lacking = calloc(MAX_LACKING, sizeof(*b->lacking));
 	b->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	err = b->fd < 0 ? -errno : b->lacking ? 0 : -ENOMEM;
+	err = b->fd < 0 ? -errno : b->lacking && b->naming ? 0 : -ENOMEM;
 	if (!err)
 		err = loop_add(loop, b->fd, EPOLLIN, take_finished, b, &b->watch);
 	if (!err)
@@ -266,6 +263,7 @@ int builder_start(struct loop *loop, const struct naming_options *naming,
 	loop_del(loop, b->watch);
 	if (b->fd >= 0)
 		close(b->fd);
+	naming_free(b->naming);
 	free(b->lacking);
 	free(b);
 	return err;
@@ -299,6 +297,7 @@ void builder_stop(struct builder *b)
 	take_finished(b, 0);
 	loop_del(b->loop, b->watch);
 	close(b->fd);
+	naming_free(b->naming);
 	free(b->lacking);
 	pthread_mutex_destroy(&b->lock);
 	pthread_cond_destroy(&b->wake);

@@ -109,7 +109,7 @@ static const struct option_row symbols_rows[] = {
 	{0},
 };
 CONFIG_SECTION(symbols, struct symbols_config, symbols_rows, .order = 40,
-	       .help = "names, files and lines of addresses");
+	       .help = "names, files and lines of addresses; read at the start");
 
 static const struct option_row store_rows[] = {
 	OPTION_ROW_NAMED(DURATION, struct store_config, retention_ns, "retention", .def = "24h",

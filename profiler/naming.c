@@ -25,6 +25,9 @@
 #include "symbolize/symbol.h"
 
 #define DEFAULT_OBJECTS	  512u
+#define DEFAULT_BYTES	  (16ull << 20)
+#define KEEP_ROUNDS	  8  /* jobs that symbols stay open without being used */
+#define RETRY_ROUNDS	  20 /* until a file that could not be opened is tried again */
 #define MAX_JITS	  256u
 #define KERNEL_REFRESH_NS (300 * NS_PER_S) /* modules and BPF programs come and go */
 #define KERNEL_NAME	  "[kernel.kallsyms]"
@@ -33,7 +36,7 @@
 struct named_object {
 	struct object *object;	       /* referenced: its id stays its own */
 	struct symbol_object *symbols; /* NULL: none could be opened */
-	__u64 used;		       /* round of its last use */
+	__u64 used, tried;	       /* rounds of its last use and of its opening */
 };
 
 /* The map that a JIT keeps, of one image. */
@@ -46,6 +49,7 @@ struct named_jit {
 
 struct naming {
 	struct naming_options o;
+	VEC(char *) debug_dirs;
 	struct index_cache cache;
 	struct symbol_options symbol_options;
 	VEC(struct named_object) objects;
@@ -67,6 +71,21 @@ struct naming {
 	struct symbol_frame frames[SYMBOL_FRAMES_MAX];
 };
 
+static int copy_debug_dirs(struct naming *n)
+{
+	for (size_t i = 0; i < n->o.n_debug_dirs; i++) {
+		char *dir = strdup(n->o.debug_dirs[i]);
+
+		if (!dir || vec_push(&n->debug_dirs, dir)) {
+			free(dir);
+			return -ENOMEM;
+		}
+	}
+	n->symbol_options.debug_dirs = (const char *const *)n->debug_dirs.data;
+	n->symbol_options.n_debug_dirs = n->debug_dirs.len;
+	return 0;
+}
+
 struct naming *naming_new(const struct naming_options *options)
 {
 	struct naming *n = calloc(1, sizeof(*n));
@@ -74,25 +93,32 @@ struct naming *naming_new(const struct naming_options *options)
 	if (!n)
 		return NULL;
 	n->o = *options;
+	n->round = 1; /* 0: never used */
 	if (!n->o.max_objects)
 		n->o.max_objects = DEFAULT_OBJECTS;
+	if (!n->o.max_bytes)
+		n->o.max_bytes = DEFAULT_BYTES;
 	if (options->cache_dir) {
 		char dir[4096];
 		int err;
 
 		snprintf(dir, sizeof(dir), "%s/symbols", options->cache_dir);
-		err = index_cache_open(&n->cache, dir, 0);
+		err = index_cache_open(&n->cache, dir, options->cache_bytes);
 		if (err)
 			log_warn(symbol, "symbol cache '%s' cannot be used (%s); going on without",
 				 dir, strerror(-err));
 	}
 	n->symbol_options = (struct symbol_options){
 		.cache = n->cache.dir ? &n->cache : NULL,
+		.scratch_dir = n->cache.dir,
 		.debuginfod = options->debuginfod,
 		.cancelled = options->cancelled,
 		.arg = options->arg,
 	};
-	return n;
+	if (!copy_debug_dirs(n))
+		return n;
+	naming_free(n);
+	return NULL;
 }
 
 static void close_object(struct named_object *o)
@@ -113,6 +139,19 @@ static void drop_jit(struct naming *n, size_t i)
 {
 	close_jit(&n->jits.data[i]);
 	n->jits.data[i] = n->jits.data[--n->jits.len];
+	n->stats.evicted_total++;
+}
+
+/* Of those that hold so many bytes; the length when there is none. */
+static size_t least_used_jit(const struct naming *n, size_t min_bytes)
+{
+	size_t least = n->jits.len;
+
+	for (size_t i = 0; i < n->jits.len; i++)
+		if (perf_map_bytes(&n->jits.data[i].map) >= min_bytes &&
+		    (least == n->jits.len || n->jits.data[i].used < n->jits.data[least].used))
+			least = i;
+	return least;
 }
 
 void naming_free(struct naming *n)
@@ -123,6 +162,9 @@ void naming_free(struct naming *n)
 		close_object(o);
 	vec_for_each (j, &n->jits)
 		close_jit(j);
+	vec_for_each (d, &n->debug_dirs)
+		free(*d);
+	vec_free(&n->debug_dirs);
 	vec_free(&n->objects);
 	vec_free(&n->jits);
 	vec_free(&n->location_keys);
@@ -188,31 +230,80 @@ static struct symbol_object *open_symbols(struct naming *n, const struct object 
 	return symbols;
 }
 
-static void drop_least_used(struct naming *n)
+static void drop_object(struct naming *n, size_t i)
 {
-	struct named_object *least = &n->objects.data[0];
+	close_object(&n->objects.data[i]);
+	n->objects.data[i] = n->objects.data[--n->objects.len];
+	n->stats.evicted_total++;
+}
 
-	vec_for_each (o, &n->objects) {
-		if (o->used < least->used)
-			least = o;
+/* Memory that its readable names take; the index is a mapped file. */
+static __u64 object_bytes(const struct named_object *o)
+{
+	struct symbol_info info;
+
+	if (!o->symbols)
+		return 0;
+	symbol_object_info(o->symbols, &info);
+	return info.name_bytes;
+}
+
+/* Of those that hold so many bytes; the length when there is none. */
+static size_t least_used_object(const struct naming *n, __u64 min_bytes)
+{
+	size_t least = n->objects.len;
+
+	for (size_t i = 0; i < n->objects.len; i++)
+		if ((least == n->objects.len ||
+		     n->objects.data[i].used < n->objects.data[least].used) &&
+		    object_bytes(&n->objects.data[i]) >= min_bytes)
+			least = i;
+	return least;
+}
+
+static bool cancelled(const struct naming *n)
+{
+	return n->o.cancelled && n->o.cancelled(n->o.arg);
+}
+
+/* False when the job was cancelled: what was made of the file until then is not to be kept. */
+static bool open_whole(struct naming *n, const struct object *object,
+		       struct symbol_object **ret_symbols)
+{
+	struct symbol_object *symbols;
+	struct symbol_info info;
+
+	if (cancelled(n))
+		return false;
+	symbols = open_symbols(n, object);
+	if (symbols) {
+		symbol_object_info(symbols, &info);
+		if (info.flags & INDEX_CUT && cancelled(n)) {
+			symbol_object_free(symbols);
+			return false;
+		}
 	}
-	close_object(least);
-	*least = n->objects.data[--n->objects.len];
+	*ret_symbols = symbols;
+	return true;
 }
 
 static struct symbol_object *symbols_of(struct naming *n, struct object *object)
 {
-	struct named_object named = {.object = object, .used = n->round};
+	struct named_object named = {.object = object, .used = n->round, .tried = n->round};
 
 	vec_for_each (o, &n->objects) {
-		if (o->object == object) {
-			o->used = n->round;
-			return o->symbols;
-		}
+		if (o->object != object)
+			continue;
+		o->used = n->round;
+		if (!o->symbols && n->round >= o->tried + RETRY_ROUNDS &&
+		    open_whole(n, object, &o->symbols))
+			o->tried = n->round;
+		return o->symbols;
 	}
+	if (!open_whole(n, object, &named.symbols))
+		return NULL;
 	if (n->objects.len >= n->o.max_objects)
-		drop_least_used(n);
-	named.symbols = open_symbols(n, object);
+		drop_object(n, least_used_object(n, 0));
 	if (vec_push(&n->objects, named)) {
 		symbol_object_free(named.symbols);
 		return NULL;
@@ -279,7 +370,7 @@ static int open_left_map(const struct image *image)
 	return take_fd(&fd);
 }
 
-/* What was added since the last round. A file of a process that ended has nothing more to say. */
+/* What was added since the last job. A file of a process that ended has nothing more to say. */
 static void read_jit(struct named_jit *jit)
 {
 	int fd = image_take_jit(jit->image);
@@ -313,14 +404,14 @@ static const char *jit_name(struct naming *n, struct image *image, __u64 addr)
 	}
 	if (!jit) {
 		if (n->jits.len >= MAX_JITS)
-			drop_jit(n, 0);
+			drop_jit(n, least_used_jit(n, 0));
 		if (vec_push(&n->jits, (struct named_jit){.image = image, .fd = -1}))
 			return NULL;
 		image_ref(image);
 		jit = &n->jits.data[n->jits.len - 1];
 		perf_map_init(&jit->map);
 	}
-	if (jit->used != n->round) /* look for growth once in a round */
+	if (jit->used != n->round) /* look for growth once in a job */
 		read_jit(jit);
 	jit->used = n->round;
 	return perf_map_find(&jit->map, addr);
@@ -332,9 +423,10 @@ static const char *jit_name(struct naming *n, struct image *image, __u64 addr)
 static __u32 add_lines(struct naming *n, struct profile *profile, enum frame_kind kind,
 		       __u32 mapping, __u64 addr, size_t count)
 {
+	size_t first = n->o.no_inlines && count ? count - 1 : 0; /* the last is the physical one */
 	struct profile_line lines[SYMBOL_FRAMES_MAX];
 
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = first; i < count; i++) {
 		const struct symbol_frame *f = &n->frames[i];
 		struct profile_function function = {
 			.name = profile_cstring(profile, f->function),
@@ -343,13 +435,13 @@ static __u32 add_lines(struct naming *n, struct profile *profile, enum frame_kin
 			.start_line = f->start_line,
 		};
 
-		lines[i] = (struct profile_line){
+		lines[i - first] = (struct profile_line){
 			.function = profile_function(profile, &function),
 			.line = f->line,
 			.column = f->column,
 		};
 	}
-	return profile_location(profile, kind, mapping, addr, lines, count);
+	return profile_location(profile, kind, mapping, addr, lines, count - first);
 }
 
 static __u32 kernel_location(struct naming *n, struct profile *profile, __u64 addr)
@@ -520,7 +612,6 @@ void naming_add(struct naming *n, const struct capture *capture, size_t first, s
 {
 	__u64 period = NS_PER_S / capture->hz;
 
-	n->round++;
 	hmap_clear(&n->locations);
 	n->location_keys.len = 0;
 	describe(capture, profile);
@@ -545,12 +636,58 @@ struct profile *naming_profile(struct naming *n, const struct capture *capture,
 	return profile;
 }
 
+/* A living process's map can be read again. */
+static __u64 shrink_jit(struct naming *n, size_t i)
+{
+	struct named_jit *jit = &n->jits.data[i];
+	__u64 bytes = perf_map_bytes(&jit->map);
+
+	if (jit->fd < 0) {
+		drop_jit(n, i);
+		return bytes;
+	}
+	perf_map_fini(&jit->map);
+	perf_map_init(&jit->map);
+	n->stats.evicted_total++;
+	return bytes;
+}
+
+static __u64 shrink_object(struct naming *n, size_t i)
+{
+	__u64 bytes = object_bytes(&n->objects.data[i]);
+
+	drop_object(n, i);
+	return bytes;
+}
+
+/* What was used last longest ago goes first; of equals the JITs' maps, which are the larger ones.
+ */
+static void shrink(struct naming *n)
+{
+	__u64 bytes = 0;
+
+	vec_for_each (o, &n->objects)
+		bytes += object_bytes(o);
+	vec_for_each (j, &n->jits)
+		bytes += perf_map_bytes(&j->map);
+	while (bytes > n->o.max_bytes) {
+		size_t o = least_used_object(n, 1), j = least_used_jit(n, 1);
+
+		if (j < n->jits.len &&
+		    (o == n->objects.len || n->jits.data[j].used <= n->objects.data[o].used))
+			bytes -= shrink_jit(n, j);
+		else
+			bytes -= shrink_object(n, o);
+	}
+	n->stats.bytes = bytes;
+}
+
 void naming_sweep(struct naming *n)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < n->objects.len; i++) {
-		if (n->objects.data[i].used + 8 < n->round)
+		if (n->objects.data[i].used + KEEP_ROUNDS < n->round)
 			close_object(&n->objects.data[i]);
 		else
 			n->objects.data[kept++] = n->objects.data[i];
@@ -558,12 +695,14 @@ void naming_sweep(struct naming *n)
 	n->objects.len = kept;
 	kept = 0;
 	for (size_t i = 0; i < n->jits.len; i++) {
-		if (n->jits.data[i].used + 8 < n->round)
+		if (n->jits.data[i].used + KEEP_ROUNDS < n->round)
 			close_jit(&n->jits.data[i]);
 		else
 			n->jits.data[kept++] = n->jits.data[i];
 	}
 	n->jits.len = kept;
+	shrink(n);
+	n->round++;
 }
 
 /* ---- telling ------------------------------------------------------------------------------------
@@ -574,6 +713,7 @@ struct naming_stats naming_stats(const struct naming *n)
 	struct naming_stats stats = n->stats;
 
 	stats.n_objects = (__u32)n->objects.len;
+	stats.n_jits = (__u32)n->jits.len;
 	vec_for_each (o, &n->objects)
 		stats.n_without_symbols += !o->symbols;
 	return stats;

@@ -15,10 +15,16 @@
 struct profile;
 struct naming;
 
+/* Strings are copied. */
 struct naming_options {
-	const char *cache_dir; /* of symbol indexes; NULL: none */
-	bool debuginfod;
+	const char *cache_dir;	       /* of symbol indexes; NULL: none */
+	__u64 cache_bytes;	       /* of it on disk; 0: 1 GiB */
+	const char *const *debug_dirs; /* folders of debug files; n_debug_dirs 0: the usual one */
+	size_t n_debug_dirs;
+	bool debuginfod;   /* ask the servers of $DEBUGINFOD_URLS */
+	bool no_inlines;   /* physical functions only */
 	__u32 max_objects; /* symbols open at a time; 0: 512 */
+	__u64 max_bytes;   /* names and JITs' maps kept between jobs; 0: 16 MiB */
 	/* Asked now and then; true ends the work early, names stay `file+0x1234`. May be NULL. */
 	bool (*cancelled)(void *arg);
 	void *arg;
@@ -39,12 +45,14 @@ void naming_add(struct naming *naming, const struct capture *capture, size_t fir
 /* All of it into a new profile; NULL when memory ends. */
 struct profile *naming_profile(struct naming *naming, const struct capture *capture,
 			       const struct naming_labels *labels);
-/* Let go of symbols that the last calls did not use. */
+/* The end of a job: let go of symbols that the last ones did not use, and of more, the least used
+ * first, until the rest fits max_bytes. */
 void naming_sweep(struct naming *naming);
 
 struct naming_stats {
-	__u32 n_objects, n_without_symbols;
-	__u64 frames_total, unknown_total, opened_total;
+	__u32 n_objects, n_without_symbols, n_jits;
+	__u64 bytes; /* what max_bytes bounds, at the last sweep */
+	__u64 frames_total, unknown_total, opened_total, evicted_total;
 };
 struct naming_stats naming_stats(const struct naming *naming);
 /* Objects whose symbols are missing or partial, for status and the page. */

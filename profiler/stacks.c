@@ -141,24 +141,27 @@ static int list_threads(struct taking *t)
 	return 0;
 }
 
-/* The first thread that lives: a leader that ended has no address space, its threads have. */
+static bool lives(struct taking *t, __u32 tid, struct thread_stat *ret_stat)
+{
+	if (!read_stat(t->s->pid, tid, ret_stat))
+		return false;
+	t->kernel_thread = ret_stat->flags & PF_KTHREAD;
+	t->via = tid;
+	return ret_stat->state != 'Z' && ret_stat->state != 'X';
+}
+
+/* The first thread or, as it has ended and has no address space any more, another one. */
 static int find_living(struct taking *t)
 {
 	struct thread_stat stat = {0};
-	__u32 parent = 0;
+	bool found = lives(t, t->s->pid, &stat);
+	__u32 parent = stat.parent;
 
-	for (size_t i = 0; i < t->s->n; i++) {
-		__u32 tid = t->s->threads[i].tid;
-
-		if (!read_stat(t->s->pid, tid, &stat))
-			continue;
-		t->kernel_thread = stat.flags & PF_KTHREAD;
-		t->via = tid;
-		parent = stat.parent;
-		if (stat.state != 'Z' && stat.state != 'X')
-			return 0;
-	}
-	if (!t->via)
+	for (size_t i = 0; !found && i < t->s->n; i++)
+		found = lives(t, t->s->threads[i].tid, &stat);
+	if (found)
+		return 0;
+	if (!parent)
 		return -ESRCH;
 	return fail(
 		t, -ESRCH,
@@ -184,7 +187,7 @@ static int find_process(struct taking *t)
 
 static int load_space(struct taking *t)
 {
-	int err = space_load(t->space);
+	int err = space_load(t->space, t->via);
 
 	if (err == -ESRCH)
 		return fail(t, err, "process %u ended meanwhile", t->s->pid);
@@ -486,7 +489,7 @@ static int take_all(struct taking *t)
 	int err = find_process(t);
 
 	if (!err)
-		err = space_open(t->via, t->o->cache_dir, &t->space);
+		err = space_open(t->s->pid, t->o->cache_dir, &t->space);
 	if (!err && !t->o->stop)
 		err = walk_open(t->s->pid, &t->walk, &t->s->note);
 	if (err)

@@ -34,11 +34,12 @@ int process_memory_read(void *memory, void *dst, size_t len, __u64 addr);
 
 struct space;
 
-/* The tables, still without mappings. via: a living thread of the process. */
-MUST_CHECK int space_open(__u32 via, const char *cache_dir, struct space **ret_space);
+/* The tables, still without mappings. */
+MUST_CHECK int space_open(__u32 pid, const char *cache_dir, struct space **ret_space);
 void space_close(struct space *space);
-/* Read the mappings and load the rows of their files. 0 or -errno of proc_maps_read. */
-MUST_CHECK int space_load(struct space *space);
+/* Read the mappings and load the rows of their files. via: a living thread of the process, by which
+ * all of it is read from now on. 0 or -errno of proc_maps_read. */
+MUST_CHECK int space_load(struct space *space, __u32 via);
 /* Did the mappings change since? True as well when they cannot be read any more. */
 bool space_changed(const struct space *space);
 struct image *space_image(const struct space *space);

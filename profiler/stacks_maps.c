@@ -32,7 +32,7 @@ struct wanted {
 };
 
 struct space {
-	__u32 via;
+	__u32 pid, via;
 	struct segments *segments;
 	struct row_cache *cache;
 	struct object_table *objects;
@@ -61,7 +61,7 @@ static void load_object(void *arg, struct object *object, const struct process *
 /* The table asks for mappings only of processes that it hears of by events; there are none here. */
 static void read_maps(void *arg UNUSED, __u32 pid UNUSED) {}
 
-int space_open(__u32 via, const char *cache_dir, struct space **ret_space)
+int space_open(__u32 pid, const char *cache_dir, struct space **ret_space)
 {
 	struct space *s = calloc(1, sizeof(*s));
 	struct process_table_options p = {
@@ -72,8 +72,7 @@ int space_open(__u32 via, const char *cache_dir, struct space **ret_space)
 
 	if (!s)
 		return -ENOMEM;
-	s->via = via;
-	s->memory.tid = via;
+	s->pid = pid;
 	s->segments = segments_new(-1, ROWS_BYTES);
 	if (s->segments)
 		s->objects = object_table_new(s->segments, MAX_OBJECTS);
@@ -148,11 +147,12 @@ static void identify(struct space *s)
 	}
 }
 
-int space_load(struct space *s)
+int space_load(struct space *s, __u32 via)
 {
 	__u64 now_ns = clock_monotonic_ns();
 	int err;
 
+	s->via = s->memory.tid = via;
 	free(s->maps);
 	free(s->text);
 	s->maps = NULL;
@@ -161,8 +161,8 @@ int space_load(struct space *s)
 	err = proc_maps_read("/proc", s->via, &s->maps, &s->n_maps, &s->text);
 	if (err)
 		return err;
-	process_on_snapshot(s->processes, s->via, now_ns, s->maps, s->n_maps);
-	s->process = process_find(s->processes, s->via);
+	process_on_snapshot(s->processes, s->pid, now_ns, s->maps, s->n_maps);
+	s->process = process_find(s->processes, s->pid);
 	if (!s->process || !s->process->maps)
 		return -ENOMEM;
 	load_wanted(s);
@@ -207,7 +207,7 @@ static const struct stack *add_stack(struct space *s, size_t n_user, size_t n_ke
 	__u64 id = XXH3_64bits_withSeed(s->frames, (n_user + n_kernel) * 8, seed);
 
 	return stack_table_add(s->stacks, id, s->frames, (__u16)n_user, (__u16)n_kernel, stop,
-			       s->via, s->process->image->generation, clock_monotonic_ns());
+			       s->pid, s->process->image->generation, clock_monotonic_ns());
 }
 
 const struct stack *space_unwind(struct space *s, const struct thread_view *view)
@@ -232,7 +232,8 @@ const struct stack *space_unwind(struct space *s, const struct thread_view *view
 			s->frames[n++] = FRAME_ADDR << FRAME_KIND_SHIFT |
 					 (view->regs[DWARF_PC] & ((1ull << FRAME_KIND_SHIFT) - 1));
 	}
-	memcpy(s->frames + n, view->kernel, view->n_kernel * sizeof(*view->kernel));
+	if (view->n_kernel)
+		memcpy(s->frames + n, view->kernel, view->n_kernel * sizeof(*view->kernel));
 	return add_stack(s, n, view->n_kernel, stop);
 }
 

@@ -23,13 +23,13 @@
 #define RING_PAGES  64u	   /* holds more than the largest record, which is 64 KiB */
 #define STACK_BYTES 61440u /* as much as fits into a record beside the rest; 8-aligned */
 
-static int open_event(__u32 tid, bool kernel)
+static int open_event(__u32 tid, bool kernel, __u64 what, __u64 period)
 {
 	struct perf_event_attr attr = {
 		.type = PERF_TYPE_SOFTWARE,
 		.size = sizeof(attr),
-		.config = PERF_COUNT_SW_CPU_CLOCK,
-		.sample_period = PERIOD_NS,
+		.config = what,
+		.sample_period = period,
 		.sample_type =
 			PERF_SAMPLE_CALLCHAIN | PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER,
 		.exclude_callchain_user = 1,
@@ -101,30 +101,43 @@ static bool take_sample(struct perf_ring *ring, struct sampled *s)
 	return taken;
 }
 
-int sample_thread(__u32 tid, unsigned wait_ms, struct sampled *sampled)
+/* Until a sample is there, the thread ended or the time is over. */
+static int wait_sample(int fd, struct perf_ring *ring, unsigned wait_ms, struct sampled *s)
 {
 	__u64 end_ns = clock_monotonic_ns() + wait_ms * NS_PER_MS, now_ns;
-	_close_ int fd = open_event(tid, true);
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	for (now_ns = 0; now_ns < end_ns; now_ns = clock_monotonic_ns()) {
+		int n = poll(&p, 1, (int)wait_ms);
+
+		if (take_sample(ring, s))
+			return 0;
+		if (n > 0 && p.revents & POLLHUP)
+			return -ESRCH;
+	}
+	return -EAGAIN;
+}
+
+int sample_thread(__u32 tid, unsigned wait_ms, struct sampled *sampled)
+{
+	_close_ int fd = open_event(tid, true, PERF_COUNT_SW_CPU_CLOCK, PERIOD_NS);
+	_close_ int switches = -1;
 	struct perf_ring *ring;
 	int err;
 
+	/* Who may not look into the kernel sees no switch, either: it happens there. */
 	if (fd == -EACCES || fd == -EPERM)
-		fd = open_event(tid, false);
+		fd = open_event(tid, false, PERF_COUNT_SW_CPU_CLOCK, PERIOD_NS);
+	else if (fd >= 0)
+		switches = open_event(tid, true, PERF_COUNT_SW_CONTEXT_SWITCHES, 1);
 	if (fd < 0)
 		return fd;
 	err = perf_ring_open(fd, RING_PAGES, &ring);
 	if (err)
 		return err;
-	err = -EAGAIN;
-	while (err && (now_ns = clock_monotonic_ns()) < end_ns) {
-		struct pollfd p = {.fd = fd, .events = POLLIN};
-		int n = poll(&p, 1, (int)((end_ns - now_ns) / NS_PER_MS) + 1);
-
-		if (take_sample(ring, sampled))
-			err = 0;
-		else if (n > 0 && p.revents & POLLHUP)
-			break; /* the thread ended */
-	}
+	if (switches >= 0)
+		ioctl(switches, PERF_EVENT_IOC_SET_OUTPUT, fd); /* else the clock must do */
+	err = wait_sample(fd, ring, wait_ms, sampled);
 	ioctl(fd, PERF_EVENT_IOC_DISABLE, 0);
 	perf_ring_close(ring);
 	return err;

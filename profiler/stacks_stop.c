@@ -168,6 +168,7 @@ size_t stop_unwind(struct stopped *s, __u32 tid, __u64 *pcs, bool *exact, size_t
 	unw_cursor_t cursor;
 	unw_word_t pc;
 	void *context;
+	bool signal;
 	size_t n = 0;
 	int more = 1;
 
@@ -177,7 +178,12 @@ size_t stop_unwind(struct stopped *s, __u32 tid, __u64 *pcs, bool *exact, size_t
 	if (!context || unw_init_remote(&cursor, s->space, context))
 		more = 0;
 	while (more > 0 && n < max && !unw_get_reg(&cursor, UNW_REG_IP, &pc) && pc) {
-		exact[n] = !n || unw_is_signal_frame(&cursor) > 0;
+		/* True of the frame that a signal interrupted; the one before it is the restorer,
+		 * which nothing has called either. */
+		signal = unw_is_signal_frame(&cursor) > 0;
+		exact[n] = !n || signal;
+		if (signal && n)
+			exact[n - 1] = true;
 		pcs[n++] = pc;
 		more = unw_step(&cursor);
 	}

@@ -16,7 +16,6 @@
 
 #include "profiler/base/cleanup.h"
 
-#define DEBUG_DIR      "/usr/lib/debug"
 #define CRC_STEP       ((size_t)1 << 20)
 #define MAX_CRC_BYTES  ((size_t)4 << 30)
 #define ALT_SECTION    ".gnu_debugaltlink"
@@ -77,24 +76,39 @@ static bool same_id(const struct elf *a, const __u8 *id, size_t len)
 	return a->build_id_len == len && !memcmp(a->build_id, id, len);
 }
 
-/* <dir>/.build-id/ab/cdef.debug, whose build ID must be the same. */
+static const char *const usual_dirs[] = {"/usr/lib/debug"};
+
+static size_t debug_dirs(const struct debug_root *root, const char *const **ret_dirs)
+{
+	*ret_dirs = root->n_dirs ? root->dirs : usual_dirs;
+	return root->n_dirs ? root->n_dirs : ARRAY_SIZE(usual_dirs);
+}
+
+/* DIR/.build-id/ab/cdef.debug, whose build ID must be the same. */
 static struct elf *open_by_id(const struct debug_root *root, const __u8 *id, size_t len,
 			      char *ret_path, enum debug_miss *ret_why)
 {
-	struct elf *elf;
-	int n;
+	const char *const *dirs;
+	size_t n_dirs = debug_dirs(root, &dirs);
+	char hex[2 * ELF_BUILD_ID_MAX + 1];
 
 	if (len < 2 || len > ELF_BUILD_ID_MAX)
 		return NULL;
-	n = snprintf(ret_path, PATH_MAX, DEBUG_DIR "/.build-id/%02x/", id[0]);
-	for (size_t i = 1; i < len; i++)
-		n += snprintf(ret_path + n, PATH_MAX - (size_t)n, "%02x", id[i]);
-	snprintf(ret_path + n, PATH_MAX - (size_t)n, ".debug");
-	elf = open_elf(root, ret_path, ret_why);
-	if (!elf || same_id(elf, id, len))
-		return elf;
-	*ret_why = DEBUG_MISS_ID;
-	elf_free(elf);
+	for (size_t i = 0; i < len; i++)
+		snprintf(hex + 2 * i, 3, "%02x", id[i]);
+	for (size_t i = 0; i < n_dirs; i++) {
+		struct elf *elf;
+
+		if (snprintf(ret_path, PATH_MAX, "%s/.build-id/%.2s/%s.debug", dirs[i], hex,
+			     hex + 2) >= PATH_MAX)
+			continue;
+		elf = open_elf(root, ret_path, ret_why);
+		if (elf && same_id(elf, id, len))
+			return elf;
+		if (elf)
+			*ret_why = DEBUG_MISS_ID;
+		elf_free(elf);
+	}
 	return NULL;
 }
 
@@ -115,17 +129,17 @@ static struct elf *open_by_link(const struct debug_root *root, const struct elf 
 {
 	const char *slash = root->path ? strrchr(root->path, '/') : NULL;
 	int dir_len = slash ? (int)(slash - root->path) : 0;
-	static const struct {
-		const char *before, *after;
-	} places[] = {{"", ""}, {"", "/.debug"}, {DEBUG_DIR, ""}};
+	const char *const *dirs;
+	size_t n_dirs = debug_dirs(root, &dirs);
 
 	if (!slash || !*name || strchr(name, '/'))
 		return NULL;
-	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+	/* Beside the object, in its .debug, then under each folder of debug files. */
+	for (size_t i = 0; i < n_dirs + 2; i++) {
 		struct elf *found;
 
-		if (snprintf(ret_path, PATH_MAX, "%s%.*s%s/%s", places[i].before, dir_len,
-			     root->path, places[i].after, name) >= PATH_MAX)
+		if (snprintf(ret_path, PATH_MAX, "%s%.*s%s/%s", i < 2 ? "" : dirs[i - 2], dir_len,
+			     root->path, i == 1 ? "/.debug" : "", name) >= PATH_MAX)
 			continue;
 		found = open_elf(root, ret_path, ret_why);
 		if (!found)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Where the debug half of an object lies: by build ID under /usr/lib/debug/.build-id, by
- * .gnu_debuglink beside the object, in its .debug folder and under /usr/lib/debug (CRC checked),
- * dwz's common file by .gnu_debugaltlink, split units by their own paths; at last, when it is asked
- * for, from debuginfod. Everything is opened below a root (a container's), which no symbolic link
- * or ".." leaves (openat2 with RESOLVE_IN_ROOT, Linux 5.6), and never blocks on a FIFO.
+ * .gnu_debuglink beside the object, in its .debug folder and under /usr/lib/debug (CRC checked), or
+ * under folders that the caller names instead; dwz's common file by .gnu_debugaltlink, split units
+ * by their own paths; at last, when it is asked for, from debuginfod. Everything is opened below a
+ * root (a container's), which no symbolic link or ".." leaves (openat2 with RESOLVE_IN_ROOT, Linux
+ * 5.6), and never blocks on a FIFO.
  *
  * Sources: gdb's manual "Separate Debug Files"; elfutils' debuginfod-client(3).
  */
@@ -15,8 +16,10 @@
 struct debug_root {
 	int fd;		  /* of the root folder; -1: the host's */
 	const char *path; /* of the object below that root; may be NULL */
-	bool debuginfod;  /* ask the servers of $DEBUGINFOD_URLS: may take long, `cancelled` ends it
-			   */
+	/* Folders of debug files below that root; n_dirs 0: /usr/lib/debug. */
+	const char *const *dirs;
+	size_t n_dirs;
+	bool debuginfod; /* ask $DEBUGINFOD_URLS: may take long, `cancelled` ends it */
 	bool (*cancelled)(void *arg);
 	void *arg;
 };

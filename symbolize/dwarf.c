@@ -15,7 +15,7 @@
 #define WORK_PER_BYTE	  16u /* of a file, whose sections may be compressed */
 #define CANCEL_STEP	  65536u
 
-struct dwarf_spec {
+struct dwarf_spec { /* an attribute, or several in a row of fixed size and of no interest */
 	__s64 implicit;
 	__u16 form;
 	__u8 slot;
@@ -90,6 +90,23 @@ static __u32 form_size(__u16 form, bool is_64, __u16 version)
 	}
 }
 
+/* The usual widths without a call. */
+static inline __u64 read_fixed(struct cursor *c, unsigned size)
+{
+	switch (size) {
+	case 1:
+		return cursor_u8(c);
+	case 2:
+		return cursor_u16(c);
+	case 4:
+		return cursor_u32(c);
+	case 8:
+		return cursor_u64(c);
+	default:
+		return cursor_uint(c, size);
+	}
+}
+
 static bool skip_block(struct cursor *c, __u64 len, struct dwarf_attr *attr)
 {
 	attr->value = 0;
@@ -104,7 +121,7 @@ bool dwarf_attr_read(struct cursor *c, __u16 form, bool is_64, __u16 version, __
 
 	ret_attr->form = form;
 	if (size <= 8) {
-		ret_attr->value = size				   ? cursor_uint(c, size)
+		ret_attr->value = size				   ? read_fixed(c, size)
 				  : form == DW_FORM_implicit_const ? (__u64)implicit
 								   : 1;
 		return !c->bad;
@@ -183,6 +200,8 @@ static __u8 slot_of(__u64 at)
 		return SLOT_DECL_LINE;
 	case DW_AT_stmt_list:
 		return SLOT_STMT_LIST;
+	case DW_AT_language:
+		return SLOT_LANGUAGE;
 	case DW_AT_comp_dir:
 		return SLOT_COMP_DIR;
 	case DW_AT_addr_base:
@@ -218,6 +237,25 @@ struct abbrev_build {
 	VEC(struct dwarf_spec) specs;
 };
 
+static bool is_skipped(const struct dwarf_spec *spec)
+{
+	return spec->slot == SLOT_NONE && spec->size != UINT8_MAX;
+}
+
+static int add_spec(struct dwarf_abbrev *a, struct abbrev_build *b, const struct dwarf_spec *spec)
+{
+	struct dwarf_spec *last = a->n_specs ? &b->specs.data[b->specs.len - 1] : NULL;
+
+	if (last && is_skipped(last) && is_skipped(spec) && last->size + spec->size < UINT8_MAX) {
+		last->size = (__u8)(last->size + spec->size);
+		return 0;
+	}
+	if (vec_push(&b->specs, *spec))
+		return -ENOMEM;
+	a->n_specs++;
+	return 0;
+}
+
 static int read_specs(struct cursor *c, struct dwarf_abbrev *a, struct abbrev_build *b,
 		      const struct dwarf_unit *unit)
 {
@@ -244,9 +282,8 @@ static int read_specs(struct cursor *c, struct dwarf_abbrev *a, struct abbrev_bu
 		size = form_size(spec.form, unit->is_64, unit->version);
 		spec.size = size == VARIES ? UINT8_MAX : (__u8)size;
 		total = size == VARIES || total >= VARIES ? VARIES : total + size;
-		if (vec_push(&b->specs, spec))
+		if (add_spec(a, b, &spec))
 			return -ENOMEM;
-		a->n_specs++;
 	}
 	a->fixed_size = (__u32)MIN(total, (__u64)VARIES);
 	return 0;
@@ -384,6 +421,11 @@ bool dwarf_die_read(struct dwarf_unit *unit, __u64 offset, struct dwarf_die *ret
 		if (s->slot != SLOT_NONE) {
 			attr = &ret_die->attrs[s->slot];
 			ret_die->have |= 1u << s->slot;
+			if (s->size - 1u < 8) {
+				attr->form = s->form;
+				attr->value = read_fixed(&c, s->size);
+				continue;
+			}
 		} else if (s->size != UINT8_MAX) {
 			cursor_skip(&c, s->size);
 			continue;

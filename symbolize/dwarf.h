@@ -57,6 +57,7 @@ enum dwarf_slot {
 	SLOT_CALL_COLUMN,
 	SLOT_DECL_LINE,
 	SLOT_STMT_LIST,
+	SLOT_LANGUAGE,
 	SLOT_COMP_DIR,
 	SLOT_ADDR_BASE,
 	SLOT_STR_OFFSETS_BASE,
@@ -105,6 +106,7 @@ struct dwarf_unit {
 	__u64 line_offset; /* of the line program in line_file; UINT64_MAX: none */
 	struct dwarf_file *line_file, *addr_file; /* a split unit's are the main file */
 	const char *comp_dir, *dwo_name;
+	bool types_hold_code; /* below classes that are not in a function */
 };
 
 struct dwarf_file {

@@ -5,9 +5,9 @@
  * program and cut its rows at the spans' borders. Nothing but the spans of one unit and a cache of
  * names is kept in memory; nodes and rows go to the builder as they come.
  *
- * Skipped: subtrees without code (types, abstract functions, call sites) by DW_AT_sibling, partial
- * and type units. Ranges outside the executable sections (functions that the linker dropped leave
- * 0, 1 or -1) are passed over.
+ * Skipped: subtrees without code (types, call sites) by DW_AT_sibling, partial and type units.
+ * Ranges outside the executable sections (functions that the linker dropped leave 0, 1 or -1) are
+ * passed over.
  */
 #include "symbolize/dwarf_scan.h"
 
@@ -46,7 +46,7 @@ struct known_func {
 struct level {
 	__u32 node;	   /* innermost function of the DIEs at this level; 0: none */
 	__u32 first_scope; /* where the outermost function's scopes begin; only at its own level */
-	bool outermost;
+	bool outermost, in_function;
 };
 
 struct scan {
@@ -300,7 +300,7 @@ static int add_function(struct scan *s, const struct dwarf_die *die, __u32 paren
 	return dwarf_ranges(s->unit, die, add_scope, &add);
 }
 
-static bool may_hold_code(const struct dwarf_die *die)
+static bool may_hold_code(const struct scan *s, const struct dwarf_die *die)
 {
 	switch (die->tag) {
 	case DW_TAG_enumeration_type:
@@ -311,6 +311,10 @@ static bool may_hold_code(const struct dwarf_die *die)
 	case DW_TAG_GNU_call_site:
 	case DW_TAG_variant_part:
 		return false;
+	case DW_TAG_class_type:
+	case DW_TAG_structure_type:
+	case DW_TAG_union_type:
+		return s->unit->types_hold_code || s->levels[s->depth].in_function;
 	default:
 		return true;
 	}
@@ -321,9 +325,10 @@ static int visit(struct scan *s, const struct dwarf_die *die, struct level *belo
 	const struct level *here = &s->levels[s->depth];
 	int err;
 
-	*below = (struct level){.node = here->node};
+	*below = (struct level){.node = here->node, .in_function = here->in_function};
 	if (die->tag != DW_TAG_subprogram && die->tag != DW_TAG_inlined_subroutine)
 		return 0;
+	below->in_function = true;
 	if (!here->node) {
 		below->outermost = true;
 		below->first_scope = (__u32)s->scopes.len;
@@ -348,7 +353,7 @@ static __u64 next_offset(const struct scan *s, const struct dwarf_die *die, bool
 	__u64 to;
 
 	*ret_descend = die->has_children;
-	if (!die->has_children || !sibling || may_hold_code(die) ||
+	if (!die->has_children || !sibling || may_hold_code(s, die) ||
 	    sibling->form == DW_FORM_ref_addr)
 		return die->next;
 	to = s->unit->offset + sibling->value;

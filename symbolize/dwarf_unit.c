@@ -127,6 +127,28 @@ struct dwarf_unit *dwarf_unit_at(struct dwarf_file *file, __u64 offset)
 	return NULL;
 }
 
+/* gcc and clang put the code of a C++ class's functions outside it, with a DW_AT_specification; gcc
+ * not that of a class which is local to a function. */
+static bool may_types_hold_code(__u64 language)
+{
+	switch (language) {
+	case DW_LANG_C89:
+	case DW_LANG_C:
+	case DW_LANG_C_plus_plus:
+	case DW_LANG_C99:
+	case DW_LANG_C_plus_plus_03:
+	case DW_LANG_C_plus_plus_11:
+	case DW_LANG_C11:
+	case DW_LANG_C_plus_plus_14:
+	case DW_LANG_C_plus_plus_17:
+	case DW_LANG_C_plus_plus_20:
+	case DW_LANG_C17:
+		return false;
+	default:
+		return true;
+	}
+}
+
 /* The bases of a unit as its root DIE gives them. What a split unit inherits from its skeleton is
  * set beforehand (dwarf_split.c) and stays. */
 static void take_root(struct dwarf_unit *unit, const struct dwarf_die *die)
@@ -151,6 +173,7 @@ static void take_root(struct dwarf_unit *unit, const struct dwarf_die *die)
 		if (dir)
 			unit->comp_dir = dir;
 	}
+	unit->types_hold_code = may_types_hold_code(dwarf_die_number(die, SLOT_LANGUAGE));
 	unit->dwo_name = dwarf_string(unit, dwarf_die_attr(die, SLOT_DWO_NAME));
 	if (!dwarf_address(unit, dwarf_die_attr(die, SLOT_LOW_PC), &unit->low_pc) &&
 	    !unit->file->is_dwo)

@@ -88,6 +88,8 @@ int symbol_object_open(int fd, const char *path, int root_fd, const struct symbo
 		.elf = elf,
 		.root = {.fd = root_fd,
 			 .path = path && *path == '/' ? path : NULL,
+			 .dirs = options->debug_dirs,
+			 .n_dirs = options->n_debug_dirs,
 			 .debuginfod = options->debuginfod,
 			 .cancelled = options->cancelled,
 			 .arg = options->arg},

@@ -31,9 +31,11 @@ struct symbol_frame {
 };
 
 struct symbol_options {
-	struct index_cache *cache;    /* NULL: nothing is kept on disk */
-	const char *scratch_dir;      /* for temporaries, see scratch.h; NULL: /var/tmp */
-	bool no_debug_files;	      /* only the file itself */
+	struct index_cache *cache;     /* NULL: nothing is kept on disk */
+	const char *scratch_dir;       /* for temporaries, see scratch.h; NULL: /var/tmp */
+	bool no_debug_files;	       /* only the file itself */
+	const char *const *debug_dirs; /* see debug_file.h; n_debug_dirs 0: the usual one */
+	size_t n_debug_dirs;
 	bool debuginfod;	      /* ask $DEBUGINFOD_URLS when nothing is found here: slow */
 	bool raw_names;		      /* function = the raw name too */
 	bool (*cancelled)(void *arg); /* asked while an index is built; may be NULL */

@@ -51,14 +51,28 @@ void json_end(struct json *j)
 	j->depth--;
 }
 
+/* Bytes that stand for themselves: nearly all, so they are added in runs. */
+static size_t plain_len(const char *s, size_t len)
+{
+	size_t n = 0;
+
+	while (n < len && s[n] >= 0x20 && s[n] < 0x7f && s[n] != '"' && s[n] != '\\')
+		n++;
+	return n;
+}
+
 void json_quote(struct buf *out, const char *s, size_t len)
 {
 	buf_char(out, '"');
 	while (len) {
-		size_t n = utf8_len(s, len);
+		size_t n = plain_len(s, len), plain = n;
 		unsigned char c = (unsigned char)*s;
 
-		if (n == 0) {
+		if (!plain)
+			n = utf8_len(s, len);
+		if (plain) {
+			buf_add(out, s, n);
+		} else if (n == 0) {
 			buf_str(out, "\xef\xbf\xbd");
 			n = 1;
 		} else if (c == '"' || c == '\\') {

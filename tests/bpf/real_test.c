@@ -114,7 +114,7 @@ static bool one_stop(struct space *space, pid_t pid, struct tally *t)
 
 	if (stop_process((__u32)pid, &stopped))
 		return false;
-	if (space_changed(space) && space_load(space)) {
+	if (space_changed(space) && space_load(space, (__u32)pid)) {
 		stop_release(stopped);
 		return false;
 	}
@@ -150,7 +150,7 @@ static void hold(const char *const *argv)
 
 	pause_ns(START_NS);
 	CU_ASSERT_FATAL(pid > 0 && !space_open((__u32)pid, NULL, &space));
-	if (space_load(space)) {
+	if (space_load(space, (__u32)pid)) {
 		waitpid(pid, NULL, 0);
 		space_close(space);
 		SKIP("%s does not run here", argv[0]);
@@ -250,7 +250,7 @@ static void too_deep(void)
 	pid = spawn(argv);
 	pause_ns(5 * START_NS);
 	CU_ASSERT_FATAL(!space_open((__u32)pid, NULL, &space));
-	CU_ASSERT_FATAL(!space_load(space));
+	CU_ASSERT_FATAL(!space_load(space, (__u32)pid));
 	for (; stops < 20; stops++) {
 		const struct stack *ours = NULL;
 		struct thread_view view;

@@ -360,7 +360,7 @@ static void signal_frame(void)
 		picture_put(&im, alt + 8 + 168, TEXT + 0x200);
 		picture_put(&im, sp + 0x88, TEXT + 0x311);
 		/* 0x200 is the first byte of its function: the row before would be wrong */
-		EXPECT(walk_from(TEXT + 0x10), STOP_ROOT, 0x10, 0x100, 0x200, 0x310);
+		EXPECT(walk_from(TEXT + 0x10), STOP_ROOT, 0x10, 0x101, 0x200, 0x310);
 		end();
 	}
 }

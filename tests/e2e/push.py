@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The real agent pushing to tests/mock/pyroscope_stub.py through outages, kills and reloads:
 
-    push.py BIANQUE          as root; about a minute; prints what it saw and `N passed, M failed`
+    push.py BIANQUE          as root; about a minute; prints what it saw and `N passed, N failed, N skipped`
 
 What is held: nothing the real server would refuse or get wrong (the stub's violations), every sample
 of a window in the pushed profiles, sampling that goes on whatever the server does, spooled profiles that
@@ -251,8 +251,10 @@ def ending(agent, stub):
 
 def main():
     if os.geteuid():
-        print("push.py: skipped: needs root to sample")
+        print("skipped: sampling needs root\n0 passed, 0 failed, 1 skipped")
         return 0
+    if len(sys.argv) != 2:
+        sys.exit("usage: push.py BIANQUE")
     os.environ["no_proxy"] = "*"
     stub = Stub()
     agent = Agent(os.path.abspath(sys.argv[1]), stub)
@@ -270,10 +272,10 @@ def main():
         stub.process.kill()
         stub.process.wait()
         if FAILED:
-            print("  log: %s" % agent.log.name)
+            print("  log: %s" % agent.log.name, *agent.lines().splitlines()[-20:], sep="\n  ")
         else:
             shutil.rmtree(agent.dir)
-    print("%d passed, %d failed" % (len(PASSED), len(FAILED)))
+    print("%d passed, %d failed, 0 skipped" % (len(PASSED), len(FAILED)))
     return 1 if FAILED else 0
 
 

@@ -8,13 +8,16 @@ parts of an answer are compared on their own: the physical function, the innermo
 whole chain of (function, file:line). Where two of the oracles agree on a part, ours must be that.
 
 Normalised: paths (lexically; a relative path equals an absolute one that ends with it), suffixes of
-pieces (.cold and so on, which llvm-symbolizer leaves), symbol versions, names of one function (same_function), `??` and 0 for unknown.
+pieces (.cold and so on, which llvm-symbolizer leaves), symbol versions, names of one function
+(same_function), `??` and 0 for unknown.
 
 Differences that are right are put into classes by the checks of classify(); symbolize.expected allows each
 class for programs by pattern, up to a share, with the reason. More than a class allows, or more than one
 in a thousand without a class, fails; so does a part that no two oracles agree about anywhere.
 
-Programs are asked about side by side, one a CPU. --full: 20,000 addresses each instead of 2,000.
+Programs are asked about side by side, one a CPU: 2,000 addresses each. --full: 20,000, and the programs
+that differ from others in two ways at once. --keep: the programs that were built stay in DIR for the next
+time.
 
 	symbolize.py [--full | -n ADDRESSES] [-j JOBS] [--times] [--keep DIR] BIANQUE [NAME...]
 """
@@ -150,7 +153,8 @@ def addr2line(tool, binary, addresses):
 
 def gotool(binary, addresses):
     out = run(["go", "tool", "addr2line", binary], "".join("0x%x\n" % a for a in addresses))
-    return [pairs(out.stdout.splitlines()[i:i + 2]) for i in range(0, 2 * len(addresses), 2)]
+    lines = out.stdout.splitlines()
+    return [pairs(lines[i:i + 2]) for i in range(0, 2 * len(addresses), 2)]
 
 
 def llvm(binary, addresses):
@@ -176,6 +180,13 @@ def build(command, cwd):
     return out.returncode == 0
 
 
+SOURCES_NS = max(os.stat(f).st_mtime_ns for f in [__file__, *glob.glob(SOURCES + "/**/*.*", recursive=True)])
+
+
+def is_current(file):
+    return os.path.exists(file) and os.stat(file).st_mtime_ns > SOURCES_NS
+
+
 def once(work, name, command):
     """WORK/NAME/NAME, built by the first that asks; None when that fails. %(f)s in the command is the file."""
     folder = os.path.join(work, name)
@@ -183,7 +194,7 @@ def once(work, name, command):
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, "lock"), "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not os.path.exists(target) and not build(command % {"f": target}, folder):
+        if not is_current(target) and not build(command % {"f": target}, folder):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(target)
     return target if os.path.exists(target) else None
@@ -230,17 +241,25 @@ CHANGED = {
 }
 
 
-def base(work):
-    return once(work, "base", "g++ -O2 -g -o %(f)s " + HEAVY)
+def compiled(work, compiler, version, more=""):
+    link = " -fuse-ld=lld" if "lto" in more and compiler == "clang" else ""
+    return once(work, "c++-%s-dwarf%s%s" % (compiler, version, more.replace(" -f", "-")),
+                "%s -O2 -g -gdwarf-%s%s%s -o %%(f)s %s" % (COMPILERS[compiler], version, more, link, HEAVY))
 
 
-def plain(work, compiler, version):
-    return once(work, "c++-%s-dwarf%s" % (compiler, version),
-                "%s -O2 -g -gdwarf-%s -o %%(f)s %s" % (COMPILERS[compiler], version, HEAVY))
+def twin_of(work, file, compiler, version, more=""):
+    """What the oracles are asked about. binutils 2.40 and elfutils 0.188 do not read the inline ranges (rnglistx)
+    of clang's DWARF 5: there it is the same code with DWARF 4."""
+    twin = compiled(work, compiler, "4" if compiler == "clang" else version, more)
+    return (file, twin) if same_text(work, file, twin) else (None, None)
+
+
+def plain(work, compiler, version, more=""):
+    return twin_of(work, compiled(work, compiler, version, more), compiler, version, more)
 
 
 def changed(work, name):
-    original = base(work)
+    original = compiled(work, "gcc", "5")
     if not original:
         return None, None
     twin = original
@@ -249,20 +268,13 @@ def changed(work, name):
     return once(work, name, "cp %s %%(f)s && %s" % (original, CHANGED[name])), twin
 
 
-def lto(work, compiler, version):
-    file = once(work, "c++-%s-dwarf%s-lto" % (compiler, version), "%s -O2 -g -gdwarf-%s -flto%s -o %%(f)s %s" % (
-        COMPILERS[compiler], version, " -fuse-ld=lld" if compiler == "clang" else "", HEAVY))
-    return file, file
-
-
 def split(work, compiler, version, package):
     """addr2line and eu-addr2line read split units badly: they are asked about the same code unsplit."""
     name = "c++-%s-%sdwarf%s" % (compiler, "dwp-" if package else "split-", version)
     command = "%s -O2 -g -gdwarf-%s -gsplit-dwarf -o %%(f)s %s" % (COMPILERS[compiler], version, HEAVY)
     if package:
         command += " && timeout 60 llvm-dwp -e %(f)s -o %(f)s.dwp && rm -f *.dwo"
-    file, twin = once(work, name, command), plain(work, compiler, version)
-    return (file, twin) if same_text(work, file, twin) else (None, None)
+    return twin_of(work, once(work, name, command), compiler, version)
 
 
 def rust(work, mangling):
@@ -296,8 +308,8 @@ def programs():
         for version in "45":
             c = (compiler, version)
             name = "c++-%s-%%sdwarf%s" % c
-            table[name % ""] = lambda w, c=c: 2 * (plain(w, *c),)
-            table[(name % "") + "-lto"] = lambda w, c=c: lto(w, *c)
+            table[name % ""] = lambda w, c=c: plain(w, *c)
+            table[(name % "") + "-lto"] = lambda w, c=c: plain(w, *c, " -flto")
             table[name % "split-"] = lambda w, c=c: split(w, *c, False)
             if c != ("gcc", "5"):  # llvm-dwp 14 never ends on gcc's DWARF 5
                 table[name % "dwp-"] = lambda w, c=c: split(w, *c, True)
@@ -306,6 +318,11 @@ def programs():
     table["c++-sections"] = lambda w: 2 * (once(
         w, "c++-sections", "g++ -O2 -g -ffunction-sections -Wl,--gc-sections -o %(f)s " + HEAVY),)
     return table
+
+
+# Their formats and their compilers' ways are each in another program too.
+FULL_ONLY = ("c++-gcc-dwarf4-lto", "c++-clang-dwarf5-lto", "c++-gcc-split-dwarf4", "c++-clang-split-dwarf5",
+             "c++-clang-dwp-dwarf4")
 
 
 # ---- comparing
@@ -323,7 +340,7 @@ def read_expected():
         for line in f:
             line = line.split("#")[0].strip()
             if line:
-                pattern, kind, per_mille, reason = line.split(None, 3)
+                pattern, kind, per_mille, _, reason = line.split(None, 4)
                 rows.append((pattern, kind, float(per_mille), reason))
     return rows
 
@@ -368,8 +385,8 @@ def classify(symbols, address, mine, others):
     return "other"
 
 
-# eu-addr2line takes 30 ms an address in libjvm and 4 in gcc's C++ and Rust: there it is asked about every
-# so many. The other two answer all.
+# eu-addr2line takes 30 ms an address in libjvm and 15 in gcc's C++: there it is asked about every so many.
+# The other two answer all.
 EU_STEPS = (("libjvm", 70), ("c++-clang*", 1), ("c++-mini", 1), ("c++-*", 10), ("rust-*", 10))
 
 
@@ -452,6 +469,7 @@ def ask(name, file, twin, args):
     else:
         oracles["gnu"] = timed("gnu", addr2line, "addr2line", twin, addresses)
         step = next((n for pattern, n in EU_STEPS if fnmatch.fnmatch(name, pattern)), 1)
+        step *= 1 if step == 1 or args.full else 2
         oracles["eu"] = [None] * args.n
         for at, chain in zip(range(0, args.n, step), timed("eu", addr2line, "eu-addr2line", twin, addresses[::step])):
             oracles["eu"][at] = chain
@@ -491,7 +509,8 @@ def main():
     args.bianque = os.path.abspath(args.bianque)
     args.expected = read_expected()
     os.makedirs(args.work, exist_ok=True)
-    names = [n for n in programs() if not args.names or any(fnmatch.fnmatch(n, w) for w in args.names)]
+    names = [n for n in programs() if (any(fnmatch.fnmatch(n, w) for w in args.names) if args.names else
+                                       args.full or n not in FULL_ONLY)]
     print("%-22s %6s  %15s %5s  %15s  %15s" % ("equal where two agree", "asked", "function    %", "named", "line    %",
                                               "chain    %"))
     began, results = time.monotonic(), []

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -180,6 +181,46 @@ static void keeps_indexes(void)
 	ASSERT_INT(index_cache_open(&cache, dir, 0), -EPERM);
 }
 
+static void copy_file(int from, const char *path)
+{
+	int to = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	struct stat st;
+
+	CU_ASSERT_FATAL(to >= 0 && !fstat(from, &st));
+	ASSERT_INT(sendfile(to, from, &(off_t){0}, (size_t)st.st_size), st.st_size);
+	close(to);
+}
+
+/* A debug file, here a copy with the same build ID, in the second of two folders. */
+static void looks_in_debug_folders(void)
+{
+	char none[256], dir[256], path[512];
+	const char *const dirs[] = {none, dir};
+	struct symbol_options options = {.debug_dirs = dirs, .n_debug_dirs = ARRAY_SIZE(dirs)};
+	struct symbol_object *object = NULL;
+	struct symbol_info info;
+	enum elf_refusal why;
+	int fd = open("/bin/sh", O_RDONLY | O_CLOEXEC);
+
+	snprintf(none, sizeof(none), "%s/none", test_dir());
+	snprintf(dir, sizeof(dir), "%s/debug", test_dir());
+	ASSERT_INT(symbol_object_open(fd, "/bin/sh", -1, &options, &object, &why), 0);
+	CU_ASSERT_FATAL(object != NULL);
+	symbol_object_info(object, &info);
+	ASSERT_STR(info.debug_file, "");
+	snprintf(path, sizeof(path), "%s/.build-id/%.2s", dir, info.build_id);
+	ASSERT_INT(fs_mkdirs(path), 0);
+	snprintf(path, sizeof(path), "%s/.build-id/%.2s/%s.debug", dir, info.build_id,
+		 info.build_id + 2);
+	symbol_object_free(object);
+	copy_file(fd, path);
+	ASSERT_INT(symbol_object_open(fd, "/bin/sh", -1, &options, &object, &why), 0);
+	symbol_object_info(object, &info);
+	ASSERT_STR(info.debug_file, path);
+	symbol_object_free(object);
+	close(fd);
+}
+
 static void evicts_objects(void)
 {
 	static const char *const files[] = {"/proc/self/exe", "/bin/sh", "/bin/ls"};
@@ -304,6 +345,7 @@ static void reads_kallsyms(void)
 
 SUITE_TIMEOUT(symbol, 120, {"finds an inlined call", finds_own_inlined_call},
 	      {"names JIT code and the vDSO", names_jit_and_vdso}, {"keeps indexes", keeps_indexes},
+	      {"looks in debug folders", looks_in_debug_folders},
 	      {"evicts objects", evicts_objects}, {"reads perf maps", reads_perf_maps},
 	      {"follows perf map files", follows_perf_map_files},
 	      {"reads kallsyms", reads_kallsyms});
