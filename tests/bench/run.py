@@ -6,7 +6,8 @@ same programs in the same run. Prints a Markdown table; prints, never fails by t
   run.py [--minutes 0.5] [--readme] [GROUP...]      groups: see GROUPS at the end
 
 --minutes is how long the agent's memory is watched; whether it is flat wants 10 or more. --readme puts the
-table into README.md (whole runs only); a whole run takes 10 minutes. The rows stand in rows.py; a row whose group did not run, or could not, says so.
+table into README.md. A whole run takes 10 minutes; Ctrl-C ends it with what is measured so far. The rows
+stand in rows.py; a row whose group did not run, or could not, says so.
 """
 
 import argparse
@@ -23,8 +24,8 @@ import sys
 import tempfile
 import time
 
-from measure import (BIANQUE, BENCH, CPUS, Recording, bpf_runs, bpf_stats, cpu_s, harness, idle_s, load,
-                     rss_mib, run_tool, usage_of, workload)
+from measure import (BIANQUE, BENCH, CPUS, Recording, bpf_runs, bpf_stats, cpu_s, harness, idle_s,
+                     load, rss_mib, run_tool, undisturbed, usage_of, workload)
 import rows
 import storm
 
@@ -47,7 +48,7 @@ def say(text):
 
 def kernel_cost(kind, depth, hz, seconds, folder):
   """(nanoseconds a run, share of the runs that met the program) on CPUs that a program fills."""
-  with load(workload("deep", str(depth)), everywhere=True, nice=-15):
+  with load(workload("deep", str(depth)), everywhere=True, nice=-5):
     time.sleep(0.5)
     recording = Recording(kind, hz, folder).start()
     time.sleep(2)  # until it is loaded and knows the program
@@ -90,15 +91,18 @@ def user_once(kind, hz, folder):
 
 def user(folder):
   used = {}
-  for kind, rounds in (("bianque", 3), ("perf-dwarf", 2), ("perf-fp", 1), ("bpftrace", 1)):
-    if not shutil.which("bpftrace" if kind == "bpftrace" else "perf"):
+  for kind, rounds in (("bianque", 3), ("perf-dwarf", 1), ("perf-fp", 1), ("bpftrace", 1)):
+    if kind != "bianque" and not shutil.which(kind.partition("-")[0]):
       continue
     for hz in (99, 997):
-      # What a round costs beyond the cheapest is the machine's.
-      used[kind, hz] = min((user_once(kind, hz, folder) for _ in range(rounds)),
-                           key=lambda r: r.cpu_s)
+      try:
+        # What a round costs beyond the cheapest is the machine's.
+        used[kind, hz] = min((user_once(kind, hz, folder) for _ in range(rounds)),
+                             key=lambda r: r.cpu_s)
+      except RuntimeError as why:
+        say(f"{kind} at {hz} Hz: {why}")
   cost = {}
-  for kind in {kind for kind, _ in used}:
+  for kind in {kind for kind, _ in used if (kind, 99) in used and (kind, 997) in used}:
     low, high = used[kind, 99], used[kind, 997]
     cost[kind] = 1e6 * (high.cpu_s - low.cpu_s) / max(high.samples - low.samples, 1)
   ours = used["bianque", 997]
@@ -419,8 +423,8 @@ def symbols(folder):
   TABLE.put("cold_memory", cold[1] / theirs[1], f"{cold[1]:.0f} to {theirs[1]:.0f} MiB")
 
 
-GROUPS = {"kernel": kernel, "user": user, "storm": exec_storm, "start": start, "exec": exec_time,
-          "library": library, "files": many_files, "cpu": agent_cpu, "memory": memory}
+GROUPS = {"kernel": kernel, "library": library, "start": start, "storm": exec_storm, "user": user,
+          "exec": exec_time, "files": many_files, "cpu": agent_cpu, "memory": memory}
 
 
 def run_groups(names):
@@ -450,13 +454,12 @@ def main():
   unknown = [name for name in args.groups if name not in GROUPS]
   if unknown:
     sys.exit(f"run.py: no group '{unknown[0]}'; there are {', '.join(GROUPS)}")
-  if args.readme and args.groups:
-    sys.exit("run.py: --readme wants a whole run")
   if os.geteuid():
     sys.exit("run.py: needs root: sudo make bench")
   TABLE.minutes = args.minutes
   title = machine()
-  run_groups(args.groups or GROUPS)
+  with undisturbed(), contextlib.suppress(KeyboardInterrupt):  # then what there is so far
+    run_groups(args.groups or GROUPS)
   table = TABLE.markdown(title)
   print(table)
   if args.readme:

@@ -117,13 +117,15 @@ class Functions:
       for name, address in one.symbols():
         self.keys.setdefault(name, f"{one.name}:{address:x}")
 
-  def at(self, pc):
-    """The key of a run-time address without a name."""
-    for begin, end, offset, path in self.maps:
-      if begin <= pc < end and path in self.objects:
-        one = self.objects[path]
+  def at(self, pc, path):
+    """The key of an address without a name, as perf prints it: at run time, or the offset in its file
+    (perf 6.1 with copied stacks)."""
+    for begin, end, offset, mapped in self.maps:
+      if begin <= pc < end and mapped in self.objects:
+        one = self.objects[mapped]
         return one.function(one.address(pc - begin + offset))
-    return "[unknown]"
+    one = self.objects.get(path)
+    return one.function(one.address(pc)) if one else "[unknown]"
 
   def key(self, name):
     """The key of a name."""
@@ -178,17 +180,18 @@ def read_perf(data, listed, functions):
   script = subprocess.Popen(["perf", "script", "-i", data, "--pid", listed, "--no-inline", "-F",
                              "comm,ip,sym,dso"], stdin=subprocess.DEVNULL,
                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-  leaf_pc, frames = None, []
+  leaf, frames = None, []
   for line in script.stdout:
     line = line.decode(errors="replace").rstrip("\n")
     if line.strip() and line[0].isspace() and (name := perf_fold.frame_name(line)):
-      leaf_pc = leaf_pc or int(line.split()[0], 16)
+      leaf = leaf or perf_fold.FRAME.match(line)
       frames.append(name)
     elif not line.strip() and frames:
-      key = functions.at(leaf_pc) if frames[0] == "[unknown]" else functions.key(frames[0])
+      key = functions.at(int(leaf[1], 16), leaf[3]) if frames[0] == "[unknown]" else \
+          functions.key(frames[0])
       profile.add(key, key if frames[0] == "[unknown]" else frames[0],
                   reaches_root(frames[::-1]), 1)
-      leaf_pc, frames = None, []
+      leaf, frames = None, []
   expect(script.wait() == 0, "perf script failed")
   return profile
 
@@ -256,8 +259,8 @@ def postgres(t):
   done = t.run(*user, tool("initdb"), "-D", data, "-A", "trust", "-U", "bench", "--no-sync",
                "--no-locale", cwd="/")
   expect(done.status == 0, done.text)
-  server = t.start(*FIRST, *user, tool("postgres"), "-D", data, "-k", data, "-p", str(port), "-c", "fsync=off",
-                   "-c", "listen_addresses=127.0.0.1", cwd="/")
+  server = t.start(*FIRST, *user, tool("postgres"), "-D", data, "-k", data, "-p", str(port),
+                   "-c", "fsync=off", "-c", "listen_addresses=127.0.0.1", cwd="/")
   listens(port)
   where = ["-h", "127.0.0.1", "-p", str(port), "-U", "bench"]
   done = t.run(tool("pgbench"), *where, "-i", "-s", "3", "-q", "postgres", cwd="/")
@@ -284,9 +287,11 @@ def nginx(t):
   os.chmod(t.dir, 0o755)
   os.mkdir(t.path("www"))
   t.write("www/index.html", "".join(f"<p>line {i * i} of a page</p>\n" for i in range(200)))
-  server = t.start(*FIRST, "nginx", "-p", t.dir, "-c", t.write("nginx.conf", NGINX.format(dir=t.dir, port=port)))
+  config = t.write("nginx.conf", NGINX.format(dir=t.dir, port=port))
+  server = t.start(*FIRST, "nginx", "-p", t.dir, "-c", config)
   listens(port)
-  t.start(*FIRST, "wrk", "-t1", "-c16", "-d", "3600", "-H", "Accept-Encoding: gzip", f"http://127.0.0.1:{port}/")
+  t.start(*FIRST, "wrk", "-t1", "-c16", "-d", "3600", "-H", "Accept-Encoding: gzip",
+          f"http://127.0.0.1:{port}/")
   compare(t, [server.pid, *children(server.pid)])
 
 
@@ -294,11 +299,11 @@ def nginx(t):
 def redis(t):
   need("redis-server", "redis-benchmark")
   port = harness.free_port()
-  server = t.start(*FIRST, "redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir",
-                   t.dir)
+  server = t.start(*FIRST, "redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "",
+                   "--dir", t.dir)
   listens(port)
-  t.start(*FIRST, "redis-benchmark", "-p", str(port), "-c", "20", "-n", "2000000000", "-r", "10000", "-P", "4",
-          "-q", "zadd", "set", "__rand_int__", "member:__rand_int__")
+  t.start(*FIRST, "redis-benchmark", "-p", str(port), "-c", "20", "-n", "2000000000", "-r", "10000",
+          "-P", "4", "-q", "zadd", "set", "__rand_int__", "member:__rand_int__")
   compare(t, [server.pid])
 
 
