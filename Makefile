@@ -6,6 +6,7 @@ CC	?= gcc
 CLANG	?= clang
 BPFTOOL	?= $(firstword $(wildcard /usr/sbin/bpftool /usr/local/sbin/bpftool) bpftool)
 PREFIX	?= /usr
+UNITDIR	?= /usr/lib/systemd/system
 DESTDIR	?=
 SAN	?=
 MAKEFLAGS += --no-builtin-rules
@@ -79,7 +80,7 @@ SUPPORT_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/support/*.c))
 UNIT_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(UNIT_SRC))
 
 # ---- the commands people type -------------------------------------------------------------------
-.PHONY: all bianque help deps deps-build deps-vm deps-bench run test lint asan tsan fuzz bench vmtest install clean
+.PHONY: all bianque help deps deps-build deps-vm deps-bench run test lint asan tsan fuzz bench vmtest install uninstall clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -94,7 +95,8 @@ help:
 		'sudo make run      install what the build needs, build, start the agent' \
 		'sudo make test     install what the tests need, build, run every suite' \
 		'make               build $(B)/bianque' \
-		'make install       into $(DESTDIR)$(PREFIX) (as root)' \
+		'sudo make deps     install what the tests need; make test does it, too' \
+		'make install       into $(DESTDIR)$(PREFIX), with a systemd unit (as root); make uninstall' \
 		'make test-SUITE    one of: $(SUITES)' \
 		'make lint          style, layers, limits, static analysis' \
 		'make bench         figures beside perf and bpftrace (as root)' \
@@ -123,7 +125,8 @@ run: deps-build
 	$(B)/bianque agent $(AGENT_ARGS)
 
 # Suites, in this order. Those of ROOT_SUITES load BPF programs or read other users' processes.
-SUITES	:= unit bpf asan clang cross lint export mock truth-tools web unwind-rows symbolize stacks push e2e
+SUITES	:= unit bpf asan clang cross lint export mock truth-tools web unwind-rows code-rows symbolize stacks \
+	push e2e
 ROOT_SUITES := bpf unwind-rows stacks push e2e
 # Everything is built as the tree's owner first; then suites find nothing left to build.
 test: deps
@@ -134,6 +137,9 @@ test: deps
 
 install: $(if $(wildcard $(B)/bianque),,bianque)
 	install -D -m 755 $(B)/bianque $(DESTDIR)$(PREFIX)/bin/bianque
+	install -D -m 644 deploy/bianque.service $(DESTDIR)$(UNITDIR)/bianque.service
+uninstall: # leaves the configuration in /etc/bianque and what systemd made: state, cache
+	rm -f $(DESTDIR)$(PREFIX)/bin/bianque $(DESTDIR)$(UNITDIR)/bianque.service
 
 # ---- the program --------------------------------------------------------------------------------
 bianque: $(B)/bianque
@@ -207,6 +213,11 @@ $(B)/oracle/%: $(B)/obj/tests/oracle/%.o $(LIB_OBJ) $(PB_OBJ)
 test-unwind-rows: $(B)/oracle/readelf_rows
 	$(Q)$< -e tests/oracle/readelf_rows.expected
 
+# Rows from code and from Go's stack deltas.
+.PHONY: test-code-rows
+test-code-rows: $(B)/bianque $(B)/oracle/gap_rows $(B)/oracle/objdump_insns workloads
+	python3 -B tests/oracle/code_rows.py $(B)
+
 .PHONY: test-symbolize
 test-symbolize: $(B)/bianque
 	python3 -B tests/oracle/symbolize.py --keep $(B)/oracle/symbolize $(SYMBOLIZE_ARGS) $(B)/bianque
@@ -265,6 +276,7 @@ FUZZERS	:= $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c)
 FUZZ_FLAGS := -std=gnu17 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 FUZZ_CFLAGS := $(subst =fuzzer,=fuzzer-no-link,$(FUZZ_FLAGS))
 FUZZ_LIB := $(patsubst %.c,$(B)/fuzz/obj/%.o,$(filter-out profiler/main.c,$(SRC)))
+FUZZ_SUPPORT := $(patsubst %.c,$(B)/fuzz/obj/%.o,$(wildcard tests/support/*.c))
 FUZZ_PB	:= $(patsubst $(B)/gen/%.c,$(B)/fuzz/obj/gen/%.o,$(PB_C) $(WEB_C))
 $(B)/fuzz/obj/%.o: %.c | $(GEN)
 	$(Q)mkdir -p $(@D)
@@ -272,7 +284,7 @@ $(B)/fuzz/obj/%.o: %.c | $(GEN)
 $(B)/fuzz/obj/gen/%.o: $(B)/gen/%.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(CPPFLAGS) $(FUZZ_CFLAGS) -MMD -MP -c -o $@ $<
-$(B)/fuzz/%: $(B)/fuzz/obj/tests/fuzz/%.o $(FUZZ_LIB) $(FUZZ_PB)
+$(B)/fuzz/%: $(B)/fuzz/obj/tests/fuzz/%.o $(FUZZ_SUPPORT) $(FUZZ_LIB) $(FUZZ_PB)
 	$(call say,LINK,$@)
 	$(Q)$(CLANG) $(FUZZ_FLAGS) -o $@ $^ $(LDLIBS)
 
@@ -396,8 +408,9 @@ vmtest:
 asan test-asan:
 	$(Q)$(MAKE) B=$(B)/asan SAN=address,undefined test-unit
 
-# Suites in which threads meet.
-TSAN_SUITES ?= http loop part push push_config push_run
+# Suites in which threads meet. What TSan cannot see: the kernel's side of rings, segments and the
+# `known` map, and what libbpf, libmicrohttpd and libcurl, which are not built with it, do to memory.
+TSAN_SUITES ?= engine identity http loop part push push_config push_run sampler
 tsan:
 	$(Q)$(MAKE) B=$(B)/tsan SAN=thread $(B)/tsan/unit
 	$(B)/tsan/unit $(TSAN_SUITES)

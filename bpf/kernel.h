@@ -39,6 +39,18 @@ struct mm_struct {
 	unsigned long start_stack; /* top of the main thread's stack: how much there is to copy */
 };
 
+#if defined(__TARGET_ARCH_arm64)
+struct thread_struct {
+	struct {
+		unsigned long tp_value; /* thread pointer, see unw_thread_pointer */
+	} uw;
+};
+#else
+struct thread_struct {
+	unsigned long fsbase; /* thread pointer, see unw_thread_pointer */
+};
+#endif
+
 struct task_struct {
 	unsigned int flags; /* PF_* */
 	int pid, tgid;
@@ -49,6 +61,7 @@ struct task_struct {
 	struct signal_struct *signal;
 	int on_cpu;		     /* SMP only: it runs, or is being switched away from */
 	unsigned long nvcsw, nivcsw; /* switches away from it, by its own will and not */
+	struct thread_struct thread;
 };
 
 /* Numbers differ by configuration: only their CO-RE values are used. */

@@ -63,6 +63,19 @@ static __always_inline int unw_read(void *dst, __u32 len, __u64 addr)
 	return bpf_probe_read_user(dst, len, (const void *)addr) != 0;
 }
 
+/* Where the current thread's thread-local storage is: the runtimes that unwinding has to ask keep
+ * their thread there. */
+static __always_inline __u64 unw_thread_pointer(void)
+{
+	const struct task_struct *task = (const void *)bpf_get_current_task();
+
+#if defined(__TARGET_ARCH_arm64)
+	return BPF_CORE_READ(task, thread.uw.tp_value);
+#else
+	return BPF_CORE_READ(task, thread.fsbase);
+#endif
+}
+
 #include "bpf/unwind.bpf.h"
 
 struct scratch {
@@ -148,6 +161,7 @@ static __always_inline void unwind_user(struct scratch *s, __u32 level)
 	state->leaf = state->exact = 1;
 	state->by_fp = 0;
 	state->context = 0;
+	state->go_sp = 0;
 	state->mapping = 0;
 	proc = bpf_map_lookup_elem(&procs, &pid);
 	if (!proc) {

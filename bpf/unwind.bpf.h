@@ -8,7 +8,9 @@
  * The includer provides
  *	const __u32 *unw_segment(__u32 i)		words of a segment, NULL when there is none
  *	int unw_read(void *dst, __u32 len, __u64 addr)	0 when user memory was read
- * Searches are arithmetic, not branches: a branchy one costs the verifier of 6.18 a million states.
+ *	__u64 unw_thread_pointer(void)			where thread-local storage is, 0 when
+ *unknown Searches are arithmetic, not branches: a branchy one costs the verifier of 6.18 a million
+ *states.
  *
  * Cost per frame: a look at the last mapping, one directory word, some eight rows in one or two
  *cache lines, one read of the stack.
@@ -36,6 +38,7 @@ struct unw_state {
 	__u64 context;		/* user address of the saved registers of a frame that a signal
 				   interrupted; 0: none */
 	__u64 bx;		/* the base register, as long as bx_known */
+	__u64 go_sp;		/* of the last frame of UNW_RULE_GO_NESTS; 0: none */
 	__u32 set_segment, set_offset, set_n; /* the map set */
 	__u32 mapping;			      /* index of the last hit */
 	__u32 n_frames, max_frames;
@@ -290,6 +293,56 @@ UNW_INLINE int unw_rule_reg(const struct unw_state *s, struct unw_reg_rule r, __
 	}
 }
 
+/* The stack pointer that Go saved when it changed stacks, and the g that it belongs to: 0; 1: that
+ * g has been put aside since and the stack begins here; -1: cannot be read. */
+UNW_INLINE int unw_go_saved(struct unw_state *s, const struct unw_rule *r, __u64 *g, __u64 *sp)
+{
+	__u64 pair[2], at = unw_thread_pointer();
+
+	if (r->flags & UNW_RULE_GO_DEPTH) {
+		if (unw_read(pair, 16, s->sp + (__s64)r->cfa_off) ||
+		    unw_read(&at, 8, pair[1] + (__s64)r->cfa_add))
+			return -1;
+		*g = pair[1];
+		*sp = at - pair[0];
+		return 0;
+	}
+	if (!at || unw_read(&at, 8, at + (__s64)r->cfa_off) ||
+	    unw_read(&at, 8, at + (__s64)r->cfa_add) || unw_read(g, 8, at + (__s64)r->fp_off))
+		return -1;
+	if (!*g)
+		return 1;
+	at = *g + (__s64)r->fp_add;
+	if (r->flags & UNW_RULE_GO_NESTS && s->go_sp)
+		at = s->go_sp;
+	if (unw_read(sp, 8, at))
+		return -1;
+	if (r->flags & UNW_RULE_GO_NESTS)
+		s->go_sp = *sp;
+	return 0;
+}
+
+UNW_INLINE int unw_by_go(struct unw_state *s, const struct unw_rule *r)
+{
+	__u64 g = 0, sp = 0, pc = 0, fp = 0;
+	int err = unw_go_saved(s, r, &g, &sp);
+
+	s->bx_known = 0;
+	if (err)
+		return unw_stop(s, err > 0 ? STOP_ROOT : STOP_READ_FAULT);
+	if (r->flags & UNW_RULE_GO_PC) {
+		if (unw_read(&pc, 8, g + (__s64)r->ra_off) ||
+		    unw_read(&fp, 8, g + (__s64)r->ra_add))
+			return unw_stop(s, STOP_READ_FAULT);
+		return unw_caller(s, pc, sp, fp);
+	}
+	sp += (__s64)r->ra_off + 8;
+	if (unw_read(&pc, 8, sp - 8) ||
+	    unw_read(&fp, 8, r->flags & UNW_RULE_GO_FP ? g + (__s64)r->ra_add : sp - 16))
+		return unw_stop(s, STOP_READ_FAULT);
+	return unw_caller(s, pc, sp, fp);
+}
+
 /* A rule that does not fit inline: rare, so it may be slow. */
 UNW_INLINE int unw_by_rule(struct unw_state *s, const struct unw_rule *r)
 {
@@ -299,6 +352,8 @@ UNW_INLINE int unw_by_rule(struct unw_state *s, const struct unw_rule *r)
 	__u64 cfa = 0, context = 0, new_fp = s->fp, pc = unw_link_register(s);
 	int err;
 
+	if (r->cfa_op == UNW_CFA_GO)
+		return unw_by_go(s, r);
 	if (r->ra_op == UNW_REG_UNDEFINED)
 		return unw_stop(s, STOP_ROOT);
 	err = unw_rule_cfa(s, r, &cfa);
@@ -307,8 +362,10 @@ UNW_INLINE int unw_by_rule(struct unw_state *s, const struct unw_rule *r)
 	if (r->flags & UNW_RULE_SIGNAL) {
 		context = s->sp + UNW_SIGNAL_CONTEXT;
 		s->frame += !s->exact; /* the restorer begins where the handler returns to */
-	} else if (cfa <= s->sp && (r->cfa_reg == UNW_DWARF_SP || !s->leaf))
+	} else if (cfa <= s->sp && !(r->flags & UNW_RULE_ELSEWHERE) &&
+		   (r->cfa_reg == UNW_DWARF_SP || !s->leaf)) {
 		return unw_stop(s, STOP_NO_PROGRESS);
+	}
 	err = unw_rule_reg(s, ra, cfa, &pc);
 	if (err)
 		return unw_stop(s, (__u8)err);
@@ -350,15 +407,13 @@ UNW_INLINE int unw_step(struct unw_state *s)
 	else
 		s->frame = FRAME_FILE << FRAME_KIND_SHIFT |
 			   (__u64)(m->file & FRAME_FILE_MASK) << FRAME_ADDR_BITS | (addr - m->bias);
-	if (m->kind == UNW_KIND_ENTRY)
-		return unw_stop(s, STOP_ROOT);
 	if (s->leaf) {
 		s->bx = s->regs[UNW_DWARF_BX];
 		s->bx_known = 1;
 	}
 	if (m->kind != UNW_KIND_ROWS_BX)
 		s->bx_known = 0;
-	if (m->kind > UNW_KIND_RULE) {
+	if (m->kind > UNW_KIND_ROWS_BX) {
 		if (!unw_by_fp(s))
 			return 0;
 		if (m->kind == UNW_KIND_GONE && s->stop == STOP_NO_ROW)
@@ -368,8 +423,6 @@ UNW_INLINE int unw_step(struct unw_state *s)
 	words = unw_segment(m->segment);
 	if (!words)
 		return unw_stop(s, STOP_NOT_LOADED);
-	if (m->kind == UNW_KIND_RULE)
-		return unw_by_rule(s, unw_struct(words, m->rules));
 	code = unw_code(words, m, addr);
 	if (code == UNW_CODE_ENTRY)
 		return unw_stop(s, STOP_ROOT);

@@ -48,10 +48,8 @@
 #define UNW_CODE_RULE	   0x8000u
 #define UNW_CODE_INDEX	   0x7fffu
 #define UNW_CODE_GAP	   0xffffu /* nothing is known here */
-#define UNW_CODE_ENTRY                                                                             \
-	0xfffeu /* a program's or thread's first code without CFI: the stack ends                  \
-		 */
-#define UNW_MAX_RULES 0x7ff0u
+#define UNW_CODE_ENTRY	   0xfffeu /* a program, thread or goroutine begins: its stack ends */
+#define UNW_MAX_RULES	   0x7ff0u
 
 /* How the CFA is found. */
 enum unw_cfa_op {
@@ -60,8 +58,8 @@ enum unw_cfa_op {
 	UNW_CFA_PLT,   /* reg + off + (((pc & 15) >= add) << 3): lazy PLT entries of x86 */
 	UNW_CFA_EXPR,  /* an expression of another shape: not followed */
 	UNW_CFA_NONE,  /* no rule given */
-	UNW_CFA_GO, /* Go left a goroutine's stack here (systemstack, asmcgocall, morestack): go on
-		       where it saved that, see struct unw_rule */
+	UNW_CFA_GO, /* Go changed stacks here (systemstack, asmcgocall, morestack, cgocallback): go
+		       on where it saved the other one, see UNW_RULE_GO_PC and around */
 };
 
 /* How a register (the frame pointer, the return address) of the caller is found. */
@@ -78,14 +76,25 @@ enum unw_reg_op {
 	UNW_REG_VEXPR,	     /* the value of an expression: not followed */
 };
 
-#define UNW_RULE_SIGNAL 1u /* CIE augmentation S: the pc of the caller's frame is exact */
-#define UNW_RULE_GO_PC                                                                             \
-	2u /* UNW_CFA_GO: the pc was saved, too (morestack); else it is on the stack */
-
 /*
- * UNW_CFA_GO reads g = *(thread pointer + cfa_off), m = *(g + cfa_add), curg = *(m + fp_off) and
- * from there the saved stack pointer at fp_add, pc and frame pointer at ra_off and ra_add.
+ * Flags of a rule. ELSEWHERE: the caller's frame is on another stack, which may lie below this one.
+ *
+ * UNW_CFA_GO finds the stack pointer that Go saved; from there the return address stands ra_off
+ * bytes above it and the caller's frame pointer right below that. With g = *(thread pointer +
+ * cfa_off), m = *(g + cfa_add) and g' = *(m + fp_off) the saved stack pointer is *(g' + fp_add).
+ *
+ * GO_PC     the pc and the frame pointer were saved, too: *(g' + ra_off) and *(g' + ra_add)
+ * GO_FP     nothing stands below the return address: the frame pointer is *(g' + ra_add)
+ * GO_DEPTH  asmcgocall: {depth, g} stand at sp + cfa_off, and it is *(g + cfa_add) - depth
+ * GO_NESTS  cgocallback: the next such frame's is read from where this one's points to
  */
+#define UNW_RULE_SIGNAL	   1u /* CIE augmentation S: the pc of the caller's frame is exact */
+#define UNW_RULE_GO_PC	   2u
+#define UNW_RULE_GO_FP	   4u
+#define UNW_RULE_GO_DEPTH  8u
+#define UNW_RULE_GO_NESTS  16u
+#define UNW_RULE_ELSEWHERE 32u
+
 struct unw_rule {
 	__u8 cfa_op, fp_op, ra_op;
 	__u8 bx_op; /* the base register (x86-64: rbx): UNSPECIFIED, CFA, or else lost */
@@ -103,8 +112,6 @@ enum unw_kind {
 	UNW_KIND_ROWS,	  /* a part's rows */
 	UNW_KIND_ROWS_BX, /* the same, and the rows tell of the base register: in files that compute
 			     a CFA from it (glibc's _dl_runtime_resolve) */
-	UNW_KIND_RULE,	  /* one rule for all of it, at `rules` */
-	UNW_KIND_ENTRY,	  /* where a thread's or goroutine's stack begins */
 	UNW_KIND_FP,	  /* no rows for this stretch of a file: frame pointers */
 	UNW_KIND_ANON,	  /* outside files (JIT): frame pointers, frames carry the pc */
 	UNW_KIND_WAIT,	  /* rows are being loaded: copy the stack instead */

@@ -36,6 +36,8 @@
 #define STOP_WINDOWS_NS (700 * NS_PER_MS) /* SIGTERM flushes within a second */
 #define STOP_PUSH_NS	(200 * NS_PER_MS)
 #define ERROR_BYTES	512
+#define RUN_NS		1500 /* of the sampling program, where the kernel keeps no statistics: */
+#define FRAME_NS	100  /* 2 to 5 us with 30 frames, as measured */
 
 const struct config *agent_config(const struct agent *agent)
 {
@@ -97,6 +99,86 @@ static const struct profile_config *profile_values(const struct agent *agent)
 	return config_get(agent->config, &profile_section);
 }
 
+/* ---- the budget ---------------------------------------------------------------------------------
+ */
+
+static unsigned wanted_hz(const struct agent *agent)
+{
+	return budget_hz(&agent->budget, (unsigned)profile_values(agent)->hz);
+}
+
+/* RssAnon and RssShmem of this process, with the kernel's maps, which are not in it. */
+static __u64 memory_used(const struct agent *agent)
+{
+	__u64 bytes =
+		agent->engine
+			? sampler_map_bytes(engine_sampler(agent->engine)) +
+				  segments_stats(engine_segments(agent->engine)).bytes_reserved
+			: 0;
+	static const char *const lines[] = {"RssAnon:", "RssShmem:"};
+	char text[4096];
+
+	if (fs_read_small(AT_FDCWD, "/proc/self/status", text, sizeof(text)) <= 0)
+		return bytes;
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		const char *line = strstr(text, lines[i]);
+
+		if (line)
+			bytes += strtoull(line + strlen(lines[i]), NULL, 10) << 10;
+	}
+	return bytes;
+}
+
+/* Time of the sampling program: as the kernel tells, or else estimated by what it did. */
+static __u64 kernel_side_used(struct engine *engine)
+{
+	__u64 run_ns = 0, count, insns;
+	struct router_stats stats;
+
+	if (sampler_bpf_stats(engine_sampler(engine), &run_ns, &count, &insns))
+		return run_ns;
+	stats = router_stats(engine_router(engine));
+	for (int source = 0; source < SOURCE_COUNT; source++)
+		run_ns += stats.kernel.runs[source] * RUN_NS;
+	return run_ns + stats.kernel.frames_total * FRAME_NS;
+}
+
+static __u64 cpu_used(const struct agent *agent)
+{
+	return clock_process_cpu_ns() + (agent->engine ? kernel_side_used(agent->engine) : 0);
+}
+
+static void apply_budget(struct agent *agent)
+{
+	struct budget_step step = budget_now(&agent->budget);
+
+	builder_set_share(agent->builder, agent_values(agent)->cpu_budget_pct / 100 * step.symbols);
+	if (!agent->engine)
+		return;
+	router_set_limits(engine_router(agent->engine), (size_t)(ENGINE_STACKS_BYTES * step.tables),
+			  (size_t)(ENGINE_IDLE_ROWS_BYTES * step.tables));
+	if (wanted_hz(agent) != sampler_hz(engine_sampler(agent->engine))) {
+		/* One window has one rate. */
+		if (sampler_set_hz(engine_sampler(agent->engine), wanted_hz(agent)))
+			log_warn(agent, "the sampling rate cannot be changed");
+		windows_turn(agent->windows);
+	}
+	sampler_set_copies(engine_sampler(agent->engine), step.copies); /* they follow the rate */
+	if (step.tables < 1)
+		malloc_trim(0);
+}
+
+static void keep_budget(struct agent *agent, __u64 now_ns)
+{
+	struct budget *b = &agent->budget;
+
+	if (now_ns < b->last_ns + BUDGET_PERIOD_NS ||
+	    !budget_measure(b, now_ns, cpu_used(agent), memory_used(agent)))
+		return;
+	apply_budget(agent);
+	budget_log(b);
+}
+
 /* ---- sampling -----------------------------------------------------------------------------------
  */
 
@@ -118,13 +200,6 @@ static struct windows_options window_options(struct agent *agent)
 		.by_comm = has(&profile->labels, "comm"),
 		.sink = agent_window_sink(agent),
 	};
-}
-
-static unsigned wanted_hz(const struct agent *agent)
-{
-	double hz = (double)profile_values(agent)->hz * budget_now(&agent->budget).hz;
-
-	return hz < 1 ? 1 : (unsigned)(hz + 0.5);
 }
 
 static int start_sampling(struct agent *agent)
@@ -163,6 +238,7 @@ static int start_sampling(struct agent *agent)
 		log_info(agent, "sampling %u times a second on each CPU (%s)", sampler_hz(sampler),
 			 sampler_event(sampler));
 		agent->sampling_failed = false;
+		apply_budget(agent);
 		if (sampler_has_pmu(sampler))
 			part_set_state(&agent->sampling, PART_OK, NULL);
 		else
@@ -182,76 +258,6 @@ static void retry_sampling(void *arg)
 	if (!agent->engine && start_sampling(agent)) {
 		/* said at /readyz; tried again */
 	}
-}
-
-/* ---- the budget ---------------------------------------------------------------------------------
- */
-
-/* RssAnon and RssShmem of this process, with the kernel's maps, which are not in it. */
-static __u64 memory_used(const struct agent *agent)
-{
-	__u64 bytes =
-		agent->engine
-			? sampler_map_bytes(engine_sampler(agent->engine)) +
-				  segments_stats(engine_segments(agent->engine)).bytes_reserved
-			: 0;
-	char text[4096];
-	char *line;
-
-	if (fs_read_small(AT_FDCWD, "/proc/self/status", text, sizeof(text)) <= 0)
-		return bytes;
-	line = strstr(text, "RssAnon:");
-	if (line)
-		bytes += strtoull(line + 8, NULL, 10) << 10;
-	return bytes;
-}
-
-static __u64 cpu_used(const struct agent *agent)
-{
-	__u64 cpu_ns = clock_process_cpu_ns(), run_ns = 0, count, insns;
-
-	if (agent->engine)
-		sampler_bpf_stats(engine_sampler(agent->engine), &run_ns, &count, &insns);
-	return cpu_ns + run_ns;
-}
-
-static void apply_budget(struct agent *agent)
-{
-	struct budget_step step = budget_now(&agent->budget);
-
-	builder_set_share(agent->builder, agent_values(agent)->cpu_budget_pct / 100 * step.symbols);
-	if (!agent->engine)
-		return;
-	sampler_set_copies(engine_sampler(agent->engine), step.copies);
-	router_set_limits(engine_router(agent->engine), (size_t)(ENGINE_STACKS_BYTES * step.tables),
-			  (size_t)(ENGINE_IDLE_ROWS_BYTES * step.tables));
-	if (wanted_hz(agent) != sampler_hz(engine_sampler(agent->engine))) {
-		/* One window has one rate. */
-		if (sampler_set_hz(engine_sampler(agent->engine), wanted_hz(agent)))
-			log_warn(agent, "the sampling rate cannot be changed");
-		windows_turn(agent->windows);
-	}
-	if (step.tables < 1)
-		malloc_trim(0);
-}
-
-static void keep_budget(struct agent *agent, __u64 now_ns)
-{
-	struct budget *b = &agent->budget;
-	unsigned before = b->lanes[BUDGET_CPU].step + b->lanes[BUDGET_MEMORY].step, after;
-
-	if (now_ns < b->last_ns + BUDGET_PERIOD_NS ||
-	    !budget_measure(b, now_ns, cpu_used(agent), memory_used(agent)))
-		return;
-	after = b->lanes[BUDGET_CPU].step + b->lanes[BUDGET_MEMORY].step;
-	apply_budget(agent);
-	log_info(agent,
-		 "own budget: step %s to %u/%u (cpu %.2f of %.2f %%, memory %.0f of %.0f MiB): "
-		 "sampling at %u Hz",
-		 after > before ? "down" : "up", after, 2 * budget_steps(),
-		 b->lanes[BUDGET_CPU].used, b->lanes[BUDGET_CPU].limit,
-		 b->lanes[BUDGET_MEMORY].used / (1 << 20),
-		 b->lanes[BUDGET_MEMORY].limit / (1 << 20), wanted_hz(agent));
 }
 
 static void tick(void *arg)
@@ -275,7 +281,8 @@ static void reload(struct agent *agent)
 
 	if (!fresh) {
 		log_error(config, "the configuration is not reloaded, the old one goes on:");
-		for (char *line = strtok(errors.data, "\n"); line; line = strtok(NULL, "\n"))
+		for (char *rest, *line = strtok_r(errors.data, "\n", &rest); line;
+		     line = strtok_r(NULL, "\n", &rest))
 			log_error(config, "%s", line);
 		buf_fini(&errors);
 		return;
@@ -285,8 +292,8 @@ static void reload(struct agent *agent)
 	if (http_server_reload(agent->http, config_get(fresh, &http_section), error, sizeof(error)))
 		log_error(http, "%s; the old settings go on", error);
 	agent_reload_sinks(agent);
-	agent->budget.lanes[BUDGET_CPU].limit = agent_values(agent)->cpu_budget_pct;
-	agent->budget.lanes[BUDGET_MEMORY].limit = (double)agent_values(agent)->memory_budget_bytes;
+	budget_set_limits(&agent->budget, agent_values(agent)->cpu_budget_pct,
+			  agent_values(agent)->memory_budget_bytes);
 	if (agent->windows) {
 		struct windows_options windows = window_options(agent);
 

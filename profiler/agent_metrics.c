@@ -28,6 +28,10 @@ METRIC(new_stacks_total, COUNTER, "bianque_profile_distinct_stacks_total", NULL,
        "Stacks sent to user space, each once as long as it is remembered");
 METRIC(map_entries, GAUGE, "bianque_map_entries", NULL, "Entries in use, by table");
 METRIC(map_max, GAUGE, "bianque_map_max_entries", NULL, "Entries that a table may have");
+METRIC(map_refused, COUNTER, "bianque_map_refused_total", NULL,
+       "Entries that a table refused, being full; processes count their mappings, too");
+METRIC(lost_exits, COUNTER, "bianque_process_lost_exits_total", NULL,
+       "Processes found gone whose end no event had told");
 METRIC(map_bytes, GAUGE, "bianque_bpf_map_memory_bytes", "bytes",
        "Kernel memory of all BPF maps, unwind rows included");
 METRIC(rows_bytes, GAUGE, "bianque_unwind_rows_bytes", "bytes", "Unwind rows and map sets in use");
@@ -49,6 +53,8 @@ METRIC(window_samples, COUNTER, "bianque_profile_window_samples_total", NULL,
        "Samples in these windows");
 METRIC(windows_dropped, COUNTER, "bianque_profile_windows_dropped_total", NULL,
        "Windows not taken because naming was behind");
+METRIC(windows_overflow, COUNTER, "bianque_profile_overflow_samples_total", NULL,
+       "Samples that count in a window's totals without their stack, since it held too many");
 METRIC(profiles_total, COUNTER, "bianque_profile_encoded_total", NULL,
        "Profiles encoded for sinks, one per series and window (or part of one)");
 METRIC(objects, GAUGE, "bianque_symbol_objects", NULL, "Objects whose symbols are open");
@@ -93,7 +99,7 @@ static const char *const loss_labels[LOSS_COUNT] = {
 #undef X
 };
 
-static void per_cpu(const struct sampler *sampler, struct metric_out *out)
+static void per_cpu(struct sampler *sampler, struct metric_out *out)
 {
 	unsigned n = sampler_possible_cpus(sampler);
 	_free_ struct cpu_counters *counters = calloc(n, sizeof(*counters));
@@ -173,6 +179,11 @@ static void put_router(struct agent *agent, struct metric_out *out)
 	metric_out_u64(out, &new_stacks_total, NULL, s.kernel.stacks);
 	put_map(out, "processes", s.resolver.processes.n, s.resolver.processes.max);
 	put_map(out, "objects", s.resolver.objects.n, s.resolver.objects.max);
+	metric_out_u64(out, &map_refused, METRIC_LABELS({"map", "processes"}),
+		       s.resolver.processes.refused_total);
+	metric_out_u64(out, &map_refused, METRIC_LABELS({"map", "objects"}),
+		       s.resolver.objects.refused_total);
+	metric_out_u64(out, &lost_exits, NULL, s.resolver.processes.lost_exits_total);
 	put_map(out, "segments", segments.n_segments, segments.budget / UNW_SEGMENT_BYTES);
 	metric_out_u64(out, &jits_refused, NULL, loader.jits_refused_total);
 	metric_out_u64(out, &loads_refused, NULL, loader.refused_total);
@@ -201,6 +212,7 @@ static int sampling_metrics(void *self, struct metric_out *out)
 		metric_out_u64(out, &windows_total, NULL, w.windows_total);
 		metric_out_u64(out, &window_samples, NULL, w.samples_total);
 		metric_out_u64(out, &windows_dropped, NULL, w.dropped_total);
+		metric_out_u64(out, &windows_overflow, NULL, w.overflow_total);
 		metric_out_u64(out, &profiles_total, NULL, w.profiles_total);
 	}
 	return 0;

@@ -2,9 +2,9 @@
 /*
  * The agent's own budget: agent.cpu_budget_pct and agent.memory_budget_bytes are kept by measuring
  * itself. Every BUDGET_PERIOD_NS the controller looks at the CPU time and the memory used, and
- * moves one step: down when over, up after a while well below. A step says how much of the
- * configured rate, stack copies and symbol work remains; memory steps say how large the tables may
- * be.
+ * moves one step: down when over, up after a while below, and after a longer one where the last
+ * step up did not hold. A step says how much of the configured rate, stack copies and symbol work
+ * remains; memory steps say how large the tables may be.
  *
  * The controller is arithmetic on measurements handed in, so it runs in tests as in life; applying
  * a step is its owner's. Agent thread.
@@ -19,7 +19,7 @@
 
 /* What remains at each step; 0 is everything. */
 struct budget_step {
-	double hz, copies, symbols; /* factors of what is configured; hz never goes below 1 */
+	double hz, copies, symbols; /* factors of what is configured */
 	double tables;		    /* of the memory of caches and tables */
 };
 
@@ -28,9 +28,13 @@ const char *budget_kind_name(enum budget_kind kind);
 
 struct budget_lane {
 	double limit;	      /* percent of one core; bytes */
-	double used;	      /* smoothed */
+	double used;	      /* smoothed: what status shows */
+	double pressure;      /* the same as a share of the limit, jumps cut: what decides */
 	unsigned step;	      /* now */
-	unsigned over, under; /* measurements in a row beyond the limit, well below it */
+	int moved;	      /* by the last measurement: 1 a step down, -1 up, 0 not */
+	unsigned over, under; /* measurements in a row beyond the limit, below it */
+	unsigned patience;    /* how many below it takes for a step up */
+	unsigned since_up;    /* measurements since the last step up */
 	__u64 downs_total, ups_total;
 };
 
@@ -40,9 +44,16 @@ struct budget {
 };
 
 void budget_init(struct budget *budget, double cpu_pct, __u64 memory_bytes);
+/* Changed limits hold from the next measurement on; the steps stay where they are. */
+void budget_set_limits(struct budget *budget, double cpu_pct, __u64 memory_bytes);
 /* A measurement: time now, CPU time used since the start (BPF programs included where known),
- * memory in use. True when a step changed. */
+ * memory in use. A CPU time that went back (its counters started anew) says nothing this time. True
+ * when a step changed. */
 bool budget_measure(struct budget *budget, __u64 now_ns, __u64 cpu_ns, __u64 memory_bytes);
+/* One line for each step that the last measurement took. */
+void budget_log(const struct budget *budget);
 /* What is in force. */
 struct budget_step budget_now(const struct budget *budget);
-unsigned budget_steps(void); /* how many steps there are below everything */
+/* The rate in force, of the configured one: never below 1. */
+unsigned budget_hz(const struct budget *budget, unsigned configured_hz);
+unsigned budget_steps(enum budget_kind kind); /* how many there are below everything */

@@ -129,7 +129,7 @@ void capture_add(struct capture *capture, const struct sample *sample)
 		hash = entry_hash(&key);
 		e = find(capture, &key, hash);
 	}
-	if (!e)
+	if (!e && capture->entries.len < capture->o.max_entries + capture->o.max_entries / 8)
 		e = add(capture, &key, hash);
 	if (!e) {
 		capture->refused_total++;

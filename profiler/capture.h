@@ -4,8 +4,9 @@
  * The router fills it, the builder names and encodes what it holds. Windows of the agent, `record`
  * and a request over HTTP are all captures.
  *
- * Bounded: beyond max_entries a sample counts under the stack of its image marked as lost detail
- * (overflow_total tells), so totals stay right.
+ * Bounded: beyond max_entries a sample counts for its image without a stack (overflow_total tells),
+ * so totals stay right; beyond an eighth more, which only a host of very many programs reaches, it
+ * is lost (refused_total).
  *
  * Owner: the router until capture_finish, then whoever took it.
  */
@@ -33,7 +34,9 @@ struct capture_entry {
 	__u32 tid;
 	char comm[COMM_BYTES];
 	__u64 samples, weight;
-	const struct identity *identity; /* the image's at the time of sorting (series.h) */
+	/* the image's at the time of sorting (series.h) */
+	const struct identity *identity;
+	const struct object *exe;
 };
 
 /* What the capture's time saw besides samples; counters of the router, end minus start. */

@@ -51,7 +51,8 @@ static bool below_root(const char *line, const char *controller)
 
 static void look_at(const char *procfs, const char *pid, bool found[CGROUP_CPU + 1])
 {
-	char path[PATH_MAX], line[1024];
+	char path[PATH_MAX],
+		line[PATH_MAX + 256]; /* a whole line: a path's end could look like one */
 	FILE *f;
 
 	snprintf(path, sizeof(path), "%s/%s/cgroup", procfs, pid);
@@ -91,7 +92,7 @@ static int hierarchy_of_mount(dev_t dev, enum cgroup_hierarchy *ret_hierarchy)
 	char line[4096];
 
 	while (f && fgets(line, sizeof(line), f)) {
-		char *options = strstr(line, " - cgroup ");
+		char *options = strstr(line, " - cgroup "), *rest;
 		unsigned major, minor;
 
 		if (!options || sscanf(line, "%*d %*d %u:%u", &major, &minor) != 2 ||
@@ -99,7 +100,7 @@ static int hierarchy_of_mount(dev_t dev, enum cgroup_hierarchy *ret_hierarchy)
 			continue;
 		options[strcspn(options, "\n")] = 0;
 		options = strrchr(options, ' ') + 1; /* super options: rw,memory */
-		for (char *c = strtok(options, ","); c; c = strtok(NULL, ",")) {
+		for (char *c = strtok_r(options, ",", &rest); c; c = strtok_r(NULL, ",", &rest)) {
 			for (size_t h = 1; h < ARRAY_SIZE(controllers); h++) {
 				if (!strcmp(c, controllers[h])) {
 					*ret_hierarchy = (enum cgroup_hierarchy)h;

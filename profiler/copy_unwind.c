@@ -9,7 +9,8 @@
 static _Thread_local struct {
 	const struct copy_source *source;
 	__u64 sp;
-	bool beyond; /* a read that failed would have succeeded in a longer copy */
+	bool beyond;	/* a read that failed would have succeeded in a longer copy */
+	bool elsewhere; /* the step reads what a thread keeps outside its stack */
 } reading;
 
 static const __u32 *unw_segment(__u32 i)
@@ -31,6 +32,12 @@ static int unw_read(void *dst, __u32 len, __u64 addr)
 		return source->read(source->arg, dst, len, addr);
 	reading.beyond = addr >= reading.sp;
 	return 1;
+}
+
+static __u64 unw_thread_pointer(void)
+{
+	reading.elsewhere = true;
+	return 0;
 }
 
 #include "bpf/unwind.bpf.h"
@@ -56,12 +63,12 @@ size_t copy_unwind(const struct copy_source *source, __u64 *frames, __u8 *ret_st
 	reading.sp = s.sp;
 	memcpy(s.regs, source->regs, sizeof(s.regs));
 	while (!ended) {
-		reading.beyond = false;
+		reading.beyond = reading.elsewhere = false;
 		ended = unw_step(&s);
 		if (s.frame && n < USER_FRAMES_MAX)
 			frames[n++] = s.frame;
 	}
-	if (s.stop == STOP_READ_FAULT && reading.beyond)
+	if (s.stop == STOP_READ_FAULT && (reading.beyond || (reading.elsewhere && !source->read)))
 		s.stop = STOP_COPY_SHORT;
 	*ret_stop = s.stop;
 	return n;

@@ -25,5 +25,6 @@ struct copy_source {
 };
 
 /* User frames, leaf first, into frames (USER_FRAMES_MAX); their number. *ret_stop: enum stop. A
- * read beyond a copy with nothing behind it is STOP_COPY_SHORT. */
+ * read beyond a copy with nothing behind it is STOP_COPY_SHORT, also where Go changed stacks: a
+ * copy is of one, and the thread pointer is not known here. */
 size_t copy_unwind(const struct copy_source *source, __u64 *frames, __u8 *ret_stop);

@@ -44,11 +44,11 @@ int cpus_parse(const char *list, bool *online, size_t n)
 	return 0;
 }
 
-void cpus_online(bool *online, size_t n)
+void cpus_online(const char *path, bool *online, size_t n)
 {
 	char text[4096];
 
-	if (fs_read_small(AT_FDCWD, ONLINE_PATH, text, sizeof(text)) <= 0 ||
+	if (fs_read_small(AT_FDCWD, path ? path : ONLINE_PATH, text, sizeof(text)) <= 0 ||
 	    cpus_parse(text, online, n))
 		memset(online, 1, n * sizeof(*online));
 }

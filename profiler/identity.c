@@ -32,6 +32,7 @@
 #define NAME_BYTES	256
 #define CONTAINER_SHORT 12 /* digits of an id that stand for the container in service_name */
 #define MAX_PROC_BYTES	((size_t)64 << 10)
+#define DELETED_SUFFIX	" (deleted)"
 
 static size_t hex_len(const char *s)
 {
@@ -84,10 +85,11 @@ static void unescape(const char *s, size_t len, char *out)
 	size_t n = 0;
 
 	for (size_t i = 0; i < len && n + 1 < NAME_BYTES; i++) {
-		unsigned value;
+		unsigned value = 0;
 
-		if (i + 3 < len && s[i] == '\\' && s[i + 1] == 'x' &&
-		    sscanf(s + i + 2, "%2x", &value) == 1 && value >= 0x20) {
+		if (i + 3 < len && s[i] == '\\' && s[i + 1] == 'x' && hex_len(s + i + 2) >= 2)
+			sscanf(s + i + 2, "%2x", &value);
+		if (value >= 0x20) {
 			out[n++] = (char)value;
 			i += 3;
 		} else {
@@ -145,7 +147,7 @@ void identity_parse_cgroup(const char *path, char *ret_container, char *ret_unit
 static bool find_cgroup(char *text, const char *controller, char *out, size_t size)
 {
 	for (char *line = text, *end; *line; line = end) {
-		char *list, *path;
+		char *list, *path, *rest;
 
 		end = line + strcspn(line, "\n");
 		if (*end)
@@ -160,7 +162,8 @@ static bool find_cgroup(char *text, const char *controller, char *out, size_t si
 			snprintf(out, size, "%s", path);
 			return true;
 		}
-		for (char *c = strtok(list, ","); controller && c; c = strtok(NULL, ",")) {
+		for (char *c = strtok_r(list, ",", &rest); controller && c;
+		     c = strtok_r(NULL, ",", &rest)) {
 			if (!strcmp(c, controller)) {
 				snprintf(out, size, "%s", path);
 				return true;
@@ -184,23 +187,24 @@ static void read_exe(int dir, const struct identity_hint *hint, char *out, size_
 {
 	char link[PATH_MAX];
 	ssize_t len = dir >= 0 ? readlinkat(dir, "exe", link, sizeof(link) - 1) : -1;
-	char *slash, *deleted;
+	const char *name;
 
 	snprintf(out, size, "%s", hint->exe && *hint->exe ? hint->exe : "unknown");
 	if (len <= 0)
 		return;
+	if (ends_with(link, (size_t)len, DELETED_SUFFIX))
+		len -= (ssize_t)strlen(DELETED_SUFFIX);
 	link[len] = 0;
-	deleted = strstr(link, " (deleted)");
-	if (deleted && !deleted[10])
-		*deleted = 0;
-	slash = strrchr(link, '/');
-	snprintf(out, size, "%.*s", (int)size - 1, slash && slash[1] ? slash + 1 : link);
+	name = strrchr(link, '/');
+	name = name ? name + 1 : link;
+	if (*name)
+		snprintf(out, size, "%.*s", (int)size - 1, name);
 }
 
 /* The last number of the NSpid line: the pid as the process itself knows it. */
 static __u32 read_ns_pid(int dir, __u32 pid)
 {
-	char text[8192], *line, *last = NULL;
+	char text[8192], *line, *rest, *last = NULL;
 
 	if (dir < 0 || fs_read_small(dir, "status", text, sizeof(text)) <= 0)
 		return pid;
@@ -209,7 +213,7 @@ static __u32 read_ns_pid(int dir, __u32 pid)
 		return pid;
 	line += 7;
 	line[strcspn(line, "\n")] = 0;
-	for (char *s = strtok(line, " \t"); s; s = strtok(NULL, " \t"))
+	for (char *s = strtok_r(line, " \t", &rest); s; s = strtok_r(NULL, " \t", &rest))
 		last = s;
 	return last ? (__u32)strtoul(last, NULL, 10) : pid;
 }

@@ -53,7 +53,7 @@ static __u64 owed(__u64 counted, __u64 seen, __u64 runs, __u64 tolerance)
 	return (counted - seen) / period;
 }
 
-__u64 not_run_estimate(const struct not_run *n, const struct sampler *sampler,
+__u64 not_run_estimate(struct not_run *n, struct sampler *sampler,
 		       const struct cpu_counters *counters)
 {
 	bool pmu = sampler_has_pmu(sampler);
@@ -65,10 +65,15 @@ __u64 not_run_estimate(const struct not_run *n, const struct sampler *sampler,
 	if (!pmu)
 		read_idle(idle, n->n_cpus);
 	for (unsigned cpu = 0; cpu < n->n_cpus; cpu++) {
-		__u64 count, idle_ns = idle[cpu] - MIN(idle[cpu], n->idle_ns[cpu]);
+		__u64 count, idle_ns;
 
 		if (sampler_event_count(sampler, cpu, &count))
 			continue;
+		if (!n->idle_ns[cpu])
+			n->idle_ns[cpu] = idle[cpu];
+		if (!pmu && !idle[cpu])
+			continue; /* offline now, or /proc/stat tells nothing */
+		idle_ns = idle[cpu] - MIN(idle[cpu], n->idle_ns[cpu]);
 		if (!pmu)
 			count -= MIN(count, idle_ns);
 		total += owed(count, counters[cpu].periods[SOURCE_CPU],

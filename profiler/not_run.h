@@ -12,7 +12,7 @@
 #define NOT_RUN_TOLERANCE_NS (20ull * 1000 * 1000)
 
 struct not_run {
-	__u64 *idle_ns; /* per possible CPU at the start */
+	__u64 *idle_ns; /* per possible CPU at the start, or when it was first online; 0: not yet */
 	unsigned n_cpus;
 };
 
@@ -20,5 +20,5 @@ struct not_run {
 MUST_CHECK int not_run_init(struct not_run *n, unsigned n_cpus);
 void not_run_fini(struct not_run *n);
 /* Samples owed so far by all CPUs; counters has one entry per possible CPU. */
-__u64 not_run_estimate(const struct not_run *n, const struct sampler *sampler,
+__u64 not_run_estimate(struct not_run *n, struct sampler *sampler,
 		       const struct cpu_counters *counters);

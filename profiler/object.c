@@ -66,6 +66,7 @@ struct object_table *object_table_new(struct segments *segments, __u32 max)
 static void object_free(struct object *object, struct segments *segments)
 {
 	object_image_free(object->image, segments);
+	object_image_free(object->old, segments);
 	free(object->path);
 	free(object);
 }
@@ -166,14 +167,21 @@ struct object *object_by_id(const struct object_table *table, __u32 id)
 
 void object_set_image(struct object *object, struct object_image *image)
 {
-	object->image = image;
 	object->state = image->state;
 	object->loaded_ns = clock_monotonic_ns();
+	if (object->image && image->state == OBJECT_GONE) {
+		object_image_free(image, NULL); /* there is nothing in it */
+		return;
+	}
+	object->old = object->image;
+	object->image = image;
 }
 
 int object_take_fd(const struct object *object)
 {
-	return object->image ? atomic_exchange(&object->image->fd, -1) : -1;
+	struct object_image *image = object->image;
+
+	return image ? atomic_exchange(&image->fd, -1) : -1;
 }
 
 void object_table_close_files(struct object_table *table, __u64 before_ns)
@@ -193,10 +201,11 @@ void object_table_close_files(struct object_table *table, __u64 before_ns)
 
 static size_t row_bytes(const struct object *object)
 {
+	const struct object_image *image = object->image;
 	size_t bytes = 0;
 
-	for (size_t i = 0; object->image && i < object->image->n_parts; i++)
-		bytes += (size_t)object->image->blobs[i].n_words * 4;
+	for (size_t i = 0; image && i < image->n_parts; i++)
+		bytes += (size_t)image->blobs[i].n_words * 4;
 	return bytes;
 }
 

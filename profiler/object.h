@@ -82,9 +82,12 @@ struct object {
 	char *path;	  /* as its first process saw it, without " (deleted)" */
 	const char *name; /* base name, within path */
 	enum object_state state;
-	struct object_image *image; /* NULL until loaded */
-	__u64 used_ns;		    /* last time it was mapped or sampled */
-	__u64 retry_ns;		    /* GONE: not before */
+	/* NULL until loaded. One that says GONE is replaced when the file is found after all; it
+	 * stays in `old`, since others may still look at it. */
+	struct object_image *_Atomic image;
+	struct object_image *old;
+	__u64 used_ns;	/* last time it was mapped or sampled */
+	__u64 retry_ns; /* GONE: not before */
 	__u64 loaded_ns;
 	_Atomic bool sampled; /* some stack holds a frame of it */
 };
@@ -93,6 +96,7 @@ struct object_table;
 
 /* max: objects at a time. NULL when memory ends. */
 struct object_table *object_table_new(struct segments *segments, __u32 max);
+/* After the last reference is given back: captures go before the table. */
 void object_table_free(struct object_table *table);
 
 /* The object of a key, made at first sight; a reference for the caller. NULL when the table is full
@@ -104,7 +108,7 @@ struct object *object_ref(struct object *object);
 void object_unref(struct object *object);
 /* By id, no reference; NULL for an id that is not in use. */
 struct object *object_by_id(const struct object_table *table, __u32 id);
-/* The loader's answer; takes the image. */
+/* The loader's answer; takes the image. Another GONE after the first changes nothing. */
 void object_set_image(struct object *object, struct object_image *image);
 
 /* The open file, the caller's from now on; -1 when it was taken or closed. Any thread. */

@@ -24,15 +24,25 @@
 #define DELETED_SUFFIX	" (deleted)"
 #define OPEN_FLAGS	(O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
 
+/* Does the link begin with the path? /proc/PID/maps writes a newline as \012. NULL: no; else what
+ * follows it. */
+static const char *behind_path(const char *link, const char *path)
+{
+	for (; *path; link++, path++) {
+		if (*link == '\n' && !strncmp(path, "\\012", 4))
+			path += 3;
+		else if (*link != *path)
+			return NULL;
+	}
+	return link;
+}
+
 /* The link of a map_files entry names what is mapped there now; it must still be our file. */
 static bool same_path(const char *link, const char *path)
 {
-	size_t len = strlen(link), suffix = strlen(DELETED_SUFFIX);
+	const char *rest = behind_path(link, path);
 
-	if (!strcmp(link, path))
-		return true;
-	return len > suffix && !strcmp(link + len - suffix, DELETED_SUFFIX) &&
-	       strlen(path) == len - suffix && !strncmp(link, path, len - suffix);
+	return rest && (!*rest || !strcmp(rest, DELETED_SUFFIX));
 }
 
 static int open_map_file(const struct object_source *source)

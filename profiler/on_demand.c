@@ -21,6 +21,8 @@
 #include "profiler/loop.h"
 #include "profiler/profile.h"
 
+#define CPUS_NS NS_PER_S /* between two looks at which CPUs are online */
+
 struct on_demand {
 	struct builder_job job;
 	struct on_demands *all;
@@ -38,16 +40,33 @@ struct on_demand {
 
 struct on_demands {
 	struct agent *agent;
-	bool slots[SOURCE_ON_DEMAND_MAX];
+	struct on_demand
+		*own[SOURCE_ON_DEMAND_MAX]; /* those with a rate of their own; NULL: free */
+	struct loop_timer cpus;		    /* runs while there are any */
 	struct on_demand_stats stats;
 };
+
+/* CPUs come and go under profiles with events of their own, too. */
+static void follow_cpus(void *arg)
+{
+	struct on_demands *all = arg;
+
+	if (!all->stats.n_own_rate)
+		return;
+	for (unsigned slot = 0; slot < SOURCE_ON_DEMAND_MAX; slot++)
+		if (all->own[slot])
+			sampler_update_cpus(all->own[slot]->own);
+	loop_timer_set(agent_loop(all->agent), &all->cpus, clock_monotonic_ns() + CPUS_NS);
+}
 
 struct on_demands *on_demands_new(struct agent *agent)
 {
 	struct on_demands *all = calloc(1, sizeof(*all));
 
-	if (all)
-		all->agent = agent;
+	if (!all)
+		return NULL;
+	all->agent = agent;
+	all->cpus = (struct loop_timer){.fn = follow_cpus, .arg = all};
 	return all;
 }
 
@@ -60,6 +79,7 @@ void on_demands_free(struct on_demands *all, __u64 wait_ns)
 	while (all->stats.n && clock_monotonic_ns() < until_ns)
 		if (loop_once(agent_loop(all->agent), 20))
 			break;
+	loop_timer_stop(agent_loop(all->agent), &all->cpus);
 	if (all->stats.n) /* they end with the builder: the block must outlive them */
 		log_warn(profile, "%u profiles on demand did not end in time", all->stats.n);
 	else
@@ -75,7 +95,7 @@ static void close_own(struct on_demand *p)
 		return;
 	sampler_close(p->own);
 	p->own = NULL;
-	p->all->slots[p->slot] = false;
+	p->all->own[p->slot] = NULL;
 	p->all->stats.n_own_rate--;
 }
 
@@ -163,7 +183,7 @@ static int open_own(struct on_demand *p, unsigned hz, char **ret_why)
 	struct sampler_options options = {.hz = hz};
 	int err;
 
-	while (p->slot < SOURCE_ON_DEMAND_MAX && p->all->slots[p->slot])
+	while (p->slot < SOURCE_ON_DEMAND_MAX && p->all->own[p->slot])
 		p->slot++;
 	if (p->slot == SOURCE_ON_DEMAND_MAX)
 		return -EBUSY;
@@ -171,8 +191,10 @@ static int open_own(struct on_demand *p, unsigned hz, char **ret_why)
 	err = sampler_open_on_demand(base, &options, &p->own, ret_why);
 	if (err)
 		return err;
-	p->all->slots[p->slot] = true;
-	p->all->stats.n_own_rate++;
+	p->all->own[p->slot] = p;
+	if (!p->all->stats.n_own_rate++)
+		loop_timer_set(agent_loop(p->all->agent), &p->all->cpus,
+			       clock_monotonic_ns() + CPUS_NS);
 	return 0;
 }
 

@@ -16,6 +16,13 @@
 #define EXEC_PATIENCE_NS   (500 * NS_PER_MS) /* an EXEC record that takes longer was lost */
 #define SNAPSHOT_PERIOD_NS (2 * NS_PER_S)    /* /proc of one process is read at most so often */
 #define GONE_RETRY_NS	   NS_PER_S
+#define MAX_MAPPINGS	   (1u << 20) /* of all processes; 32 MiB. One has at most UNW_MAPSET_MAX */
+#define LOOKS		   64	      /* processes a sweep asks about: do they still run? */
+#define LOOK_AGE_NS	   (10 * NS_PER_S)
+/* A set is compiled again at most so often: one process that maps all the time would else fill the
+ * segments with sets that wait for their grace period. */
+#define COMPILE_NS_PER_MAPPING 20000
+#define COMPILE_FREE_MAPPINGS  256
 
 struct process_table {
 	struct process_table_options o;
@@ -23,8 +30,9 @@ struct process_table {
 	VEC(__u32) free_slots;
 	struct hmap by_pid;
 	VEC(struct map_list *) dirty;
-	bool objects_changed; /* some object that a list may wait for was loaded */
-	__u32 n, next_generation;
+	bool objects_changed;		/* some object that a list may wait for was loaded */
+	__u32 n, next_generation, look; /* the slot that is asked about next */
+	__u64 n_mappings, lost_exits_total;
 	__u64 refused_total, publish_failed_total, published_total, cut_total;
 };
 
@@ -215,6 +223,7 @@ void process_release_list(struct process_table *table, struct map_list *list)
 		for (size_t i = 0; i < table->dirty.len; i++)
 			if (table->dirty.data[i] == list)
 				table->dirty.data[i] = NULL;
+	table->n_mappings -= list->n;
 	map_list_free(list, table->o.segments);
 }
 
@@ -266,9 +275,12 @@ static struct map_list *own_list(struct process_table *table, struct process *pr
 
 	if (list && list->refs == 1)
 		return list;
+	if (list && table->n_mappings + list->n > MAX_MAPPINGS)
+		return NULL;
 	list = list ? map_list_clone(list) : map_list_new();
 	if (!list)
 		return NULL;
+	table->n_mappings += list->n;
 	leave_list(table, process);
 	join_list(process, list);
 	return list;
@@ -362,11 +374,8 @@ void process_on_exit(struct process_table *table, __u32 pid, __u64 time_ns)
 static void want_object(struct process_table *table, struct object *object,
 			const struct process *process, const struct mapping *mapping)
 {
-	if (object->state == OBJECT_GONE && clock_monotonic_ns() >= object->retry_ns) {
-		object_image_free(object->image, table->o.segments);
-		object->image = NULL;
+	if (object->state == OBJECT_GONE && clock_monotonic_ns() >= object->retry_ns)
 		object->state = OBJECT_NEW;
-	}
 	if (object->state != OBJECT_NEW)
 		return;
 	object->state = OBJECT_LOADING;
@@ -384,8 +393,13 @@ static void add_mapping(struct process_table *table, struct process *process, st
 			const struct mapping *range, const struct object_key *key, const char *path)
 {
 	struct mapping mapping = *range;
+	size_t before = list->n;
 	int changed;
 
+	if (list->n >= UNW_MAPSET_MAX || table->n_mappings >= MAX_MAPPINGS) {
+		table->refused_total++;
+		return;
+	}
 	mapping.object = NULL;
 	if (is_file(key, path)) {
 		mapping.object = object_get(table->o.objects, key, path);
@@ -398,6 +412,7 @@ static void add_mapping(struct process_table *table, struct process *process, st
 			mapping.offset = 0; /* the vDSO is an image of its own */
 	}
 	changed = map_list_add(list, &mapping);
+	table->n_mappings += list->n - before;
 	if (mapping.object) {
 		if (changed > 0)
 			want_object(table, mapping.object, process, &mapping);
@@ -501,11 +516,17 @@ static bool exec_pending(const struct process *process, __u64 now_ns)
 	return process->exec_ns && now_ns < process->exec_ns + EXEC_PATIENCE_NS;
 }
 
+static bool compiled_a_moment_ago(const struct map_list *list)
+{
+	return list->n > COMPILE_FREE_MAPPINGS && list->compiled_ns &&
+	       clock_monotonic_ns() < list->compiled_ns + list->n * COMPILE_NS_PER_MAPPING;
+}
+
 bool process_compile(struct process_table *table, struct map_list *list)
 {
 	int err;
 
-	if (!list->dirty)
+	if (!list->dirty || compiled_a_moment_ago(list))
 		return true;
 	err = map_list_publish(list, table->o.segments);
 	if (err) {
@@ -515,23 +536,28 @@ bool process_compile(struct process_table *table, struct map_list *list)
 		return false;
 	}
 	list->dirty = false;
+	list->compiled_ns = clock_monotonic_ns();
 	table->published_total++;
 	table->cut_total += list->cut;
 	return true;
 }
 
-static void publish_list(struct process_table *table, struct map_list *list, __u64 now_ns)
+/* False: later. */
+static bool publish_list(struct process_table *table, struct map_list *list, __u64 now_ns)
 {
 	/* While an exec runs, its program would delete what we write now: the record brings us
 	 * back. */
-	if (list->refs == 1 && exec_pending(list->first, now_ns))
-		return;
+	if (!list->first || (list->refs == 1 && exec_pending(list->first, now_ns)))
+		return true;
 	if (!process_compile(table, list))
-		return;
+		return true; /* the sweep tries again */
+	if (list->dirty)
+		return false;
 	list->published_ns = now_ns;
 	for (struct process *p = list->first; p; p = p->next_sharing)
 		if (!exec_pending(p, now_ns))
 			publish_entry(table, p);
+	return true;
 }
 
 /* Lists that waited for an object that is loaded now. */
@@ -553,18 +579,21 @@ static void mark_waiting(struct process_table *table)
 void process_table_publish(struct process_table *table)
 {
 	__u64 now_ns = clock_monotonic_ns();
+	size_t kept = 0;
 
 	if (table->objects_changed)
 		mark_waiting(table);
 	table->objects_changed = false;
-	vec_for_each (it, &table->dirty) {
-		if (!*it)
+	for (size_t i = 0; i < table->dirty.len; i++) {
+		struct map_list *list = table->dirty.data[i];
+
+		if (!list)
 			continue;
-		(*it)->listed = false;
-		if ((*it)->first)
-			publish_list(table, *it, now_ns);
+		list->listed = !publish_list(table, list, now_ns);
+		if (list->listed)
+			table->dirty.data[kept++] = list;
 	}
-	table->dirty.len = 0;
+	table->dirty.len = kept;
 }
 
 /* ---- the rest -----------------------------------------------------------------------------------
@@ -586,10 +615,34 @@ static void forget(struct process_table *table, __u32 slot)
 	free(process);
 }
 
-void process_table_sweep(struct process_table *table, __u64 before_ns)
+/* An exit whose record was lost would keep its process for ever. */
+static void look_for_ended(struct process_table *table, __u64 now_ns)
 {
-	__u64 now_ns = clock_monotonic_ns();
+	__u32 asked = 0;
 
+	for (size_t i = 0; table->o.ops.is_alive && i < table->slots.len && asked < LOOKS; i++) {
+		struct process *process;
+
+		table->look = (table->look + 1) % (__u32)table->slots.len;
+		process = table->slots.data[table->look];
+		if (!process || process->exit_ns || process->used_ns + LOOK_AGE_NS > now_ns)
+			continue;
+		asked++;
+		if (table->o.ops.is_alive(table->o.ops.arg, process->pid))
+			continue;
+		process->used_ns = now_ns;
+		process_on_exit(table, process->pid, now_ns);
+		forget_in_kernel(table, process);
+		table->lost_exits_total++;
+	}
+}
+
+void process_table_sweep(struct process_table *table, __u64 now_ns)
+{
+	bool crowded = table->n > table->o.max / 4 * 3;
+	__u64 keep_ns = crowded ? PROCESS_CROWDED_NS : PROCESS_KEEP_NS;
+
+	look_for_ended(table, now_ns);
 	for (__u32 slot = 0; slot < table->slots.len; slot++) {
 		struct process *process = table->slots.data[slot];
 
@@ -600,7 +653,9 @@ void process_table_sweep(struct process_table *table, __u64 before_ns)
 			if (process->maps)
 				mark_listed(table, process->maps);
 		}
-		if (process->exit_ns && process->exit_ns < before_ns)
+		if (process->maps && process->maps->dirty)
+			mark_listed(table, process->maps);
+		if (process->exit_ns && process->exit_ns + keep_ns < now_ns)
 			forget(table, slot);
 	}
 }
@@ -642,6 +697,8 @@ struct process_stats process_table_stats(const struct process_table *table)
 		.publish_failed_total = table->publish_failed_total,
 		.published_total = table->published_total,
 		.cut_total = table->cut_total,
+		.n_mappings = table->n_mappings,
+		.lost_exits_total = table->lost_exits_total,
 	};
 
 	vec_for_each (slot, &table->slots)

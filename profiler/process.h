@@ -37,6 +37,7 @@ struct map_list {
 	size_t n, cap;
 	struct blob blob; /* the compiled set; n_words 0: none */
 	__u32 n_published;
+	__u64 compiled_ns;
 	__u64 published_ns;    /* when it was last entered into the kernel's map */
 	struct process *first; /* the processes that share it */
 };
@@ -65,7 +66,7 @@ struct image {
 	__u32 pid, generation; /* generations count images of all processes */
 	__u64 start_ns;
 	__u64 cgroup_id;	       /* 0 unknown */
-	struct object *exe;	       /* first file mapped executable: the program; NULL unknown */
+	struct object *_Atomic exe;    /* first file mapped executable: the program; NULL unknown */
 	char comm[PROCESS_COMM_BYTES]; /* of the first sample */
 	bool kernel_thread, identity_asked;
 	_Atomic(struct identity *) identity; /* NULL until the loader answered */
@@ -105,6 +106,8 @@ struct process_ops {
 			    const struct mapping *mapping);
 	/* Ask for the mappings of a living process from /proc. */
 	void (*read_maps)(void *arg, __u32 pid);
+	/* Does the process still run? NULL: as far as events tell. */
+	bool (*is_alive)(void *arg, __u32 pid);
 };
 
 struct process_table;
@@ -151,13 +154,17 @@ void process_on_objects(struct process_table *table);
 /* Compile the lists that changed and enter them for the kernel side; called once at the end of each
  * batch of events. */
 void process_table_publish(struct process_table *table);
-/* Compile one list now, for unwinding here. False when that failed (counted). */
+/* Compile one list now, for unwinding here. False when that failed (counted). A list of thousands
+ * that changes all the time may be some milliseconds behind. */
 bool process_compile(struct process_table *table, struct map_list *list);
 /* Keep a list beyond its processes, and give it back. */
 struct map_list *process_hold_list(struct map_list *list);
 void process_release_list(struct process_table *table, struct map_list *list);
-/* Forget processes that ended before `before_ns`. */
-void process_table_sweep(struct process_table *table, __u64 before_ns);
+/* About once a second: forget processes that ended PROCESS_KEEP_NS ago (PROCESS_CROWDED_NS when the
+ * table is three quarters full), end some whose exit was lost, publish again what failed. */
+#define PROCESS_KEEP_NS	   (60ull * 1000 * 1000 * 1000)
+#define PROCESS_CROWDED_NS (2ull * 1000 * 1000 * 1000)
+void process_table_sweep(struct process_table *table, __u64 now_ns);
 
 /* The mapping that holds addr; NULL when none does. */
 const struct mapping *process_mapping(const struct process *process, __u64 addr);
@@ -168,6 +175,7 @@ void process_each(const struct process_table *table,
 
 struct process_stats {
 	__u32 n, max, n_alive;
-	__u64 refused_total, publish_failed_total, published_total, cut_total;
+	__u64 n_mappings, refused_total, publish_failed_total, published_total, cut_total;
+	__u64 lost_exits_total; /* processes found gone that no event had ended */
 };
 struct process_stats process_table_stats(const struct process_table *table);

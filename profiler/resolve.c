@@ -3,6 +3,7 @@
 #include "profiler/resolve.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +18,6 @@
 #include "profiler/copy_unwind.h"
 #include "profiler/map_list.h"
 
-#define DEAD_PROCESS_NS (60 * NS_PER_S)	  /* how long an ended process stays known */
 #define OPEN_FILE_NS	(30 * NS_PER_S)	  /* files nobody sampled stay open so long */
 #define SCAN_PERIOD_NS	(10 * NS_PER_S)	  /* repair after lost side-band records */
 #define JIT_WAIT_NS	(500 * NS_PER_MS) /* a perf map is looked for again, ever later */
@@ -37,7 +37,7 @@ struct resolver {
 	struct stack_table *stacks;
 	VEC(struct pending) pending;
 	size_t pending_bytes;
-	bool retry, scanned;
+	bool retry, scanned, scan_due;
 	__u64 scan_ns, sweep_ns;
 	struct resolver_stats stats;
 	/* a stack in the making: user frames, then kernel's */
@@ -75,6 +75,11 @@ static void read_maps(void *arg, __u32 pid)
 		r->stats.lost[LOSS_TABLE_FULL]++;
 }
 
+static bool is_alive(void *arg UNUSED, __u32 pid)
+{
+	return !kill((pid_t)pid, 0) || errno != ESRCH;
+}
+
 struct resolver *resolver_new(const struct resolver_options *options)
 {
 	struct resolver *r = calloc(1, sizeof(*r));
@@ -87,6 +92,8 @@ struct resolver *resolver_new(const struct resolver_options *options)
 
 	if (!r)
 		return NULL;
+	if (options->loader) /* else the processes are a test's */
+		p.ops.is_alive = is_alive;
 	r->o = *options;
 	r->objects = object_table_new(options->segments, options->max_objects);
 	p.objects = r->objects;
@@ -201,6 +208,7 @@ static void on_sample_record(struct resolver *r, const struct rec_sample *rec)
 
 	if (!stack) {
 		r->stats.lost[LOSS_STACK_UNKNOWN]++;
+		stack_table_want(r->stacks, rec->stack_id);
 		return;
 	}
 	process = sampled_process(r, &rec->head, rec->comm);
@@ -429,8 +437,7 @@ void resolver_sideband(struct resolver *r, const struct sideband_event *e)
 		break;
 	case SIDEBAND_LOST:
 		r->stats.lost[LOSS_SIDEBAND] += e->n_lost;
-		if (e->time_ns > r->scan_ns + SCAN_PERIOD_NS)
-			resolver_scan(r);
+		r->scan_due = true;
 		break;
 	}
 }
@@ -438,6 +445,8 @@ void resolver_sideband(struct resolver *r, const struct sideband_event *e)
 void resolver_scan(struct resolver *r)
 {
 	r->scan_ns = clock_monotonic_ns();
+	r->scan_due = false;
+	r->stats.scans_total++;
 	if (r->o.loader)
 		loader_scan(r->o.loader);
 }
@@ -516,7 +525,9 @@ void resolver_batch_end(struct resolver *r, __u64 drained_ns)
 
 void resolver_tick(struct resolver *r, __u64 now_ns)
 {
-	process_table_sweep(r->processes, now_ns > DEAD_PROCESS_NS ? now_ns - DEAD_PROCESS_NS : 0);
+	if (r->scan_due && now_ns > r->scan_ns + SCAN_PERIOD_NS)
+		resolver_scan(r); /* what was lost since the last one, too */
+	process_table_sweep(r->processes, now_ns);
 	object_table_sweep(r->objects, r->o.idle_rows_bytes);
 	object_table_close_files(r->objects, now_ns > OPEN_FILE_NS ? now_ns - OPEN_FILE_NS : 0);
 }

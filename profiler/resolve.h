@@ -69,6 +69,7 @@ struct resolver_stats {
 	__u64 lost[LOSS_COUNT];	 /* counted here: stack_unknown, sideband, table_full, memory */
 	__u64 stops[STOP_COUNT]; /* user stacks by stop, of samples delivered */
 	__u64 samples_total, copies_total, copies_whole_total, pending_bytes;
+	__u64 scans_total; /* of /proc: at the start, and after lost side-band records */
 	__u32 pending;
 };
 struct resolver_stats resolver_stats(const struct resolver *resolver);

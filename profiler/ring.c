@@ -158,7 +158,7 @@ const struct perf_event_header *perf_ring_peek(struct perf_ring *ring)
 		return NULL;
 	h = (const struct perf_event_header *)(ring->data + at); /* 8-aligned, so never split */
 	ring->shown = h->size;
-	if (h->size < sizeof(*h) || h->size > head - ring->pos) {
+	if (h->size < sizeof(*h) || h->size % 8 || h->size > head - ring->pos) {
 		ring->pos = head; /* cannot be; start anew behind it */
 		return NULL;
 	}

@@ -52,10 +52,11 @@ struct router {
 	struct resolver *resolver;
 	pthread_t thread;
 	int epoll_fd, command_fd;
-	struct feed *feeds;
+	struct feed *feeds; /* room for a ring and a side-band per possible CPU, as the heap has */
 	struct feed **heap;
 	size_t n_feeds, n_heap;
 	__u64 drained_ns, tick_ns, batch_ns;
+	__u64 records_total, batches_total, wakeups_total;
 	struct cpu_counters *counters; /* per possible CPU */
 	struct not_run not_run;
 	VEC(struct running) running;
@@ -98,18 +99,13 @@ static void watch(struct router *router, int fd)
 }
 
 /* The rings and side-bands of the CPUs that are online now. */
-static int take_feeds(struct router *router)
+static void take_feeds(struct router *router)
 {
 	unsigned n_cpus = sampler_possible_cpus(router->o.sampler);
-	struct feed *feeds = calloc(2 * n_cpus, sizeof(*feeds));
-	struct feed **heap = calloc(2 * n_cpus, sizeof(*heap));
+	struct feed *feeds = router->feeds;
 	size_t n = 0;
 
-	if (!feeds || !heap) {
-		free(feeds);
-		free(heap);
-		return -ENOMEM;
-	}
+	memset(feeds, 0, 2 * n_cpus * sizeof(*feeds));
 	for (unsigned cpu = 0; cpu < n_cpus; cpu++) {
 		struct ring *ring = sampler_ring(router->o.sampler, cpu);
 		struct sideband *sideband = sampler_sideband(router->o.sampler, cpu);
@@ -123,12 +119,7 @@ static int take_feeds(struct router *router)
 			watch(router, sideband_fd(sideband));
 		}
 	}
-	free(router->feeds);
-	free(router->heap);
-	router->feeds = feeds;
-	router->heap = heap;
 	router->n_feeds = n;
-	return 0;
 }
 
 static void sift_down(struct router *router, size_t i)
@@ -199,8 +190,8 @@ static bool drain(struct router *router, __u64 horizon_ns)
 			sideband_release(router->feeds[i].sideband);
 	}
 	router->drained_ns = MAX(router->drained_ns, horizon_ns);
-	router->stats.records_total += records;
-	router->stats.batches_total++;
+	router->records_total += records;
+	router->batches_total++;
 	return left;
 }
 
@@ -250,6 +241,9 @@ static void update_stats(struct router *router)
 	s->lost[LOSS_NOT_RUN] = s->not_run;
 	s->scanned = resolver_scanned(router->resolver);
 	s->cpu_ns = clock_thread_cpu_ns();
+	s->records_total = router->records_total;
+	s->batches_total = router->batches_total;
+	s->wakeups_total = router->wakeups_total;
 	pthread_mutex_unlock(&router->lock);
 }
 
@@ -467,8 +461,8 @@ static void tick(struct router *router, __u64 now_ns)
 	pthread_mutex_unlock(&router->lock);
 	resolver_set_limits(router->resolver, stacks_bytes, idle_rows_bytes);
 	router->tick_ns = now_ns;
-	if (sampler_update_cpus(router->o.sampler) && take_feeds(router))
-		log_error(ring, "out of memory: CPUs that came online are not read");
+	if (sampler_update_cpus(router->o.sampler))
+		take_feeds(router);
 	resolver_tick(router->resolver, now_ns);
 	update_stats(router);
 }
@@ -509,7 +503,7 @@ static void *run(void *arg)
 		int timeout = left || some_capture_ends(router) ? LEFTOVER_MS : ROUTER_PERIOD_MS;
 
 		if (epoll_wait(router->epoll_fd, events, MAX_EVENTS, timeout) > 0)
-			router->stats.wakeups_total++;
+			router->wakeups_total++;
 		run_batch(router, &left);
 	}
 	drain(router, UINT64_MAX);
@@ -565,8 +559,10 @@ static int init(struct router *router)
 	if (router->epoll_fd < 0 || router->command_fd < 0)
 		return -errno;
 	router->counters = calloc(n_cpus, sizeof(*router->counters));
+	router->feeds = calloc(2 * n_cpus, sizeof(*router->feeds));
+	router->heap = calloc(2 * n_cpus, sizeof(*router->heap));
 	router->resolver = resolver_new(&r);
-	if (!router->counters || !router->resolver)
+	if (!router->counters || !router->feeds || !router->heap || !router->resolver)
 		return -ENOMEM;
 	err = not_run_init(&router->not_run, n_cpus);
 	if (err)
@@ -574,9 +570,7 @@ static int init(struct router *router)
 	watch(router, router->command_fd);
 	if (o->loader)
 		watch(router, loader_fd(o->loader));
-	err = take_feeds(router);
-	if (err)
-		return err;
+	take_feeds(router);
 	for (size_t i = 0; i < o->n_pids; i++)
 		if (!loader_read_maps(o->loader, (__u32)o->pids[i]))
 			break; /* asked again at the first sample */

@@ -22,11 +22,14 @@
 #include "profiler/base/vec.h"
 #include "symbolize/unwind_arch.h"
 
-#define ROWS_MAGIC     0x736b77726f77bb01ull
-#define ROWS_VERSION   2u /* of this file and of bpf/unwind.h */
-#define MAX_FILE_BYTES ((off_t)512 << 20)
-#define MAX_PARTS      65536u
-#define SWEEP_EVERY    64u /* stores between two looks at the folder's size */
+#define ROWS_MAGIC	 0x736b77726f77bb01ull
+#define ROWS_VERSION	 5u /* of this file, of bpf/unwind.h and of what is derived */
+#define MAX_FILE_BYTES	 ((off_t)512 << 20)
+#define MAX_PARTS	 65536u
+#define CODE_BLOCKS	 64u
+#define CODE_BLOCK_BYTES 1024u
+#define CHECKED_FROM	 offsetof(struct file_head, n_parts)
+#define SWEEP_EVERY	 64u /* stores between two looks at the folder's size */
 
 struct row_cache {
 	char *dir; /* NULL: stores nothing */
@@ -40,7 +43,7 @@ struct row_cache {
 struct file_head {
 	__u64 magic;
 	__u32 version, machine;
-	__u64 checksum; /* of all that follows the head */
+	__u64 checksum; /* of all that follows it */
 	__u64 n_parts, n_rows, n_fdes, n_raw_rows;
 	__u64 tracks_bx;
 };
@@ -49,7 +52,7 @@ struct file_part {
 	__u64 start, end;
 	__u32 n_pages, n_rows, n_rules;
 	__u32 dir, rows, rules, n_words;
-	__u32 shift : 8, derived : 8, pad : 16;
+	__u32 shift;
 };
 
 /* ---- the folder ---------------------------------------------------------------------------------
@@ -207,7 +210,6 @@ static int read_part(struct cursor *c, struct unwind_part *part)
 		.rules = head.rules,
 		.n_words = head.n_words,
 		.shift = (__u8)head.shift,
-		.derived = head.derived,
 	};
 	words = cursor_bytes(c, (size_t)head.n_words * 4);
 	if (!words || head.n_words * 4ull > UNW_PART_MAX_BYTES)
@@ -222,7 +224,7 @@ static int read_part(struct cursor *c, struct unwind_part *part)
 static int read_table(const void *data, size_t size, __u16 machine, struct unwind_table *table)
 {
 	struct cursor c = cursor_of(data, size);
-	const void *raw = cursor_bytes(&c, sizeof(struct file_head));
+	const __u8 *raw = cursor_bytes(&c, sizeof(struct file_head));
 	struct file_head head;
 	int err = 0;
 
@@ -231,7 +233,7 @@ static int read_table(const void *data, size_t size, __u16 machine, struct unwin
 	memcpy(&head, raw, sizeof(head));
 	if (head.magic != ROWS_MAGIC || head.version != ROWS_VERSION || head.machine != machine ||
 	    head.n_parts == 0 || head.n_parts > MAX_PARTS ||
-	    head.checksum != XXH3_64bits(c.pos, cursor_left(&c)))
+	    head.checksum != XXH3_64bits(raw + CHECKED_FROM, size - CHECKED_FROM))
 		return -EINVAL;
 	table->machine = machine;
 	table->n_rows = head.n_rows;
@@ -299,7 +301,6 @@ static void write_table(struct buf *out, const struct unwind_table *table)
 			.rules = p->rules,
 			.n_words = p->n_words,
 			.shift = p->shift,
-			.derived = p->derived,
 		};
 
 		buf_add(out, &part, sizeof(part));
@@ -307,7 +308,7 @@ static void write_table(struct buf *out, const struct unwind_table *table)
 	}
 	if (out->err)
 		return;
-	head.checksum = XXH3_64bits(out->data + sizeof(head), out->len - sizeof(head));
+	head.checksum = XXH3_64bits(out->data + CHECKED_FROM, out->len - CHECKED_FROM);
 	memcpy(out->data, &head, sizeof(head));
 }
 
@@ -343,7 +344,32 @@ static __u64 hash_section(struct elf *elf, const char *name, __u64 seed)
 	return XXH3_64bits_withSeed(c.pos, cursor_left(&c), seed + (s ? s->addr : 0));
 }
 
-/* All that unwind_compile reads: the CFI bytes, and the segments that say which code is real. */
+/* Evenly spaced blocks of the executable sections: rows are derived from code, and all of it would
+ * be too much to read at every start. */
+static __u64 hash_code(struct elf *elf, __u64 seed)
+{
+	for (size_t i = 0; i < elf->n_sections; i++) {
+		const struct elf_section *s = &elf->sections[i];
+		struct cursor c = cursor_of(NULL, 0);
+		size_t step;
+
+		if (!(s->flags & SHF_EXECINSTR) || s->type != SHT_PROGBITS)
+			continue;
+		c = elf_section_raw(elf, s);
+		step = MAX(cursor_left(&c) / CODE_BLOCKS, (size_t)CODE_BLOCK_BYTES);
+		while (cursor_left(&c)) {
+			size_t left = cursor_left(&c);
+
+			seed = XXH3_64bits_withSeed(c.pos, MIN(left, (size_t)CODE_BLOCK_BYTES),
+						    seed);
+			cursor_skip(&c, MIN(left, step));
+		}
+	}
+	return seed;
+}
+
+/* All that unwind_compile reads: the CFI bytes, the code, and the segments that say which of it is
+ * real. */
 static void content_key(const struct row_cache *cache, struct elf *elf, char *out, size_t size)
 {
 	static const char *const sections[] = UNWIND_SECTIONS;
@@ -353,6 +379,7 @@ static void content_key(const struct row_cache *cache, struct elf *elf, char *ou
 
 	for (size_t i = 0; i < ARRAY_SIZE(sections); i++)
 		hash = hash_section(elf, sections[i], hash);
+	hash = hash_code(elf, hash);
 	elf_build_id_hex(elf, build_id);
 	snprintf(out, size, "%s/%.64s-%016llx%08llx.rows", cache->dir,
 		 build_id[0] ? build_id : "none", (unsigned long long)hash,
@@ -367,7 +394,7 @@ struct unwind_table *row_cache_compile(struct row_cache *cache, struct elf *elf,
 
 	*ret_from_cache = false;
 	if (!cache || !cache->dir || !elf->n_sections || !unwind_arch_of(elf->machine))
-		return unwind_compile(elf, ret_why);
+		return unwind_compile(elf, UNWIND_DERIVED, ret_why);
 	content_key(cache, elf, path, sizeof(path));
 	table = load(cache, path, elf->machine);
 	if (table) {
@@ -376,7 +403,7 @@ struct unwind_table *row_cache_compile(struct row_cache *cache, struct elf *elf,
 		return table;
 	}
 	cache->stats.misses_total++;
-	table = unwind_compile(elf, ret_why);
+	table = unwind_compile(elf, UNWIND_DERIVED, ret_why);
 	if (table)
 		store(cache, path, table);
 	return table;

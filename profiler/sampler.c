@@ -9,6 +9,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/perf_event.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,14 +39,23 @@ struct cpu {
 	int event_fd, ring_fd; /* -1: none */
 	struct ring *ring;
 	struct sideband *sideband;
+	__u64 counted;	  /* by events of this CPU that are closed */
+	__u64 enabled_ns; /* of the open event, when it was last looked at */
+};
+
+/* What read(2) gives of an event. */
+struct event_count {
+	__u64 count, enabled_ns; /* TOTAL_TIME_ENABLED: stands still once its CPU was offline */
 };
 
 struct sampler {
 	struct profile_bpf *skel;
 	struct sampler *base; /* of a request with its own rate; NULL: this is it */
 	struct sampler_options o;
+	pthread_mutex_t lock; /* of cpus, o.hz and enabled */
 	struct cpu *cpus;
 	unsigned n_cpus; /* possible */
+	unsigned round;	 /* of looking for events that stand still */
 	__u32 ring_bytes;
 	bool has_pmu, enabled;
 	__u64 *known;
@@ -205,6 +215,7 @@ static int open_event(const struct sampler *s, unsigned cpu, bool pmu)
 		.config = pmu ? PERF_COUNT_HW_CPU_CYCLES : PERF_COUNT_SW_CPU_CLOCK,
 		.sample_freq = s->o.hz,
 		.freq = 1,
+		.read_format = PERF_FORMAT_TOTAL_TIME_ENABLED,
 		.exclude_idle = 1,
 		.exclude_guest = pmu,
 		.disabled = 1,
@@ -232,26 +243,49 @@ static int open_sampling(struct sampler *s, unsigned cpu)
 	return 0;
 }
 
+static bool read_event(const struct cpu *c, struct event_count *out)
+{
+	return c->event_fd >= 0 && read(c->event_fd, out, sizeof(*out)) == sizeof(*out);
+}
+
+static void close_event(struct cpu *c)
+{
+	struct event_count last;
+
+	if (read_event(c, &last))
+		c->counted += last.count;
+	if (c->event_fd >= 0)
+		close(c->event_fd);
+	c->event_fd = -1;
+	c->enabled_ns = 0;
+}
+
 static int open_ring(struct sampler *s, unsigned cpu)
 {
-	struct cpu *c = &s->cpus[cpu];
-	int err, rings = bpf_map__fd(s->skel->maps.rings);
+	int rings = bpf_map__fd(s->skel->maps.rings), err;
+	_close_ int fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "ring", 0, 0, s->ring_bytes, NULL);
+	struct ring *ring;
 
-	c->ring_fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "ring", 0, 0, s->ring_bytes, NULL);
-	if (c->ring_fd < 0)
+	if (fd < 0)
 		return -errno;
-	err = ring_open(c->ring_fd, s->ring_bytes, &c->ring);
-	if (!err && bpf_map_update_elem(rings, &cpu, &c->ring_fd, BPF_ANY))
+	err = ring_open(fd, s->ring_bytes, &ring);
+	if (err)
+		return err;
+	if (bpf_map_update_elem(rings, &cpu, &fd, BPF_ANY)) {
 		err = -errno;
-	return err;
+		ring_close(ring);
+		return err;
+	}
+	s->cpus[cpu].ring = ring;
+	s->cpus[cpu].ring_fd = take_fd(&fd);
+	return 0;
 }
 
 static void close_cpu(struct cpu *c)
 {
 	sideband_close(c->sideband);
 	ring_close(c->ring);
-	if (c->event_fd >= 0)
-		close(c->event_fd);
+	close_event(c);
 	if (c->ring_fd >= 0)
 		close(c->ring_fd);
 	*c = (struct cpu){.event_fd = -1, .ring_fd = -1};
@@ -264,12 +298,18 @@ static int open_cpu(struct sampler *s, unsigned cpu)
 	struct cpu *c = &s->cpus[cpu];
 	int err = 0;
 
+	sideband_close(c->sideband); /* of its last time online: read since */
+	c->sideband = NULL;
 	if (!s->base && !c->ring)
 		err = open_ring(s, cpu);
 	if (!err && !s->base)
 		err = sideband_open((int)cpu, SIDEBAND_PAGES, &c->sideband);
 	if (!err)
 		err = open_sampling(s, cpu);
+	if (err) {
+		sideband_close(c->sideband);
+		c->sideband = NULL;
+	}
 	return err;
 }
 
@@ -295,7 +335,7 @@ static int open_cpus(struct sampler *s, char **ret_why)
 
 	if (err)
 		return err;
-	cpus_online(online, s->n_cpus);
+	cpus_online(s->o.online_path, online, s->n_cpus);
 	s->has_pmu = s->base ? s->base->has_pmu : probe_pmu(s, online);
 	for (unsigned cpu = 0; !err && cpu < s->n_cpus; cpu++) {
 		if (!online[cpu])
@@ -307,6 +347,45 @@ static int open_cpus(struct sampler *s, char **ret_why)
 	return err;
 }
 
+/* An event dies with its CPU and does not come back with it: one that should run and whose time
+ * stands still is such a one. */
+static bool stands_still(const struct sampler *s, struct cpu *c)
+{
+	struct event_count now;
+	bool still;
+
+	if (!s->enabled || !read_event(c, &now))
+		return false;
+	still = c->enabled_ns && now.enabled_ns == c->enabled_ns;
+	c->enabled_ns = now.enabled_ns;
+	return still;
+}
+
+static bool bring_up(struct sampler *s, unsigned cpu)
+{
+	int err;
+
+	close_event(&s->cpus[cpu]);
+	err = open_cpu(s, cpu);
+	if (err)
+		log_limited(ring, LOG_LEVEL_WARN, "CPU %u came online and is not sampled: %s", cpu,
+			    strerror(-err));
+	return true; /* whatever of it was opened before is closed */
+}
+
+/* The side-band stays until the next round, so that what it holds is read. */
+static bool take_down(struct cpu *c)
+{
+	bool changed = c->event_fd < 0 && c->sideband;
+
+	if (changed) {
+		sideband_close(c->sideband);
+		c->sideband = NULL;
+	}
+	close_event(c);
+	return changed;
+}
+
 bool sampler_update_cpus(struct sampler *s)
 {
 	_free_ bool *online = calloc(s->n_cpus, sizeof(*online));
@@ -314,26 +393,19 @@ bool sampler_update_cpus(struct sampler *s)
 
 	if (!online)
 		return false;
-	cpus_online(online, s->n_cpus);
+	cpus_online(s->o.online_path, online, s->n_cpus);
+	pthread_mutex_lock(&s->lock);
+	s->round++;
 	for (unsigned cpu = 0; cpu < s->n_cpus; cpu++) {
 		struct cpu *c = &s->cpus[cpu];
 
-		if (online[cpu] == (c->event_fd >= 0))
-			continue;
-		changed = true;
-		if (online[cpu]) {
-			int err = open_cpu(s, cpu);
-
-			if (err)
-				log_limited(ring, LOG_LEVEL_WARN, "CPU %u came online: %s", cpu,
-					    strerror(-err));
-			continue;
-		}
-		close(c->event_fd);
-		c->event_fd = -1;
-		sideband_close(c->sideband);
-		c->sideband = NULL;
+		if (!online[cpu])
+			changed |= take_down(c);
+		else if (c->event_fd < 0 ||
+			 ((cpu + s->round) % SAMPLER_ROUNDS == 0 && stands_still(s, c)))
+			changed |= bring_up(s, cpu);
 	}
+	pthread_mutex_unlock(&s->lock);
 	return changed;
 }
 
@@ -354,14 +426,17 @@ static int open_sampler(struct sampler *base, const struct sampler_options *opti
 	s->base = base;
 	s->o = *options;
 	if (base) {
+		s->o.online_path = base->o.online_path;
 		s->o.max_frames = base->o.max_frames;
 		s->o.hierarchy = base->o.hierarchy;
 	}
+	pthread_mutex_init(&s->lock, NULL);
 	s->n_cpus = (unsigned)n_cpus;
 	s->ring_bytes = ring_bytes_for(s->n_cpus);
 	s->enabled = !options->paused;
 	s->cpus = calloc(s->n_cpus, sizeof(*s->cpus));
 	if (!s->cpus) {
+		pthread_mutex_destroy(&s->lock);
 		free(s);
 		return -ENOMEM;
 	}
@@ -443,12 +518,14 @@ void sampler_close(struct sampler *s)
 	if (s->known)
 		munmap(s->known, (size_t)bpf_map__max_entries(s->skel->maps.known) * sizeof(__u64));
 	profile_bpf__destroy(s->skel);
+	pthread_mutex_destroy(&s->lock);
 	free(s->cpus);
 	free(s);
 }
 
 void sampler_enable(struct sampler *s, bool on)
 {
+	pthread_mutex_lock(&s->lock);
 	s->enabled = on;
 	for (unsigned cpu = 0; cpu < s->n_cpus; cpu++)
 		if (s->cpus[cpu].event_fd >= 0 &&
@@ -456,18 +533,25 @@ void sampler_enable(struct sampler *s, bool on)
 			  on ? PERF_EVENT_IOC_ENABLE : PERF_EVENT_IOC_DISABLE, 0))
 			log_limited(ring, LOG_LEVEL_WARN, "perf event of CPU %u: %s", cpu,
 				    strerror(errno));
+	pthread_mutex_unlock(&s->lock);
 }
 
 int sampler_set_hz(struct sampler *s, unsigned hz)
 {
 	__u64 value = hz;
+	int err = 0;
 
-	for (unsigned cpu = 0; cpu < s->n_cpus; cpu++)
-		if (s->cpus[cpu].event_fd >= 0 &&
-		    ioctl(s->cpus[cpu].event_fd, PERF_EVENT_IOC_PERIOD, &value))
-			return -errno;
-	s->o.hz = hz;
-	return 0;
+	pthread_mutex_lock(&s->lock);
+	for (unsigned cpu = 0; cpu < s->n_cpus; cpu++) {
+		if (s->cpus[cpu].event_fd < 0)
+			continue;
+		if (ioctl(s->cpus[cpu].event_fd, PERF_EVENT_IOC_PERIOD, &value))
+			err = -errno;
+		else
+			s->o.hz = hz; /* what the other CPUs follow when they come */
+	}
+	pthread_mutex_unlock(&s->lock);
+	return err;
 }
 
 void sampler_set_copies(struct sampler *s, double factor)
@@ -511,9 +595,14 @@ unsigned sampler_possible_cpus(const struct sampler *s)
 	return s->n_cpus;
 }
 
-struct ring *sampler_ring(const struct sampler *s, unsigned cpu)
+struct ring *sampler_ring(struct sampler *s, unsigned cpu)
 {
-	return s->cpus[cpu].ring;
+	struct ring *ring;
+
+	pthread_mutex_lock(&s->lock);
+	ring = s->cpus[cpu].ring;
+	pthread_mutex_unlock(&s->lock);
+	return ring;
 }
 
 int sampler_ring_fd(const struct sampler *s, unsigned cpu)
@@ -549,13 +638,21 @@ int sampler_counters(const struct sampler *s, struct cpu_counters *out)
 	return bpf_map_lookup_elem(bpf_map__fd(s->skel->maps.counters), &zero, out) ? -errno : 0;
 }
 
-int sampler_event_count(const struct sampler *s, unsigned cpu, __u64 *ret_count)
+int sampler_event_count(struct sampler *s, unsigned cpu, __u64 *ret_count)
 {
-	if (s->cpus[cpu].event_fd < 0)
-		return -ENODEV;
-	return read(s->cpus[cpu].event_fd, ret_count, sizeof(*ret_count)) == sizeof(*ret_count)
-		       ? 0
-		       : -EIO;
+	const struct cpu *c = &s->cpus[cpu];
+	struct event_count now = {0};
+	int err = 0;
+
+	pthread_mutex_lock(&s->lock);
+	if (c->event_fd < 0)
+		err = c->counted ? 0 : -ENODEV;
+	else if (!read_event(c, &now))
+		err = -EIO;
+	if (!err)
+		*ret_count = c->counted + now.count;
+	pthread_mutex_unlock(&s->lock);
+	return err;
 }
 
 bool sampler_bpf_stats(const struct sampler *s, __u64 *ret_run_ns, __u64 *ret_run_count,

@@ -4,7 +4,8 @@
  * online CPU, one perf event per CPU at the wanted rate. A second sampler over the first one's maps
  * serves a request with its own rate.
  *
- * Opening is start-up work of the agent thread; the rings belong to the router thread.
+ * Opening is start-up work of the agent thread; the rings belong to the router thread, which also
+ * follows CPUs that come and go. A lock keeps the two apart.
  */
 #pragma once
 
@@ -29,7 +30,8 @@ struct sampler_options {
 	__u32 max_frames;
 	__u32 max_segments; /* of unwind data */
 	__u32 max_processes;
-	bool paused; /* open the events disabled */
+	bool paused;		 /* open the events disabled */
+	const char *online_path; /* tests: a CPU list of their own */
 };
 
 struct sampler;
@@ -62,12 +64,15 @@ unsigned sampler_hz(const struct sampler *sampler);
 const char *sampler_event(const struct sampler *sampler);
 bool sampler_has_pmu(const struct sampler *sampler);
 
-/* Open what CPUs that came online lack, close what is left of those that went. True when the set
- * changed (the router then asks for rings and fds again). */
+/* Open what CPUs that came online lack, close what is left of those that went; about once a second,
+ * by the router for the agent's own, by the owner of one on demand. True when rings or side-bands
+ * changed: those asked for before must not be used any more. A CPU that went and came between two
+ * calls is found within SAMPLER_ROUNDS of them. */
+#define SAMPLER_ROUNDS 8
 bool sampler_update_cpus(struct sampler *sampler);
 unsigned sampler_possible_cpus(const struct sampler *sampler);
-/* NULL for a CPU that is offline. */
-struct ring *sampler_ring(const struct sampler *sampler, unsigned cpu);
+/* NULL for a CPU that was never online; a ring outlives its CPU's offline time. */
+struct ring *sampler_ring(struct sampler *sampler, unsigned cpu);
 int sampler_ring_fd(const struct sampler *sampler, unsigned cpu);
 struct sideband *sampler_sideband(const struct sampler *sampler, unsigned cpu);
 
@@ -81,9 +86,10 @@ MUST_CHECK int sampler_set_target(struct sampler *sampler, __u64 key, bool wante
 /* One struct cpu_counters per possible CPU into out. 0 or -errno. */
 MUST_CHECK int sampler_counters(const struct sampler *sampler, struct cpu_counters *out);
 
-/* What the event of a CPU counted so far (cycles, or ns of cpu-clock, idle included): beside the
- * sum of periods in the counters it tells how much never reached the program. 0 or -errno. */
-MUST_CHECK int sampler_event_count(const struct sampler *sampler, unsigned cpu, __u64 *ret_count);
+/* What the events of a CPU counted so far (cycles, or ns of cpu-clock, idle included), over all its
+ * times online: beside the sum of periods in the counters it tells how much never reached the
+ * program. 0, -ENODEV for a CPU that was never online, or -errno. */
+MUST_CHECK int sampler_event_count(struct sampler *sampler, unsigned cpu, __u64 *ret_count);
 
 /* Program statistics when kernel.bpf_stats_enabled: run time and count of sample_cpu. */
 bool sampler_bpf_stats(const struct sampler *sampler, __u64 *ret_run_ns, __u64 *ret_run_count,

@@ -25,8 +25,8 @@ static struct names names_of(const struct capture_entry *e)
 		names.container = identity->container;
 	} else if (image->kernel_thread) {
 		names.service = "kernel";
-	} else if (image->exe) {
-		names.service = image->exe->name;
+	} else if (e->exe) {
+		names.service = e->exe->name;
 	} else {
 		names.service = image->comm;
 	}
@@ -82,19 +82,21 @@ struct series *series_split(struct capture *capture, const struct series_options
 			    size_t *ret_n)
 {
 	struct capture_entry *e = capture->entries.data;
-	size_t n = capture->entries.len, found = 0, i = 0;
+	size_t n = capture->entries.len, distinct = 0, found, i = 0;
 	struct series *series;
 
 	*ret_n = 0;
 	if (!n)
 		return NULL;
-	/* The loader may answer while we sort: look once. */
-	for (size_t k = 0; k < n; k++)
+	/* The loader or a mapping may tell while we sort: look once. */
+	for (size_t k = 0; k < n; k++) {
 		e[k].identity = atomic_load(&e[k].image->identity);
+		e[k].exe = e[k].image->exe;
+	}
 	qsort_r(e, n, sizeof(*e), by_series, (void *)(uintptr_t)options);
 	for (size_t k = 0; k < n; k++)
-		found += k == 0 || compare(&e[k - 1], &e[k], options) != 0;
-	found = MIN(found, options->max);
+		distinct += k == 0 || compare(&e[k - 1], &e[k], options) != 0;
+	found = MIN(distinct, options->max);
 	series = calloc(found, sizeof(*series));
 	if (!series)
 		return NULL;
@@ -102,7 +104,7 @@ struct series *series_split(struct capture *capture, const struct series_options
 		struct series *s = &series[k];
 
 		s->first = i;
-		if (k + 1 == options->max) { /* the rest together */
+		if (k + 1 == found && found < distinct) { /* the rest together */
 			add_label(s, "service_name", OTHER_SERVICE);
 			i = n;
 		} else {

@@ -160,6 +160,7 @@ const struct stack *stack_table_add(struct stack_table *table, __u64 id, const _
 
 	if (stack) {
 		stack->used_ns = time_ns;
+		stack->again = true;
 		return stack;
 	}
 	stack = malloc(sizeof(*stack) + n * 8);
@@ -208,7 +209,7 @@ static void forget(struct stack_table *table, __u64 id, __u64 unmarked_ns)
 
 		if (stack->id != id)
 			continue;
-		if (stack->used_ns >= unmarked_ns)
+		if (stack->again || stack->used_ns >= unmarked_ns)
 			return; /* it came back; it may be marked again */
 		hmap_del(&table->by_id, id, slot);
 		table->slots.data[slot] = NULL;
@@ -244,6 +245,7 @@ static void start_leaving(struct stack_table *table, __u64 now_ns)
 	for (size_t i = 0; i < all.len && bytes > keep; i++) {
 		if (vec_push(&table->leaving, (struct leaving){all.data[i]->id, now_ns}))
 			break;
+		all.data[i]->again = false;
 		unmark(table, all.data[i]->id);
 		bytes -= stack_bytes(all.data[i]);
 	}
@@ -265,6 +267,11 @@ void stack_table_sweep(struct stack_table *table, __u64 now_ns, __u64 drained_ns
 	table->leaving.len = kept;
 	if (table->bytes > table->max_bytes && !table->leaving.len)
 		start_leaving(table, now_ns);
+}
+
+void stack_table_want(struct stack_table *table, __u64 id)
+{
+	unmark(table, id);
 }
 
 void stack_table_set_max(struct stack_table *table, size_t max_bytes)

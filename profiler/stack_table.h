@@ -26,6 +26,7 @@ struct stack {
 	__u16 n_user, n_kernel;
 	__u8 stop;		 /* enum stop */
 	bool outside;		 /* some user frame lies outside files */
+	bool again;		 /* it was sent anew since its mark was taken back */
 	struct object **objects; /* the objects of its frames, referenced; ends with NULL */
 	__u64 frames[];		 /* user, leaf first, then kernel, leaf first */
 };
@@ -47,6 +48,10 @@ const struct stack *stack_table_find(struct stack_table *table, __u64 id, __u64 
 /* Forget what was unmarked before `drained_ns` (all rings were read up to then), and unmark more
  * when the table is too large. */
 void stack_table_sweep(struct stack_table *table, __u64 now_ns, __u64 drained_ns);
+
+/* A sample came whose stack is not here: take a mark back that says it were, so that the stack is
+ * sent at the next sample. */
+void stack_table_want(struct stack_table *table, __u64 id);
 
 void stack_table_set_max(struct stack_table *table, size_t max_bytes);
 

@@ -140,6 +140,7 @@ static void capture_done(void *arg, struct capture *capture)
 	if (capture) {
 		windows->stats.samples_total += capture->counts.samples_total;
 		windows->stats.whole_total += capture->counts.whole_total;
+		windows->stats.overflow_total += capture->overflow_total;
 	}
 	pthread_mutex_unlock(&windows->lock);
 	if (!capture)

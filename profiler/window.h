@@ -47,7 +47,7 @@ void windows_stop(struct windows *windows, __u64 wait_ns);
 
 struct windows_stats {
 	__u64 windows_total, profiles_total, series_total, dropped_total;
-	__u64 samples_total, whole_total;
+	__u64 samples_total, whole_total, overflow_total;
 	__u64 last_end_ns; /* CLOCK_MONOTONIC; 0: none yet */
 };
 struct windows_stats windows_stats(struct windows *windows);

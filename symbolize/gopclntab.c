@@ -390,26 +390,38 @@ __s32 go_value_at(const struct go_table *t, const struct go_func *func, __u32 of
 	return fall_back;
 }
 
-int go_each_sp_delta(const struct go_table *t,
-		     int (*sp)(void *arg, __u64 start, __u64 end, __s32 delta), void *arg)
+struct go_deltas go_deltas_of(const struct go_table *t)
 {
-	__u64 done = 0, work = WORK_MIN + WORK_PER_BYTE * (__u64)cursor_left(&t->data);
+	return (struct go_deltas){.table = t,
+				  .work = WORK_MIN + WORK_PER_BYTE * (__u64)cursor_left(&t->data)};
+}
 
-	for (__u64 i = 0; i < t->n_funcs && work; i++) {
+int go_deltas_in(struct go_deltas *d, __u64 start, __u64 end,
+		 int (*sp)(void *arg, __u64 start, __u64 end, __s32 delta), void *arg)
+{
+	for (; d->next < d->table->n_funcs && d->work; d->next++) {
 		struct go_func f;
 		struct go_values v;
+		__u64 limit;
 
-		if (!go_func_at(t, i, &f) || f.start < done)
+		d->work--;
+		if (!go_func_at(d->table, d->next, &f) || f.start < d->done || f.end <= start)
 			continue;
-		v = go_values_of(t, &f, f.sp);
-		while (work && go_values_next(&v) && v.start < f.end) {
-			int err = sp(arg, v.start, MIN(v.end, f.end), v.value);
+		if (f.start >= end)
+			return 0;
+		limit = MIN(f.end, end);
+		v = go_values_of(d->table, &f, f.sp);
+		while (d->work && go_values_next(&v) && v.start < limit) {
+			__u64 from = MAX(v.start, start), to = MIN(v.end, limit);
+			int err = from < to ? sp(arg, from, to, v.value) : 0;
 
 			if (err)
 				return err;
-			work--;
+			d->work--;
 		}
-		done = f.end;
+		if (f.end > end)
+			return 0; /* the rest of it stands in a range to come */
+		d->done = f.end;
 	}
 	return 0;
 }

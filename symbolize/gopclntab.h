@@ -73,10 +73,15 @@ bool go_values_next(struct go_values *values);
 __s32 go_value_at(const struct go_table *table, const struct go_func *func, __u32 offset,
 		  __u64 addr, __s32 fall_back);
 
-/* For the unwind compiler: calls `sp` for each stretch of every function, ascending; the caller's
- * return address stands at SP + delta. A negative delta: unknown there. Stops and returns what `sp`
- * returns when that is not 0; a hostile table ends early, at more stretches than its size allows.
- */
-MUST_CHECK int go_each_sp_delta(const struct go_table *table,
-				int (*sp)(void *arg, __u64 start, __u64 end, __s32 delta),
-				void *arg);
+/* For the unwind compiler: the stack deltas of address ranges asked for in ascending order. */
+struct go_deltas {
+	const struct go_table *table;
+	__u64 next, done; /* function; end of the last one */
+	__u64 work;	  /* stretches left: a hostile table ends early */
+};
+struct go_deltas go_deltas_of(const struct go_table *table);
+/* Call `sp` for each stretch within [start, end), ascending; the caller's return address stands at
+ * SP + delta. A negative delta: unknown there. Stops and returns what `sp` returns when that is not
+ * 0. */
+MUST_CHECK int go_deltas_in(struct go_deltas *deltas, __u64 start, __u64 end,
+			    int (*sp)(void *arg, __u64 start, __u64 end, __s32 delta), void *arg);

@@ -3,6 +3,8 @@
  * Unwind tables from an ELF file: .eh_frame (and .debug_frame where that has no row) compiled into
  * the parts of bpf/unwind.h. Exact: a row for every address at which readelf's interpreted CFI has
  * one that differs from its predecessor, and a row where a gap begins; nothing is rounded.
+ * What no CFI tells is derived on request: Go's rows from pclntab, others from the code itself, and
+ * the stretches where a stack ends or goes on elsewhere.
  * Sources: DWARF 5 section 6.4, LSB 5.0 Core "Exception Frames", the x86-64 and AArch64 psABIs.
  */
 #pragma once
@@ -36,7 +38,8 @@ const char *unwind_skip_text(enum unwind_skip why);
 	X(OUTSIDE, "FDE outside the executable segments")                                          \
 	X(OVERLAP, "FDE that overlaps an earlier one")                                             \
 	X(PROGRAM, "damaged or unknown instruction in an FDE's program")                           \
-	X(RULES, "more distinct rules than a part can hold")
+	X(RULES, "more distinct rules than a part can hold")                                       \
+	X(GAP, "bytes of code without CFI beyond those that are looked at")
 
 enum unwind_fault {
 #define X(name, text) UNWIND_FAULT_##name,
@@ -46,11 +49,12 @@ enum unwind_fault {
 };
 const char *unwind_fault_text(enum unwind_fault fault);
 
-/* The sections whose bytes decide the table, with the program headers: a cache hashes them. */
+/* The sections whose bytes decide the table, with the program headers and the code: a cache hashes
+ * them. */
 #define UNWIND_SECTIONS                                                                            \
 	{                                                                                          \
 		".eh_frame", ".debug_frame", ".zdebug_frame", ".gopclntab",                        \
-			".data.rel.ro.gopclntab"                                                   \
+			".data.rel.ro.gopclntab", ".symtab", ".dynsym"                             \
 	}
 
 struct unwind_part {
@@ -59,11 +63,11 @@ struct unwind_part {
 	__u32 dir, rows, rules; /* word offsets in blob */
 	__u32 n_words;		/* of the blob */
 	__u8 shift;
-	bool derived; /* not from CFI but from Go's pclntab: not readelf's rows */
-	__u32 *blob;  /* owned */
+	__u32 *blob; /* owned */
 };
 
-/* A stretch that one rule (or none: a stack's beginning) covers, whatever the rows say. */
+/* A stretch whose rows are not CFI's though there may be CFI for it: one rule, or a stack's
+ * beginning. */
 struct unwind_special {
 	__u64 start, end;
 	bool entry; /* the stack begins here; else: */
@@ -74,15 +78,20 @@ struct unwind_table {
 	__u16 machine;		   /* EM_* */
 	struct unwind_part *parts; /* ascending */
 	size_t n_parts;
-	struct unwind_special *specials; /* ascending, disjoint */
+	struct unwind_special *specials; /* ascending, disjoint; the rows have them, too */
 	size_t n_specials;
 	bool tracks_bx;			  /* the rules tell of the base register */
 	__u64 n_rows, n_fdes, n_raw_rows; /* rows after and before merging equal neighbours */
 	__u64 faults[UNWIND_FAULT_COUNT];
 };
 
+enum unwind_scope {
+	UNWIND_CFI,	/* readelf's rows and the program's entry; no specials */
+	UNWIND_DERIVED, /* the same, with the gaps filled where the code tells how, and specials */
+};
 /* Compile. NULL with *ret_why set when there is nothing to compile or memory ends. */
-struct unwind_table *unwind_compile(struct elf *elf, enum unwind_skip *ret_why);
+struct unwind_table *unwind_compile(struct elf *elf, enum unwind_scope scope,
+				    enum unwind_skip *ret_why);
 void unwind_table_free(struct unwind_table *table);
 /* Bytes of all blobs. */
 size_t unwind_table_bytes(const struct unwind_table *table);

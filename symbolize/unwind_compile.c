@@ -2,7 +2,7 @@
 /*
  * From CFI to parts: read the FDEs of .eh_frame and .debug_frame, order them by address, let the
  * first claim to an address win (.eh_frame before .debug_frame), run each program into the packer.
- * About 100 ns a row.
+ * About 100 ns a row. Asked to derive, what lies between the FDEs is filled (unwind_fill.h).
  */
 #include "symbolize/unwind.h"
 
@@ -12,6 +12,7 @@
 
 #include "symbolize/cfi.h"
 #include "symbolize/dwarf_ops.h"
+#include "symbolize/unwind_fill.h"
 #include "symbolize/unwind_pack.h"
 
 static const char *const skip_texts[] = {
@@ -58,6 +59,12 @@ struct compile {
 	struct unwind_packer packer;
 	__u64 clip;    /* rows before this address belong to an earlier FDE */
 	bool wants_bx; /* some CFA is computed from the base register */
+	bool derive;
+	struct unwind_fill fill;
+	__u64 filled; /* the end of the last filled row */
+	unwind_specials specials;
+	size_t next_special;
+	__u64 packed; /* the end of the last special that was */
 };
 
 /* .eh_frame by PT_GNU_EH_FRAME, for files without section headers. Its size is not told: to the end
@@ -136,6 +143,45 @@ static void order_fdes(struct compile *c)
 		qsort(c->fdes.data, kept, sizeof(*c->fdes.data), by_start);
 }
 
+/* The special stretches that begin before `end`, and a row up to where each begins. */
+static int pack_specials(struct compile *c, __u64 start, __u64 end, const struct unw_rule *rule)
+{
+	int err = 0;
+
+	while (!err && c->next_special < c->specials.len &&
+	       c->specials.data[c->next_special].start < end) {
+		const struct unwind_special *s = &c->specials.data[c->next_special++];
+
+		start = MAX(start, c->packed);
+		if (start < s->start)
+			err = unwind_pack_row(&c->packer, start, s->start, rule);
+		if (!err && s->entry)
+			err = unwind_pack_mark(&c->packer, MAX(s->start, c->packed), s->end,
+					       UNW_CODE_ENTRY);
+		else if (!err)
+			err = unwind_pack_row(&c->packer, s->start, s->end, &s->rule);
+		c->packed = s->end;
+	}
+	return err;
+}
+
+static int pack_row(struct compile *c, __u64 start, __u64 end, const struct unw_rule *rule)
+{
+	int err = pack_specials(c, start, end, rule);
+
+	start = MAX(start, c->packed);
+	return err || start >= end ? err : unwind_pack_row(&c->packer, start, end, rule);
+}
+
+/* A stack begins in [start, end). */
+static int pack_mark(struct compile *c, __u64 start, __u64 end)
+{
+	int err = pack_specials(c, start, start, NULL);
+
+	start = MAX(start, c->packed);
+	return err || start >= end ? err : unwind_pack_mark(&c->packer, start, end, UNW_CODE_ENTRY);
+}
+
 static int take_row(void *arg, __u64 start, __u64 end, const struct unw_rule *rule)
 {
 	struct compile *c = arg;
@@ -144,7 +190,7 @@ static int take_row(void *arg, __u64 start, __u64 end, const struct unw_rule *ru
 		return 0;
 	if (rule->cfa_op <= UNW_CFA_DEREF && rule->cfa_reg == c->packer.arch->bx)
 		c->wants_bx = true;
-	return unwind_pack_row(&c->packer, MAX(start, c->clip), end, rule);
+	return pack_row(c, MAX(start, c->clip), end, rule);
 }
 
 /* The code at the entry point has no caller. */
@@ -159,13 +205,64 @@ static int add_entry(struct compile *c)
 		(struct cfi_fde){.start = entry, .end = entry + ENTRY_BYTES, .section = ENTRY});
 }
 
+static int take_filled(void *arg, __u64 start, __u64 end, const struct unw_rule *rule)
+{
+	struct compile *c = arg;
+	struct unw_rule r;
+
+	start = MAX(start, c->filled);
+	if (start >= end)
+		return 0;
+	c->filled = end;
+	if (!rule)
+		return pack_mark(c, start, end);
+	r = *rule;
+	/* Such a source tells nothing of the base register. */
+	if (c->table->tracks_bx)
+		r.bx_op = UNW_REG_UNDEFINED;
+	return pack_row(c, start, end, &r);
+}
+
+/* Rows for [clip, end), which no CFI describes; fde: the one that ends there, NULL: none. */
+static int fill_gap(struct compile *c, __u64 end, const struct cfi_fde *fde)
+{
+	const struct unwind_packer *p = &c->packer;
+	bool ends_here = fde && fde->end == c->clip && p->open && p->end == c->clip &&
+			 p->last_code < UNW_CODE_ENTRY;
+
+	if (!c->derive || c->clip >= end)
+		return 0;
+	return unwind_fill_between(&c->fill, c->clip, end, ends_here ? fde : NULL, &p->last,
+				   take_filled, c);
+}
+
+/* A thread in the call that ends a signal handler has its pc behind the restorer's last byte. */
+static int extend_signal(struct compile *c, __u64 next)
+{
+	const struct unwind_packer *p = &c->packer;
+	struct unw_rule rule = p->last;
+
+	if (!c->derive || !p->open || p->end != c->clip || p->last_code >= UNW_CODE_ENTRY ||
+	    !(rule.flags & UNW_RULE_SIGNAL) || c->clip >= next)
+		return 0;
+	c->filled = c->clip + 1;
+	return pack_row(c, c->clip, c->filled, &rule);
+}
+
 static int compile_fdes(struct compile *c)
 {
+	const struct cfi_fde *last = NULL;
+	int err;
+
 	for (size_t i = 0; i < c->fdes.len; i++) {
 		const struct cfi_fde *fde = &c->fdes.data[i];
 		__u64 end = fde->end;
-		int err;
 
+		err = extend_signal(c, fde->start);
+		if (!err)
+			err = fill_gap(c, fde->start, last);
+		if (err)
+			return err;
 		if (fde->start < c->clip && fde->section == EH_FRAME)
 			c->table->faults[UNWIND_FAULT_OVERLAP]++;
 		if (fde->end <= c->clip)
@@ -184,9 +281,16 @@ static int compile_fdes(struct compile *c)
 		}
 		if (err)
 			return err;
+		if (end > c->clip)
+			last = fde;
 		c->clip = MAX(c->clip, end);
 	}
-	return unwind_pack_finish(&c->packer);
+	err = extend_signal(c, UINT64_MAX);
+	if (!err)
+		err = fill_gap(c, UINT64_MAX, last);
+	if (!err)
+		err = pack_specials(c, UINT64_MAX, UINT64_MAX, NULL);
+	return err ? err : unwind_pack_finish(&c->packer);
 }
 
 static enum unwind_skip compile(struct compile *c)
@@ -196,12 +300,20 @@ static enum unwind_skip compile(struct compile *c)
 		if (cfi_read(&c->sections[i], &c->fdes, c->table->faults))
 			return UNWIND_SKIP_MEMORY;
 	}
-	if (add_entry(c))
+	if ((!c->derive || c->elf->machine != EM_X86_64) && add_entry(c))
 		return UNWIND_SKIP_MEMORY;
 	order_fdes(c);
+	if (c->derive && unwind_fill_open(&c->fill, c->elf, &c->fdes, &c->specials))
+		return UNWIND_SKIP_MEMORY;
+	unwind_specials_order(&c->specials);
+	c->table->faults[UNWIND_FAULT_GAP] = c->fill.left_out;
 	if (compile_fdes(c))
 		return UNWIND_SKIP_MEMORY;
-	return c->table->n_fdes ? UNWIND_SKIP_NONE : UNWIND_SKIP_EMPTY;
+	c->table->specials = c->specials.data;
+	c->table->n_specials = c->specials.len;
+	memset(&c->specials, 0, sizeof(c->specials));
+	return c->table->n_fdes || (c->derive && c->table->n_rows) ? UNWIND_SKIP_NONE
+								   : UNWIND_SKIP_EMPTY;
 }
 
 static enum unwind_skip refuse(const struct elf *elf, const struct compile *c)
@@ -221,15 +333,18 @@ static enum unwind_skip refuse(const struct elf *elf, const struct compile *c)
 	for (int i = 0; i < N_CFI_SECTIONS; i++)
 		if (cursor_left(&c->sections[i].data))
 			return UNWIND_SKIP_NONE;
-	return UNWIND_SKIP_NO_CFI;
+	return c->derive ? UNWIND_SKIP_NONE : UNWIND_SKIP_NO_CFI;
 }
 
-static struct unwind_table *compile_once(struct elf *elf, bool track_bx, bool *ret_wants_bx,
-					 enum unwind_skip *ret_why)
+static struct unwind_table *compile_once(struct elf *elf, enum unwind_scope scope, bool track_bx,
+					 bool *ret_wants_bx, enum unwind_skip *ret_why)
 {
 	const struct unwind_arch *arch = unwind_arch_of(elf->machine);
 	struct unwind_table *table = calloc(1, sizeof(*table));
-	struct compile c = {.elf = elf, .table = table, .packer = {.arch = arch, .table = table}};
+	struct compile c = {.elf = elf,
+			    .table = table,
+			    .packer = {.arch = arch, .table = table},
+			    .derive = scope == UNWIND_DERIVED};
 
 	*ret_why = UNWIND_SKIP_MEMORY;
 	if (!table)
@@ -243,6 +358,8 @@ static struct unwind_table *compile_once(struct elf *elf, bool track_bx, bool *r
 	*ret_wants_bx = c.wants_bx;
 	unwind_pack_fini(&c.packer);
 	vec_free(&c.fdes);
+	vec_free(&c.specials);
+	unwind_fill_fini(&c.fill);
 	for (int i = 0; i < N_CFI_SECTIONS; i++)
 		cfi_section_fini(&c.sections[i]);
 	if (*ret_why == UNWIND_SKIP_NONE)
@@ -251,17 +368,18 @@ static struct unwind_table *compile_once(struct elf *elf, bool track_bx, bool *r
 	return NULL;
 }
 
-struct unwind_table *unwind_compile(struct elf *elf, enum unwind_skip *ret_why)
+struct unwind_table *unwind_compile(struct elf *elf, enum unwind_scope scope,
+				    enum unwind_skip *ret_why)
 {
 	bool wants_bx;
-	struct unwind_table *table = compile_once(elf, false, &wants_bx, ret_why);
+	struct unwind_table *table = compile_once(elf, scope, false, &wants_bx, ret_why);
 
 	/* Few files need the base register (ld.so, static glibc), and all others are spared its
 	 * cost. */
 	if (!table || !wants_bx)
 		return table;
 	unwind_table_free(table);
-	return compile_once(elf, true, &wants_bx, ret_why);
+	return compile_once(elf, scope, true, &wants_bx, ret_why);
 }
 
 void unwind_table_free(struct unwind_table *table)

@@ -65,7 +65,6 @@ static int close_part(struct unwind_packer *p)
 		memcpy(part.blob + part.rules, p->rules.data,
 		       p->rules.len * sizeof(struct unw_rule));
 	part.end = p->end; /* the sentinel row answers for the rest of the last page */
-	part.derived = p->part_derived;
 	if (vec_push(&p->parts, part)) {
 		free(part.blob);
 		return -ENOMEM;
@@ -78,7 +77,6 @@ static int close_part(struct unwind_packer *p)
 static void open_part(struct unwind_packer *p, __u64 start)
 {
 	p->open = true;
-	p->part_derived = p->derived;
 	p->start = p->end = start;
 	p->rows.len = 0;
 	p->rules.len = 0;
@@ -121,8 +119,7 @@ static int add_row(struct unwind_packer *p, __u64 start, __u64 end, const struct
 	int err;
 
 	p->table->n_raw_rows++;
-	if (p->open &&
-	    (start - p->end > LONG_GAP || p->derived != p->part_derived || part_full(p, end))) {
+	if (p->open && (start - p->end > LONG_GAP || part_full(p, end))) {
 		err = close_part(p);
 		if (err)
 			return err;

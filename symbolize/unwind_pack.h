@@ -26,8 +26,6 @@ struct unwind_packer {
 	struct unw_rule last; /* the rule in force at end - 1 */
 	__u32 last_code;
 	bool open;
-	bool derived;	   /* what the rows to come are; a change closes the part */
-	bool part_derived; /* what those of the open part are */
 };
 
 /* Cover [start, end) with one rule; start >= the last end. A hole before start becomes a gap. 0 or

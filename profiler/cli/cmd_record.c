@@ -45,7 +45,8 @@ static int parse_pids(struct cli *cli, const char *list, struct record_request *
 	char *copy = strdup(list);
 	int status = copy ? EXIT_OK : EXIT_FAILED;
 
-	for (char *s = copy ? strtok(copy, ",") : NULL; s; s = strtok(NULL, ",")) {
+	for (char *rest, *s = copy ? strtok_r(copy, ",", &rest) : NULL; s;
+	     s = strtok_r(NULL, ",", &rest)) {
 		__u64 pid;
 
 		if (units_parse_u64(s, &pid) || !pid || pid > INT32_MAX)

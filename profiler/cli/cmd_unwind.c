@@ -13,7 +13,13 @@ struct print {
 	bool gap; /* the last line said `none` */
 	char last[128];
 	__u64 find, start; /* with an ADDRESS: what is looked for, and the start of its row */
-	bool only_find;
+	bool only_find, derived;
+};
+
+enum { ROW_DERIVED };
+static const struct cli_option option_rows[] = {
+	[ROW_DERIVED] = {0, "derived", NULL, "rows that are not from CFI, too"},
+	{0},
 };
 
 static int print_row(void *arg, __u64 vaddr, const struct unwind_part *part, __u32 code)
@@ -22,8 +28,9 @@ static int print_row(void *arg, __u64 vaddr, const struct unwind_part *part, __u
 	struct unw_rule rule;
 	char text[128] = "none";
 
-	/* Rows that do not come from CFI are not readelf's, nor ours to show here. */
-	if (!part->derived && unwind_rule_of(part, p->table->machine, code, &rule))
+	if (code == UNW_CODE_ENTRY && p->derived)
+		snprintf(text, sizeof(text), "entry");
+	else if (unwind_rule_of(part, p->table->machine, code, &rule))
 		unwind_rule_text(p->table->machine, &rule, text, sizeof(text));
 	if (!strcmp(text, p->last))
 		return 0;
@@ -44,10 +51,15 @@ static int run_unwind(struct cli *cli)
 	struct unwind_table *table;
 	struct elf *elf;
 	const char *file;
-	int opt = cli_next(cli);
+	enum unwind_scope scope = UNWIND_CFI;
+	int opt;
 
-	if (opt != CLI_END)
-		return opt == CLI_HELP ? EXIT_OK : EXIT_USAGE;
+	while ((opt = cli_next(cli)) != CLI_END) {
+		if (opt != CLI_LONG(ROW_DERIVED))
+			return opt == CLI_HELP ? EXIT_OK : EXIT_USAGE;
+		scope = UNWIND_DERIVED;
+		print.derived = true;
+	}
 	if (cli->argc - cli->index < 1 || cli->argc - cli->index > 2)
 		return cli_bad_usage(cli, "one FILE and at most one ADDRESS are needed");
 	file = cli->argv[cli->index];
@@ -60,7 +72,7 @@ static int run_unwind(struct cli *cli)
 	elf = elf_open_path(file, &refusal);
 	if (!elf)
 		return cli_fail("'%s': %s", file, elf_refusal_text(refusal));
-	table = unwind_compile(elf, &skip);
+	table = unwind_compile(elf, scope, &skip);
 	elf_free(elf);
 	if (!table)
 		return cli_fail("'%s' has no unwind rows: %s", file, unwind_skip_text(skip));
@@ -72,11 +84,15 @@ static int run_unwind(struct cli *cli)
 	return EXIT_OK;
 }
 
-COMMAND(unwind, .args = "FILE [ADDRESS]", .order = 50,
+COMMAND(unwind, .args = "FILE [ADDRESS]", .order = 50, .options = option_rows,
 	.summary = "print the compiled unwind rows of an ELF file",
 	.details = "One row a line: start address, CFA rule, frame pointer rule, return address "
 		   "rule, in the\n"
 		   "names of readelf --debug-dump=frames-interp; `none` where a gap begins. "
 		   "Addresses are ELF\n"
-		   "virtual addresses. With ADDRESS only the row in force there.\n",
+		   "virtual addresses. With ADDRESS only the row in force there.\n"
+		   "\n"
+		   "With --derived what the profiler unwinds by: Go's stack deltas and rows read "
+		   "from code\n"
+		   "that no CFI describes, too; `entry` where a stack begins.\n",
 	.run = run_unwind);

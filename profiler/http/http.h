@@ -5,8 +5,8 @@
  *
  *	struct hello_query { const char *name; };
  *	static const struct option_row hello_rows[] = {
- *		OPTION_ROW(STRING, struct hello_query, name, .def = "world", .help = "whom to
- *greet"), {0},
+ *		OPTION_ROW(STRING, struct hello_query, name, .def = "world", .help = "whom"),
+ *		{0},
  *	};
  *	static void hello(struct http_request *req)
  *	{

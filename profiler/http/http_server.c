@@ -511,6 +511,9 @@ static int replace_daemon(struct http_server *server, const struct http_config *
 	server->port = port;
 	free(server->listen);
 	server->listen = take(listen);
+	log_info(http, "serving on http://%.*s:%u/%s",
+		 (int)(strrchr(server->listen, ':') - server->listen), server->listen, port,
+		 config->insecure && !*config->token_file ? ", to everybody: http.insecure" : "");
 	return 0;
 }
 

@@ -30,7 +30,7 @@ static int unw_read(void *dst, __u32 len, __u64 addr)
 	return 1;
 }
 
-UNUSED static __u64 unw_thread_pointer(void)
+static __u64 unw_thread_pointer(void)
 {
 	return walked->thread_pointer;
 }

@@ -196,6 +196,7 @@ static void c_programs(void)
 	hold_workload("shares-nopie", NULL);
 	hold_workload("shares-static", NULL);
 	hold_workload("shares-debugfr", NULL);
+	hold_workload("shares-musl", NULL);
 	hold_workload("shares-fp", NULL);
 	hold_workload("shares-clang", NULL);
 }

@@ -106,17 +106,14 @@ static void zero_return_address(void)
 	end();
 }
 
-static void entry_code_and_mapping(void)
+static void entry_code(void)
 {
 	static const struct picture_row entry[] = {{0, CODE_SP(8, 0)}, {0x80, UNW_CODE_ENTRY}};
 
 	begin();
 	picture_map_rows(&im, TEXT, TEXT + 0x1000, entry, ARRAY_SIZE(entry), NULL, 0);
-	picture_map_kind(&im, TEXT + 0x1000, TEXT + 0x2000, UNW_KIND_ENTRY);
 	picture_put(&im, regs[RSP], TEXT + 0x91);
 	EXPECT(walk_from(TEXT), STOP_ROOT, 0, 0x90);
-	picture_put(&im, regs[RSP], TEXT + 0x1011);
-	EXPECT(walk_from(TEXT), STOP_ROOT, 0, 0x1010);
 	end();
 }
 
@@ -403,24 +400,154 @@ static void base_register(void)
 	}
 }
 
-/* One rule for a whole mapping. */
-static void rule_mapping(void)
+/* ---- Go: g = *(thread pointer - 8), m in g at 0x30, g0 and the goroutine in m at 0 and 0xb8; in g
+ * the stack's upper end at 8, the saved sp, pc and fp at 0x38, 0x40 and 0x60
+ * ------------------------------ */
+
+#define HEAP	  0x7fff00000000ull
+#define TP	  (HEAP + 0x800)
+#define G0	  (HEAP + 0x100)
+#define M	  (HEAP + 0x200)
+#define GOROUTINE (HEAP + 0x400)
+#define GO_SP	  (STACK + 0x8000) /* of the goroutine */
+
+#define GO_RULE(...)                                                                               \
+	{                                                                                          \
+		.cfa_op = UNW_CFA_GO, .cfa_off = -8, .cfa_add = 0x30, .fp_add = 0x38, __VA_ARGS__  \
+	}
+
+/* The leaf; what it returns to, with the rule; a caller by rbp; the root. */
+static void go_program(const struct unw_rule *rule)
 {
-	static const struct unw_rule rules[] = {{.cfa_op = UNW_CFA_REG,
-						 .cfa_reg = RSP,
-						 .cfa_off = 0x28,
-						 .ra_op = UNW_REG_CFA,
-						 .ra_off = -8},
-						{.ra_op = UNW_REG_UNDEFINED}};
-	static const struct picture_row row[] = {{0, UNW_CODE_RULE | 1}};
+	static const struct picture_row row[] = {{0, CODE_SP(8, 0)},
+						 {0x100, UNW_CODE_RULE | 0},
+						 {0x200, CODE_FP(16, 16)},
+						 {0x300, UNW_CODE_RULE | 1}};
+	struct unw_rule rules[] = {*rule, undefined};
 
 	begin();
-	picture_map_rows(&im, TEXT, TEXT + 0x1000, row, 1, rules, 2);
-	picture_map_kind(&im, TEXT + 0x1000, TEXT + 0x2000, UNW_KIND_RULE);
-	im.maps[1].m.rules = im.maps[0].m.rules;
-	picture_put(&im, regs[RSP] + 0x20, TEXT + 0x11);
-	EXPECT(walk_from(TEXT + 0x1800), STOP_ROOT, 0x1800, 0x10);
+	picture_memory(&im, HEAP, 0x1000);
+	im.thread_pointer = TP;
+	picture_map_rows(&im, TEXT, TEXT + 0x1000, row, ARRAY_SIZE(row), rules, 2);
+	picture_put(&im, TP - 8, G0);
+	picture_put(&im, G0 + 0x30, M);
+	picture_put(&im, M, G0);
+	picture_put(&im, M + 0xb8, GOROUTINE);
+	picture_put(&im, GOROUTINE + 0x38, GO_SP);
+	picture_put(&im, regs[RSP], TEXT + 0x111);
+	/* the caller by rbp, above all else */
+	picture_put(&im, GO_SP + 0x108, TEXT + 0x311);
+}
+
+static void go_systemstack(void)
+{
+	static const struct unw_rule pushed = GO_RULE(.fp_off = 0xb8, .ra_off = 8),
+				     older = GO_RULE(.fp_off = 0xb8, .ra_add = 0x60,
+						     .flags = UNW_RULE_GO_FP);
+
+	go_program(&pushed);
+	picture_put(&im, GO_SP, GO_SP + 0x100); /* rbp */
+	picture_put(&im, GO_SP + 8, TEXT + 0x211);
+	EXPECT(walk_from(TEXT + 0x10), STOP_ROOT, 0x10, 0x110, 0x210, 0x310);
 	end();
+
+	go_program(&older);
+	picture_put(&im, GOROUTINE + 0x60, GO_SP + 0x100);
+	picture_put(&im, GO_SP, TEXT + 0x211);
+	EXPECT(walk_from(TEXT + 0x10), STOP_ROOT, 0x10, 0x110, 0x210, 0x310);
+	end();
+}
+
+static void go_morestack(void)
+{
+	static const struct unw_rule rule =
+		GO_RULE(.fp_off = 0xb8, .ra_off = 0x40, .ra_add = 0x60, .flags = UNW_RULE_GO_PC);
+
+	go_program(&rule);
+	picture_put(&im, GOROUTINE + 0x40, TEXT + 0x211);
+	picture_put(&im, GOROUTINE + 0x60, GO_SP + 0x100);
+	EXPECT(walk_from(TEXT + 0x10), STOP_ROOT, 0x10, 0x110, 0x210, 0x310);
+	end();
+}
+
+/* {depth, g} stand where its frame is: behind the leaf's return address. */
+static void go_asmcgocall(void)
+{
+	static const struct unw_rule rule = {.cfa_op = UNW_CFA_GO,
+					     .flags = UNW_RULE_GO_DEPTH,
+					     .cfa_off = 0x28,
+					     .cfa_add = 8,
+					     .ra_off = 8};
+
+	go_program(&rule);
+	im.thread_pointer = 0; /* not asked */
+	picture_put(&im, regs[RSP] + 8 + 0x28, 0x700);
+	picture_put(&im, regs[RSP] + 8 + 0x30, GOROUTINE);
+	picture_put(&im, GOROUTINE + 8, GO_SP + 0x700);
+	picture_put(&im, GO_SP, GO_SP + 0x100);
+	picture_put(&im, GO_SP + 8, TEXT + 0x211);
+	EXPECT(walk_from(TEXT + 0x10), STOP_ROOT, 0x10, 0x110, 0x210, 0x310);
+	/* a goroutine that is not one */
+	picture_put(&im, regs[RSP] + 8 + 0x30, 0);
+	EXPECT(walk_from(TEXT + 0x10), STOP_READ_FAULT, 0x10, 0x110);
+	end();
+}
+
+/* C that Go called calls Go, twice: the second one's saved sp stands where the first one's leads.
+ */
+static void go_cgocallback(void)
+{
+	static const struct unw_rule rule =
+		GO_RULE(.fp_off = 0, .ra_off = 8, .flags = UNW_RULE_GO_NESTS);
+
+	go_program(&rule);
+	picture_put(&im, G0 + 0x38, GO_SP);
+	picture_put(&im, GO_SP, GO_SP + 0x40); /* where the outer one's stands, and rbp */
+	picture_put(&im, GO_SP + 8, TEXT + 0x121);
+	picture_put(&im, GO_SP + 0x40, GO_SP + 0x100);
+	picture_put(&im, GO_SP + 0x48, TEXT + 0x211);
+	EXPECT(walk_from(TEXT + 0x10), STOP_ROOT, 0x10, 0x110, 0x120, 0x210, 0x310);
+	end();
+}
+
+static void go_unreadable(void)
+{
+	static const struct unw_rule rule = GO_RULE(.fp_off = 0xb8, .ra_off = 8);
+
+	go_program(&rule);
+	picture_put(&im, M + 0xb8, 0); /* no goroutine: the stack begins here */
+	EXPECT(walk_from(TEXT + 0x10), STOP_ROOT, 0x10, 0x110);
+	picture_put(&im, M + 0xb8, LIB);
+	EXPECT(walk_from(TEXT + 0x10), STOP_READ_FAULT, 0x10, 0x110);
+	im.thread_pointer = 0;
+	EXPECT(walk_from(TEXT + 0x10), STOP_READ_FAULT, 0x10, 0x110);
+	end();
+}
+
+/* By rbp, whose frame lies below: only with the flag. */
+static void elsewhere(void)
+{
+	struct unw_rule rule = {.cfa_op = UNW_CFA_REG,
+				.cfa_reg = RBP,
+				.cfa_off = 16,
+				.flags = UNW_RULE_ELSEWHERE,
+				.ra_op = UNW_REG_CFA,
+				.ra_off = -8,
+				.fp_op = UNW_REG_CFA,
+				.fp_off = -16};
+
+	for (int flag = 0; flag < 2; flag++) {
+		rule.flags = flag ? UNW_RULE_ELSEWHERE : 0;
+		go_program(&rule);
+		regs[RBP] = STACK + 0x40;
+		picture_put(&im, STACK + 0x40, GO_SP + 0x100);
+		picture_put(&im, STACK + 0x48, TEXT + 0x211);
+		if (flag)
+			EXPECT(walk_from(TEXT + 0x10), STOP_ROOT, 0x10, 0x110, 0x210, 0x310);
+		else
+			EXPECT(walk_from(TEXT + 0x10), STOP_NO_PROGRESS, 0x10, 0x110);
+		end();
+	}
 }
 
 /* ---- frame pointers -----------------------------------------------------------------------------
@@ -516,12 +643,15 @@ static void searches(void)
 }
 
 SUITE(bpf_step, {"a whole chain", whole_chain}, {"a call at a function's end", call_at_the_end},
-      {"return address 0", zero_return_address}, {"entries", entry_code_and_mapping},
-      {"truncated", truncated}, {"no_row", no_row}, {"file_gone", file_gone},
-      {"unmapped", unmapped}, {"read_fault", read_fault}, {"no_progress", no_progress},
-      {"not_loaded", not_loaded}, {"hostile tables", hostile_tables}, {"rule", rule_stops},
+      {"return address 0", zero_return_address}, {"entry", entry_code}, {"truncated", truncated},
+      {"no_row", no_row}, {"file_gone", file_gone}, {"unmapped", unmapped},
+      {"read_fault", read_fault}, {"no_progress", no_progress}, {"not_loaded", not_loaded},
+      {"hostile tables", hostile_tables}, {"rule", rule_stops},
       {"registers of the leaf", leaf_registers}, {"realigned stack", realigned}, {"PLT", plt},
       {"signal frame on another stack", signal_frame}, {"base register", base_register},
-      {"one rule for a mapping", rule_mapping}, {"frame pointers", frame_pointers},
-      {"outside files", outside_files}, {"garbage", garbage}, {"searches", searches});
+      {"Go: systemstack", go_systemstack}, {"Go: morestack", go_morestack},
+      {"Go: asmcgocall", go_asmcgocall}, {"Go: cgocallback, nested", go_cgocallback},
+      {"Go: what cannot be read", go_unreadable}, {"a caller on another stack", elsewhere},
+      {"frame pointers", frame_pointers}, {"outside files", outside_files}, {"garbage", garbage},
+      {"searches", searches});
 #endif

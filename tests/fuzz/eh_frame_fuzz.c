@@ -37,7 +37,7 @@ int LLVMFuzzerTestOneInput(const __u8 *data, size_t size)
 	section.name = data[0] & 1 ? ".debug_frame" : ".eh_frame";
 	elf.machine = data[0] & 2 ? EM_AARCH64 : EM_X86_64;
 	section.size = size - 1;
-	table = unwind_compile(&elf, &skip);
+	table = unwind_compile(&elf, UNWIND_DERIVED, &skip);
 	for (__u64 a = TEXT_VADDR; table && a < TEXT_VADDR + 4096; a += 7)
 		unwind_find(table, a, NULL);
 	unwind_table_free(table);

@@ -37,7 +37,7 @@ int LLVMFuzzerTestOneInput(const __u8 *data, size_t size)
 	elf->inflate_limit = 64 << 20;
 	for (size_t i = 0; i < elf->n_sections && i < 64; i++)
 		elf_section_data(elf, &elf->sections[i], &err);
-	table = unwind_compile(elf, &skip);
+	table = unwind_compile(elf, UNWIND_DERIVED, &skip);
 	if (table)
 		unwind_each_row(table, check_row, table);
 	unwind_table_free(table);

@@ -34,7 +34,8 @@
 /* Shared by the workers; every field is added to with atomics. */
 static struct totals {
 	_Atomic uint64_t next, files, compiled, readelf_rows, compared, differences, unexpected;
-	_Atomic uint64_t rows, table_bytes, compile_ns, eh_fdes, overlaps, max_rules;
+	_Atomic uint64_t rows, table_bytes, compile_ns, derive_ns, derived_rows, derived_bytes,
+		derived_only, eh_fdes, overlaps, max_rules;
 	_Atomic uint64_t inline_rows, rule_rows;
 	_Atomic uint64_t skips[SKIP_SLOTS], refusals[SKIP_SLOTS], faults[UNWIND_FAULT_COUNT];
 	_Atomic uint64_t expected_used[MAX_EXPECTED];
@@ -376,6 +377,62 @@ static void compare(const char *path, const rows_t *a, const rows_t *b)
 	}
 }
 
+/* What is derived fills gaps and replaces special stretches: everywhere else it is the same rows.
+ */
+struct derived {
+	const struct unwind_table *exact, *table;
+	const char *path;
+	uint64_t wrong;
+};
+
+static bool is_special(const struct unwind_table *table, uint64_t vaddr)
+{
+	for (size_t i = 0; i < table->n_specials; i++)
+		if (vaddr >= table->specials[i].start && vaddr < table->specials[i].end)
+			return true;
+	return false;
+}
+
+static int check_derived_row(void *arg, __u64 vaddr, const struct unwind_part *part, __u32 code)
+{
+	struct derived *d = arg;
+	const struct unwind_part *other = NULL;
+	struct unw_rule exact, derived;
+	__u32 found = unwind_find(d->table, vaddr, &other);
+
+	if (!unwind_rule_of(part, d->exact->machine, code, &exact) || is_special(d->table, vaddr))
+		return 0;
+	if (other && unwind_rule_of(other, d->exact->machine, found, &derived) &&
+	    !memcmp(&exact, &derived, sizeof(exact)))
+		return 0;
+	if (d->wrong++ < SHOWN_PER_FILE)
+		printf("%s: 0x%llx: the derived table has another row than the exact one\n",
+		       d->path, vaddr);
+	return 0;
+}
+
+static void check_derived(const char *path, struct elf *elf, const struct unwind_table *exact)
+{
+	uint64_t before = clock_thread_cpu_ns();
+	struct derived d = {.exact = exact, .path = path};
+	enum unwind_skip skip;
+	struct unwind_table *table = unwind_compile(elf, UNWIND_DERIVED, &skip);
+
+	totals->derive_ns += clock_thread_cpu_ns() - before;
+	if (!table) {
+		totals->unexpected += exact != NULL;
+		return;
+	}
+	totals->derived_bytes += unwind_table_bytes(table);
+	totals->derived_rows += table->n_raw_rows;
+	d.table = table;
+	if (exact && unwind_each_row(exact, check_derived_row, &d))
+		abort();
+	totals->unexpected += d.wrong;
+	totals->derived_only += !exact;
+	unwind_table_free(table);
+}
+
 static void check_file(const char *path)
 {
 	enum elf_refusal refusal;
@@ -391,12 +448,13 @@ static void check_file(const char *path)
 		totals->refusals[refusal]++;
 		return;
 	}
-	table = unwind_compile(elf, &skip);
+	table = unwind_compile(elf, UNWIND_CFI, &skip);
 	totals->compile_ns += clock_thread_cpu_ns() - before;
 	if (!table) {
 		totals->skips[skip]++;
 		if (skip == UNWIND_SKIP_EMPTY)
 			printf("%s: %s\n", path, unwind_skip_text(skip));
+		check_derived(path, elf, NULL);
 		elf_free(elf);
 		return;
 	}
@@ -414,6 +472,7 @@ static void check_file(const char *path)
 	totals->readelf_rows += theirs.len;
 	normalise(&theirs, elf);
 	compare(path, &ours.rows, &theirs);
+	check_derived(path, elf, table);
 	free(ours.rows.data);
 	free(theirs.data);
 	unwind_table_free(table);
@@ -513,6 +572,10 @@ static void print_totals(double wall_s)
 	       (double)totals->table_bytes / 1e6,
 	       100.0 * (double)totals->inline_rows /
 		       (double)(totals->inline_rows + totals->rule_rows));
+	printf("with what is derived %" PRIu64 " rows in %.2f CPU s, tables %.1f MB; %" PRIu64
+	       " files have derived rows only\n",
+	       totals->derived_rows, (double)totals->derive_ns / 1e9,
+	       (double)totals->derived_bytes / 1e6, totals->derived_only);
 	for (size_t i = 0; i < expected.len; i++)
 		if (totals->expected_used[i])
 			printf("  explained %" PRIu64 ": %s %s: %s\n", totals->expected_used[i],

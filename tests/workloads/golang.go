@@ -127,7 +127,9 @@ func runUnits(chains []chain, limit time.Duration) uint64 {
 }
 
 func expect(chains []chain) {
-	fmt.Println("comm golang*\nroot runtime.goexit*\nbase known")
+	// Goroutines; the scheduler, on the stacks that threads begin with; the start.
+	fmt.Println("comm golang*\nroot runtime.goexit*\nroot runtime.mcall*\nroot runtime.mstart*" +
+		"\nroot runtime.morestack*\nroot runtime.rt0_go*\nbase known")
 	for _, c := range chains {
 		if c.stack[:13] == "main.runUnits" {
 			fmt.Printf("%d runtime.goexit*;runtime.main;main.main;%s\n", c.share, c.stack)

@@ -61,7 +61,9 @@ func runUnits(limit time.Duration) uint64 {
 
 func expect() {
 	const root = "runtime.goexit*;runtime.main;main.main;main.runUnits;"
-	fmt.Println("comm golang-cgo\nroot runtime.goexit*\nbase known")
+	// Goroutines; the scheduler, on the stacks that threads begin with; the start.
+	fmt.Println("comm golang-cgo\nroot runtime.goexit*\nroot runtime.mcall*\nroot runtime.mstart*" +
+		"\nroot runtime.morestack*\nroot runtime.rt0_go*\nroot _start\nroot _dl_start_user\nbase known")
 	fmt.Println("60 " + root + "main.inC;main._Cfunc_c_outer*;runtime.cgocall*;" +
 		"runtime.asmcgocall*;_cgo_*_Cfunc_c_outer;c_outer;c_inner;c_leaf")
 	fmt.Println("40 " + root + "main.inGo;main.goLeaf")

@@ -18,6 +18,8 @@ ANYWHERE = [
 CALLS = [
     (r"\b(sprintf|vsprintf|strcat|gets|tmpnam|mktemp)\s*\(",
      ("profiler/", "symbolize/", "runtimes/", "metrics/", "events/"), "unbounded: use the n form or buf"),
+    (r"\bstrtok\s*\(", ("profiler/", "symbolize/", "runtimes/", "metrics/", "events/"),
+     "its place is shared by all threads: strtok_r"),
     (r"\bsystem\s*\(|\bpopen\s*\(", ("profiler/", "symbolize/", "runtimes/", "metrics/", "events/"),
      "starts a shell"),
     (r"\blog_(error|warn|info)\s*\(|\blog_limited\s*\(",

@@ -79,7 +79,7 @@ static struct unwind_table *compile(const struct eh *eh, enum unwind_skip *ret_w
 		.n_segments = 1,
 	};
 
-	return unwind_compile(&elf, ret_why);
+	return unwind_compile(&elf, UNWIND_CFI, ret_why);
 }
 
 static void expect_rows(const struct eh *eh, const char *expected)

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: Apache-2.0
+/* object.h: files by what the kernel says of their inodes, and who may still look at them. */
+#include "profiler/object.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "profiler/base/clock.h"
+#include "profiler/base/fs.h"
+#include "profiler/object_load.h"
+#include "profiler/proc_maps.h"
+#include "tests/unit/test.h"
+
+static struct segments *segments;
+static struct object_table *table;
+
+static void setup(__u32 max)
+{
+	segments = segments_new(-1, 16u << 20);
+	table = object_table_new(segments, max);
+}
+
+static void teardown(void)
+{
+	object_table_free(table);
+	segments_free(segments);
+}
+
+static struct object *get(__u64 inode, __u64 generation)
+{
+	struct object_key key = {.major = 8, .minor = 1, .inode = inode, .generation = generation};
+
+	return object_get(table, &key, "/usr/bin/some prog (deleted)");
+}
+
+static void keys(void)
+{
+	struct object *a, *b, *c, *d;
+	struct object_key other = {.major = 8, .minor = 2, .inode = 5, .generation = 1};
+
+	setup(16);
+	a = get(5, 1);
+	CU_ASSERT(get(5, 1) == a);
+	ASSERT_INT(atomic_load(&a->refs), 2);
+	ASSERT_STR(a->path, "/usr/bin/some prog");
+	ASSERT_STR(a->name, "some prog");
+	b = get(5, 2); /* the number was used again for another file */
+	CU_ASSERT(b != a);
+	c = object_get(table, &other, "relative");
+	CU_ASSERT(c != a && c != b);
+	ASSERT_STR(c->name, "relative");
+	d = get(6, OBJECT_ANY_GENERATION); /* from /proc, which does not tell it */
+	CU_ASSERT(get(6, 9) == d);	   /* now it is known */
+	CU_ASSERT(get(6, 8) != d);
+	CU_ASSERT(object_by_id(table, a->id) == a);
+	CU_ASSERT_PTR_NULL(object_by_id(table, 0));
+	CU_ASSERT_PTR_NULL(object_by_id(table, 4000000));
+	teardown();
+}
+
+static void a_full_table(void)
+{
+	struct object *all[4];
+	__u32 id;
+
+	setup(4);
+	for (__u64 i = 0; i < 4; i++)
+		all[i] = get(i + 1, 0);
+	CU_ASSERT_PTR_NULL(get(9, 0));
+	ASSERT_INT(object_table_stats(table).refused_total, 1);
+	CU_ASSERT_PTR_NOT_NULL(get(1, 0)); /* what is there is found */
+	object_unref(all[0]);
+	object_unref(all[0]);
+	for (int i = 1; i < 4; i++) {
+		all[i]->used_ns = 10 * (__u64)i;
+		object_unref(all[i]);
+	}
+	id = all[0]->id;
+	all[3]->state = OBJECT_LOADING; /* the loader has it: it stays whatever its references */
+	ASSERT_INT(object_table_sweep(table, 0), 2); /* a quarter may be idle */
+	CU_ASSERT_PTR_NULL(object_by_id(table, id));
+	CU_ASSERT_PTR_NOT_NULL(object_by_id(table, all[2]->id));
+	CU_ASSERT_PTR_NOT_NULL(get(9, 0));
+	teardown();
+}
+
+static struct object_image *image_of(enum object_state state, const char *why)
+{
+	struct object_image *image = calloc(1, sizeof(*image));
+
+	*image = (struct object_image){.state = state, .why = why, .fd = -1};
+	return image;
+}
+
+/* A file that could not be opened is tried again; whoever looks at the old answer may go on. */
+static void gone_and_back(void)
+{
+	struct object_image *first = image_of(OBJECT_GONE, "file gone");
+	struct object *object;
+
+	setup(4);
+	object = get(1, 0);
+	first->pid = 77;
+	object_set_image(object, first);
+	ASSERT_INT(object->state, OBJECT_GONE);
+	object->state = OBJECT_LOADING;
+	object_set_image(object, image_of(OBJECT_GONE, "file gone"));
+	CU_ASSERT(object->image == first);
+	object->state = OBJECT_LOADING;
+	object_set_image(object, image_of(OBJECT_NO_ROWS, "no rows"));
+	ASSERT_INT(object->state, OBJECT_NO_ROWS);
+	CU_ASSERT(object->image != first);
+	ASSERT_INT(first->pid, 77); /* a sanitizer sees if it is freed */
+	teardown();
+}
+
+static void files_are_closed(void)
+{
+	struct object *used, *idle;
+	int fds[2];
+
+	setup(4);
+	used = get(1, 0);
+	idle = get(2, 0);
+	CU_ASSERT_FATAL(!pipe(fds));
+	object_set_image(used, image_of(OBJECT_NO_ROWS, ""));
+	object_set_image(idle, image_of(OBJECT_NO_ROWS, ""));
+	ASSERT_INT(object_take_fd(used), -1);
+	atomic_store(&((struct object_image *)used->image)->fd, fds[0]);
+	atomic_store(&((struct object_image *)idle->image)->fd, fds[1]);
+	atomic_store(&used->sampled, true);
+	object_table_close_files(table, 0); /* young */
+	CU_ASSERT(fcntl(fds[1], F_GETFD) >= 0);
+	object_table_close_files(table, UINT64_MAX);
+	CU_ASSERT(fcntl(fds[1], F_GETFD) < 0);
+	ASSERT_INT(object_take_fd(idle), -1);
+	ASSERT_INT(object_take_fd(used), fds[0]);
+	ASSERT_INT(object_take_fd(used), -1); /* once */
+	close(fds[0]);
+	teardown();
+}
+
+static void addresses(void)
+{
+	struct object_load loads[] = {{.offset = 0x1234, .vaddr = 0x402234, .filesz = 0x1000},
+				      {.offset = 0x3000, .vaddr = 0x804000, .filesz = 0x10}};
+	struct object_image image = {.loads = loads, .n_loads = 2};
+	__u64 vaddr = 1;
+
+	CU_ASSERT(object_vaddr(&image, 0x1000, &vaddr)); /* the page's start */
+	ASSERT_INT(vaddr, 0x402000);
+	CU_ASSERT(object_vaddr(&image, 0x300f, &vaddr));
+	ASSERT_INT(vaddr, 0x80400f);
+	vaddr = 1;
+	CU_ASSERT(!object_vaddr(&image, 0x3010, &vaddr));
+	CU_ASSERT(!object_vaddr(&image, 0xfff, &vaddr));
+	ASSERT_INT(vaddr, 1);
+}
+
+/* ---- real files ---------------------------------------------------------------------------------
+ */
+
+static struct snapshot_map *maps;
+static char *text;
+
+/* The first mapping of this process whose path holds `part`. */
+static bool find_map(const char *part, struct object_source *ret_source)
+{
+	size_t n;
+
+	free(maps);
+	free(text);
+	CU_ASSERT_FATAL(!proc_maps_read("/proc", (__u32)getpid(), &maps, &n, &text));
+	for (size_t i = 0; i < n; i++) {
+		if (!strstr(maps[i].path, part))
+			continue;
+		*ret_source = (struct object_source){.key = maps[i].key,
+						     .path = maps[i].path,
+						     .pid = (__u32)getpid(),
+						     .start = maps[i].start,
+						     .end = maps[i].end};
+		return true;
+	}
+	return false;
+}
+
+static void a_library(void)
+{
+	struct object_source source;
+	struct object_image *image;
+
+	setup(4);
+	CU_ASSERT_FATAL(find_map("/libc.so.6", &source));
+	image = object_load(&source, segments, NULL);
+	ASSERT_INT(image->state, OBJECT_READY);
+	ASSERT_STR(image->why, "");
+	CU_ASSERT(image->n_rows > 1000 && image->n_parts >= 1 && image->build_id_len == 20);
+	CU_ASSERT(image->fd >= 0 && image->size > 100000);
+	for (size_t i = 0; i < image->n_parts; i++)
+		CU_ASSERT(image->parts[i].start < image->parts[i].end &&
+			  image->parts[i].rows < UNW_SEGMENT_WORDS);
+	object_image_free(image, segments);
+	ASSERT_INT(find_map("[vdso]", &source), 1);
+	image = object_load(&source, segments, NULL);
+	ASSERT_INT(image->state, OBJECT_READY);
+	ASSERT_INT(image->fd, -1);
+	object_image_free(image, segments);
+	teardown();
+}
+
+/* No room for its rows: frame pointers, said why, and nothing of it stays in the segments. */
+static void no_room_for_rows(void)
+{
+	struct object_source source;
+	struct object_image *image;
+
+	segments = segments_new(-1, 0);
+	CU_ASSERT_FATAL(find_map("/libc.so.6", &source));
+	image = object_load(&source, segments, NULL);
+	ASSERT_INT(image->state, OBJECT_NO_ROWS);
+	CU_ASSERT(strlen(image->why) > 5);
+	ASSERT_INT(image->n_parts, 0);
+	object_image_free(image, segments);
+	segments_free(segments);
+}
+
+static void copy_file(const char *from, const char *to)
+{
+	struct buf buf = {0};
+
+	CU_ASSERT_FATAL(!fs_read(AT_FDCWD, from, 64u << 20, &buf));
+	CU_ASSERT_FATAL(!fs_replace(to, buf.data, buf.len) && !chmod(to, 0700));
+	buf_fini(&buf);
+}
+
+/* A program with a name that lies (spaces, a newline), deleted or replaced while it runs. */
+static void deleted_files(void)
+{
+	char path[512], link[600];
+	struct object_source source = {0};
+	struct object_image *image;
+	struct snapshot_map *its = NULL;
+	char *its_text = NULL;
+	size_t n = 0;
+	pid_t pid;
+
+	snprintf(path, sizeof(path), "%s/a b\n(deleted)", test_dir());
+	copy_file("/bin/sleep", path);
+	pid = fork();
+	if (!pid) {
+		execl(path, path, "30", NULL);
+		_exit(1);
+	}
+	snprintf(link, sizeof(link), "/proc/%d/map_files", pid);
+	for (int i = 0; i < 2000 && n == 0; i++) {
+		free(its);
+		free(its_text);
+		usleep(5000);
+		its = NULL;
+		its_text = NULL;
+		if (proc_maps_read("/proc", (__u32)pid, &its, &n, &its_text))
+			n = 0;
+		if (n && !strstr(its[0].path, "(deleted)"))
+			n = 0; /* not yet exec'ed */
+	}
+	CU_ASSERT_FATAL(n > 0);
+	source = (struct object_source){.key = its[0].key,
+					.path = its[0].path,
+					.pid = (__u32)pid,
+					.start = its[0].start,
+					.end = its[0].end};
+	setup(4);
+	if (!access(link, X_OK)) {
+		image = object_load(&source, segments, NULL);
+		ASSERT_INT(image->state, OBJECT_READY);
+		object_image_free(image, segments);
+		unlink(path);
+		image = object_load(&source, segments, NULL);
+		ASSERT_INT(image->state, OBJECT_READY);
+		object_image_free(image, segments);
+		copy_file("/bin/true", path); /* another program under its name is not it */
+		source.pid = 0x7ffffff0;
+		source.parent = (__u32)pid;
+		image = object_load(&source, segments, NULL);
+		ASSERT_INT(image->state, OBJECT_GONE);
+		CU_ASSERT(image->n_rows == 0);
+		object_image_free(image, segments);
+	}
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	free(its);
+	free(its_text);
+	teardown();
+}
+
+/* No regular file is opened for reading: a fifo would hang, a device might act. */
+static void strange_files(void)
+{
+	char path[512];
+	struct object_source source = {.path = path, .pid = (__u32)getpid(), .parent = 1};
+	struct object_image *image;
+	struct stat st;
+
+	setup(4);
+	snprintf(path, sizeof(path), "%s/fifo", test_dir());
+	CU_ASSERT_FATAL(!mkfifo(path, 0600) && !stat(path, &st));
+	source.key.inode = st.st_ino;
+	image = object_load(&source, segments, NULL);
+	ASSERT_INT(image->state, OBJECT_GONE);
+	object_image_free(image, segments);
+	snprintf(path, sizeof(path), "%s/text", test_dir());
+	CU_ASSERT_FATAL(!fs_replace(path, "no ELF file", 11) && !stat(path, &st));
+	source.key.inode = st.st_ino;
+	image = object_load(&source, segments, NULL);
+	ASSERT_INT(image->state, OBJECT_NOT_ELF);
+	object_image_free(image, segments);
+	strcpy(path, "not/absolute");
+	ASSERT_INT(object_open(&source), -ENOENT);
+	teardown();
+}
+
+SUITE(object, {"keys", keys}, {"a full table", a_full_table}, {"gone and back", gone_and_back},
+      {"files are closed", files_are_closed}, {"addresses", addresses}, {"a library", a_library},
+      {"no room for rows", no_room_for_rows}, {"deleted files", deleted_files},
+      {"strange files", strange_files});
