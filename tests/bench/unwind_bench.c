@@ -27,7 +27,7 @@ static bool bench_file(const char *path, struct totals *totals)
 
 	while (elf && took < MIN_NS) {
 		unwind_table_free(table);
-		table = unwind_compile(elf, &skip);
+		table = unwind_compile(elf, UNWIND_DERIVED, &skip);
 		if (!table)
 			break;
 		rounds++;

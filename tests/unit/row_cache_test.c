@@ -53,7 +53,7 @@ static bool compile(struct elf *e)
 	bool cached;
 
 	ours = row_cache_compile(cache, e, &why, &cached);
-	truth = unwind_compile(e, &why);
+	truth = unwind_compile(e, UNWIND_DERIVED, &why);
 	CU_ASSERT_FATAL(ours && truth);
 	ASSERT_INT(ours->n_parts, truth->n_parts);
 	ASSERT_INT(ours->n_rows, truth->n_rows);
