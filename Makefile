@@ -29,6 +29,10 @@ DEPS_TEST := libcunit1-dev libclang-rt-14-dev clang-format clang-tidy cppcheck p
 # Guests with Debian's kernels (tests/vm): the emulator, and what makes their initial ramdisk.
 DEPS_VM	:= qemu-system-x86 busybox-static cpio kmod xz-utils zstd
 
+# The peers beside which figures are taken, and a large file with DWARF.
+DEPS_BENCH := linux-perf bpftrace llvm python3 g++ binutils openjdk-17-dbg $(if $(call have,go),,golang-go) \
+	$(if $(call have,rustc),,rustc)
+
 # ---- the user whose tree this is ----------------------------------------------------------------
 # Under sudo the build runs as the owner of the tree, so nothing in it ends up root's.
 OWNER	:= $(shell stat -c %u .)
@@ -76,7 +80,7 @@ SUPPORT_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/support/*.c))
 UNIT_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(UNIT_SRC))
 
 # ---- the commands people type -------------------------------------------------------------------
-.PHONY: all bianque help deps deps-build deps-vm run test lint asan tsan fuzz bench vmtest install uninstall clean
+.PHONY: all bianque help deps deps-build deps-vm deps-bench run test lint asan tsan fuzz bench vmtest install uninstall clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -110,6 +114,8 @@ deps-build:
 	$(Q)$(call install_packages,$(DEPS_BUILD))
 deps:
 	$(Q)$(call install_packages,$(DEPS_BUILD) $(DEPS_TEST))
+deps-bench: deps-build
+	$(Q)$(call install_packages,$(DEPS_BENCH))
 deps-vm:
 	$(Q)$(call install_packages,$(DEPS_VM))
 
@@ -235,6 +241,12 @@ test-export: $(B)/tools/export_profile
 bench-export: $(B)/bench/export_bench
 	$<
 
+# The table of README.md: `sudo make bench BENCH_ARGS=--readme` puts it there. BENCH_ARGS="storm start"
+# measures these groups only.
+bench: deps-bench
+	$(Q)$(AS_OWNER) $(MAKE) B=$(B) bianque benches workloads
+	$(Q)python3 -B tests/bench/run.py $(BENCH_ARGS); status=$$?; $(or $(GIVE_BACK),:); exit $$status
+
 # The stand-in for Pyroscope refuses and reports what the real one does.
 .PHONY: test-mock
 test-mock:
@@ -288,7 +300,7 @@ fuzz: $(FUZZERS)
 # Name and, when it is not NAME.c, its source; WORK_NAME: its flags. A language whose compiler is
 # missing is left out with a line that says so. tests/e2e/truth.py runs them under a profiler.
 WORK	:= $(B)/workloads
-WORK_C	:= shares stacks signals threads procs placed maps libs storm \
+WORK_C	:= shares stacks deep signals threads procs placed maps libs storm \
 	$(addsuffix :shares,shares-nopie shares-static shares-musl shares-stripped shares-fp \
 	shares-debugfr shares-clang) execs-a:execs execs-b:execs storm-a:storm_job \
 	storm-b:storm_job storm-c:storm_job

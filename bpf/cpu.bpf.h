@@ -108,6 +108,8 @@ static __always_inline void take_sample(struct bpf_perf_event_data *ctx, struct 
 		bytes = 0;
 	c->stops[s->state.stop & 15]++;
 	c->frames_total += n;
+	if (bytes)
+		hash_kernel(level, (__u32)bytes / 8);
 	send_stack(s, c, ring, (__u32)bytes / 8);
 }
 

@@ -177,6 +177,25 @@ static __always_inline void unwind_user(struct scratch *s, __u32 level)
 			break;
 }
 
+/* The kernel's frames, which stand behind the user's, into the hash. Global, like unwind_frame. */
+__attribute__((noinline)) int hash_kernel(__u32 level, __u32 n_kernel)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &level);
+	__u64 hash;
+	__u32 n;
+
+	if (!s)
+		return 0;
+	n = s->state.n_frames;
+	if (n > USER_FRAMES_MAX)
+		return 0;
+	hash = s->hash;
+	for (__u32 i = 0; i < KERNEL_FRAMES_MAX && i < n_kernel; i++)
+		hash = mix(hash, s->frames[n + i]);
+	s->hash = hash;
+	return 0;
+}
+
 static __always_inline int is_known(__u64 id)
 {
 	__u32 slot = (__u32)id & (KNOWN_SLOTS - 2), other = slot | 1;

@@ -22,6 +22,7 @@
 #include "profiler/base/clock.h"
 #include "profiler/base/fs.h"
 #include "profiler/base/log.h"
+#include "profiler/base/thread.h"
 #include "profiler/collector.h"
 #include "profiler/engine.h"
 #include "profiler/http/http.h"
@@ -34,8 +35,6 @@
 #define TICK_NS		NS_PER_S
 #define STOP_WINDOWS_NS (700 * NS_PER_MS) /* SIGTERM flushes within a second */
 #define STOP_PUSH_NS	(200 * NS_PER_MS)
-#define STACKS_BYTES	(12u << 20)
-#define IDLE_ROWS_BYTES (20u << 20)
 #define ERROR_BYTES	512
 #define RUN_NS		1500 /* of the sampling program, where the kernel keeps no statistics: */
 #define FRAME_NS	100  /* 2 to 5 us with 30 frames, as measured */
@@ -156,8 +155,8 @@ static void apply_budget(struct agent *agent)
 	builder_set_share(agent->builder, agent_values(agent)->cpu_budget_pct / 100 * step.symbols);
 	if (!agent->engine)
 		return;
-	router_set_limits(engine_router(agent->engine), (size_t)(STACKS_BYTES * step.tables),
-			  (size_t)(IDLE_ROWS_BYTES * step.tables));
+	router_set_limits(engine_router(agent->engine), (size_t)(ENGINE_STACKS_BYTES * step.tables),
+			  (size_t)(ENGINE_IDLE_ROWS_BYTES * step.tables));
 	if (wanted_hz(agent) != sampler_hz(engine_sampler(agent->engine))) {
 		/* One window has one rate. */
 		if (sampler_set_hz(engine_sampler(agent->engine), wanted_hz(agent)))
@@ -417,7 +416,8 @@ static int set_debuginfod(const struct agent *agent, const struct option_list *u
 	return err;
 }
 
-static int start(struct agent *agent)
+/* nice: what threads started here are to have. */
+static int start(struct agent *agent, int nice)
 {
 	const struct agent_config *values = agent_values(agent);
 	const struct symbols_config *symbols = config_get(agent->config, &symbols_section);
@@ -445,6 +445,7 @@ static int start(struct agent *agent)
 	}
 	if (!err)
 		err = open_http(agent);
+	thread_set_nice(nice);
 	if (!err)
 		err = builder_start(agent->loop, &naming, &agent->builder);
 	if (!err)
@@ -505,7 +506,7 @@ int agent_run(const struct config_source *source)
 {
 	struct agent *agent = calloc(1, sizeof(*agent));
 	struct buf errors = {0};
-	int err = -ENOMEM;
+	int err = -ENOMEM, nice = thread_raise();
 
 	if (!agent)
 		return 1;
@@ -516,7 +517,7 @@ int agent_run(const struct config_source *source)
 	parts_init(&agent->parts);
 	agent->config = config_load(source, &errors);
 	if (agent->config) {
-		err = start(agent);
+		err = start(agent, nice);
 		if (!err)
 			err = loop_run(agent->loop);
 	} else {

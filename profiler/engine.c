@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "profiler/base/thread.h"
 #include "profiler/cgroup.h"
 #include "profiler/collector.h"
 #include "profiler/loader.h"
@@ -20,7 +21,6 @@
 #define DEFAULT_CACHE_BYTES (512ull << 20)
 #define DEFAULT_PROCESSES   16384u
 #define MAX_OBJECTS	    65536u
-#define STACKS_BYTES	    (12u << 20)
 #define SEGMENTS_SPARE	    4u /* for map sets, beside the rows' budget */
 
 struct engine {
@@ -86,8 +86,8 @@ static int start(struct engine *e, char **ret_why)
 		.max_processes = s->max_processes,
 		.max_objects = MAX_OBJECTS,
 		.max_frames = s->max_frames,
-		.stacks_bytes = STACKS_BYTES,
-		.idle_rows_bytes = (size_t)e->o.rows_budget / 2,
+		.stacks_bytes = ENGINE_STACKS_BYTES,
+		.idle_rows_bytes = ENGINE_IDLE_ROWS_BYTES,
 		.scan = e->o.scan,
 		.pids = s->targets,
 		.n_pids = s->target == TARGET_PIDS ? s->n_targets : 0,
@@ -101,7 +101,7 @@ static int start(struct engine *e, char **ret_why)
 int engine_start(const struct engine_options *options, struct engine **ret_engine, char **ret_why)
 {
 	struct engine *e = calloc(1, sizeof(*e));
-	int err;
+	int err, nice;
 
 	*ret_why = NULL;
 	if (!e)
@@ -116,7 +116,9 @@ int engine_start(const struct engine_options *options, struct engine **ret_engin
 		e->o.rows_budget = DEFAULT_ROWS_BUDGET;
 	if (!e->o.cache_bytes)
 		e->o.cache_bytes = DEFAULT_CACHE_BYTES;
+	nice = thread_raise(); /* the verifier's second is not to become ten */
 	err = start(e, ret_why);
+	thread_set_nice(nice);
 	if (err) {
 		if (!*ret_why &&
 		    asprintf(ret_why, "profiling cannot start: %s", strerror(-err)) < 0)

@@ -8,6 +8,11 @@
 #include "profiler/router.h"
 #include "profiler/sampler.h"
 
+/* What the router's tables keep: stacks, and rows of files that nobody runs now. The latter are
+ * quickly back from the cache on disk. */
+#define ENGINE_STACKS_BYTES    (12u << 20)
+#define ENGINE_IDLE_ROWS_BYTES (8u << 20)
+
 struct collectors;
 struct engine;
 

@@ -299,6 +299,7 @@ static void *run(void *arg)
 	struct loader *loader = arg;
 	bool stopping = false;
 
+	thread_raise(); /* until a program is known, each of its samples is a copy */
 	while (!stopping) {
 		struct request *r = next_request(loader, &stopping);
 

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "profiler/base/clock.h"
@@ -23,7 +22,6 @@
 #define LEFTOVER_MS	3		  /* until records younger than the slack are read */
 #define END_PATIENCE_NS (300 * NS_PER_MS) /* a capture's end waits for held samples so long */
 #define MAX_EVENTS	64
-#define ROUTER_NICE	(-10)
 
 /* A ring or a side-band, with its oldest unread record. */
 struct feed {
@@ -500,8 +498,7 @@ static void *run(void *arg)
 	struct epoll_event events[MAX_EVENTS];
 	bool left = false;
 
-	/* Without CAP_SYS_NICE this fails, and a loaded host may cost records: check says so. */
-	setpriority(PRIO_PROCESS, (id_t)gettid(), ROUTER_NICE);
+	thread_raise();
 	while (!take_commands(router)) {
 		int timeout = left || some_capture_ends(router) ? LEFTOVER_MS : ROUTER_PERIOD_MS;
 

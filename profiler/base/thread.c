@@ -3,6 +3,10 @@
 #include "profiler/base/thread.h"
 
 #include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define RAISED_NICE (-10)
 
 int thread_start(pthread_t *ret_thread, const char *name, void *(*run)(void *arg), void *arg)
 {
@@ -17,4 +21,20 @@ int thread_start(pthread_t *ret_thread, const char *name, void *(*run)(void *arg
 	if (!err)
 		pthread_setname_np(*ret_thread, name);
 	return err;
+}
+
+int thread_raise(void)
+{
+	int before = getpriority(PRIO_PROCESS, (id_t)gettid());
+
+	if (before > RAISED_NICE)
+		thread_set_nice(RAISED_NICE);
+	return before;
+}
+
+void thread_set_nice(int nice)
+{
+	if (setpriority(PRIO_PROCESS, (id_t)gettid(), nice)) {
+		/* as it was */
+	}
 }

@@ -72,6 +72,7 @@ def perf_argv(hz, data, graph=None):
 
 
 def perf_script(data, fields):
+  perf_fold.drop_bpf_records(data)
   done = subprocess.run(["perf", "script", "-i", data, "--no-inline", "-F", fields],
                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                         check=False)
@@ -110,29 +111,58 @@ def frames_unknown(samples):
   return 100 * unknown / total if total else 0.0
 
 
-def report(args, counted, samples, cpu_pct, text):
-  recorded = Counter()
-  for comm, _, count in samples:
-    recorded[comm] += count
-  print(text.strip())
+class Result:
+  """What a storm came to: samples by perf and by the recorder, and how good these are."""
+
+  def __init__(self, said, counted, samples, cpu_pct):
+    self.said, self.cpu_pct = said, cpu_pct
+    self.counted, self.recorded = counted, Counter()
+    for comm, _, count in samples:
+      self.recorded[comm] += count
+    self.jobs = sorted(c for c in counted if JOB.match(c))
+    self.perf, self.ours = (sum(c[j] for j in self.jobs) for c in (counted, self.recorded))
+    expectation = subprocess.run([STORM, "--expect"], stdout=subprocess.PIPE, check=True)
+    self.check = check_folded.check(check_folded.parse_expectation(expectation.stdout.decode()),
+                                    samples)
+    self.unknown_pct = frames_unknown(samples)
+
+  @property
+  def good(self):
+    return self.ours >= 0.95 * self.perf and self.check.whole_pct >= 95 and self.unknown_pct <= 1
+
+
+def run_storm(recorder, rate, seconds, hz):
+  """One storm under a recorder (bianque, perf-fp, perf-dwarf) with a counting perf beside it."""
+  with tempfile.TemporaryDirectory(prefix="bianque-storm.") as work:
+    data = os.path.join(work, "perf.data")
+    recorder = Recorder(recorder, hz, seconds + 2 * START_S + STOP_S, work)
+    running = [Running(recorder.argv), Running(perf_argv(hz, data))]
+    time.sleep(START_S)
+    before_s, began_s = running[0].cpu_s(), time.monotonic()
+    storm = subprocess.run([STORM, "--rate", str(rate), "--seconds", str(seconds)],
+                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                           stderr=subprocess.STDOUT, check=False)
+    cpu_pct = 100 * (running[0].cpu_s() - before_s) / (time.monotonic() - began_s)
+    for one in running:
+      one.stop()
+    counted = Counter(line.strip() for line in perf_script(data, "comm"))
+    return Result(storm.stdout.decode().strip(), counted, recorder.samples(), cpu_pct)
+
+
+def report(args, r):
+  print(r.said)
   print(f"{'samples':16} {'perf':>8} {args.recorder:>12} {'ratio':>8}")
-  jobs = sorted(c for c in counted if JOB.match(c))
-  for comm in jobs:
-    print(f"{comm:16} {counted[comm]:8} {recorded[comm]:12} {recorded[comm] / counted[comm]:8.3f}")
-  perf, ours = (sum(c[j] for j in jobs) for c in (counted, recorded))
-  if not perf:
+  for comm in r.jobs:
+    print(f"{comm:16} {r.counted[comm]:8} {r.recorded[comm]:12} "
+          f"{r.recorded[comm] / r.counted[comm]:8.3f}")
+  if not r.perf:
     sys.exit("storm.py: perf saw no sample of the storm")
-  print(f"{'all of them':16} {perf:8} {ours:12} {ours / perf:8.3f}")
-  expectation = subprocess.run([STORM, "--expect"], stdout=subprocess.PIPE, check=True)
-  expected = check_folded.parse_expectation(expectation.stdout.decode())
-  result = check_folded.check(expected, samples)
-  unknown = frames_unknown(samples)
-  print(f"whole {result.whole_pct:.1f} %, known chains {result.chain_pct:.1f} %, "
-        f"without user frames while starting or ending {result.no_user}, "
-        f"frames unknown {unknown:.2f} %, recorder {cpu_pct:.1f} % of a core")
-  for stack, count in result.broken.most_common(args.show):
+  print(f"{'all of them':16} {r.perf:8} {r.ours:12} {r.ours / r.perf:8.3f}")
+  print(f"whole {r.check.whole_pct:.1f} %, known chains {r.check.chain_pct:.1f} %, "
+        f"without user frames while starting or ending {r.check.no_user}, "
+        f"frames unknown {r.unknown_pct:.2f} %, recorder {r.cpu_pct:.1f} % of a core")
+  for stack, count in r.check.broken.most_common(args.show):
     print(f"  unmatched {count}: {stack[:300]}")
-  return ours >= 0.95 * perf and result.whole_pct >= 95 and unknown <= 1
 
 
 def main():
@@ -147,21 +177,9 @@ def main():
   args = parser.parse_args()
   if not os.access(STORM, os.X_OK):
     sys.exit("storm.py: build/workloads/storm is not built; run `make workloads`")
-  with tempfile.TemporaryDirectory(prefix="bianque-storm.") as work:
-    data = os.path.join(work, "perf.data")
-    recorder = Recorder(args.recorder, args.hz, args.seconds + 2 * START_S + STOP_S, work)
-    running = [Running(recorder.argv), Running(perf_argv(args.hz, data))]
-    time.sleep(START_S)
-    before_s, began_s = running[0].cpu_s(), time.monotonic()
-    storm = subprocess.run([STORM, "--rate", str(args.rate), "--seconds", str(args.seconds)],
-                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                           stderr=subprocess.STDOUT, check=False)
-    cpu_pct = 100 * (running[0].cpu_s() - before_s) / (time.monotonic() - began_s)
-    for one in running:
-      one.stop()
-    counted = Counter(line.strip() for line in perf_script(data, "comm"))
-    good = report(args, counted, recorder.samples(), cpu_pct, storm.stdout.decode())
-  return 1 if args.check and not good else 0
+  result = run_storm(args.recorder, args.rate, args.seconds, args.hz)
+  report(args, result)
+  return 1 if args.check and not result.good else 0
 
 
 if __name__ == "__main__":

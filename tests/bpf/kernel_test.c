@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The programs on the running kernel: how much the verifier had to look at, and the reasons to stop
- * that only the kernel side gives, each provoked. Needs root; else skipped.
+ * The programs on the running kernel: how much the verifier had to look at, the reasons to stop
+ * that only the kernel side gives, each provoked, and the ids of stacks. Needs root; else skipped.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -286,6 +286,84 @@ static void exec_in_the_middle(void)
 	sampler_close(sampler);
 }
 
+/* One place in a program from which the kernel does many things. */
+static void call_kernel(void)
+{
+	struct stat st;
+
+	for (;;)
+		if (stat("/usr/lib/os-release", &st))
+			_exit(1);
+}
+
+#define OTHERS_MIN 50u /* one that two CPUs send at a time proves nothing */
+
+/* The first stack with each number of kernel frames. */
+struct first_stacks {
+	const __u64 *frames[256];
+	unsigned
+		n_others; /* came with the same user frame, and as many kernel frames, but others */
+};
+
+static void add_stack(struct first_stacks *first, const struct rec_stack *stack)
+{
+	const __u64 *frames = (const __u64 *)(stack + 1), **place;
+	size_t bytes = (1 + (size_t)stack->n_kernel) * sizeof(*frames);
+	__u64 *copy;
+
+	if (stack->n_user != 1 || !stack->n_kernel || stack->n_kernel >= 256)
+		return;
+	place = &first->frames[stack->n_kernel];
+	if (!*place) {
+		copy = malloc(bytes);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(copy);
+		memcpy(copy, frames, bytes);
+		*place = copy;
+	} else if ((*place)[0] == frames[0] && memcmp(*place, frames, bytes) != 0) {
+		first->n_others++;
+	}
+}
+
+static void add_stacks(struct first_stacks *first, struct sampler *sampler, pid_t pid)
+{
+	for (unsigned cpu = 0; cpu < sampler_possible_cpus(sampler); cpu++) {
+		struct ring *ring = sampler_ring(sampler, cpu);
+		const struct rec *rec;
+
+		while (ring && (rec = ring_peek(ring))) {
+			if (rec->kind == REC_STACK && rec->pid == (__u32)pid)
+				add_stack(first, (const struct rec_stack *)rec);
+			ring_pop(ring);
+		}
+		if (ring)
+			ring_release(ring);
+	}
+}
+
+/* A stack is sent once by its id, so stacks that differ in the kernel alone need ids of their own.
+ */
+static void kernel_frames(void)
+{
+	struct sampler *sampler = open_sampler();
+	__u64 end_ns = clock_monotonic_ns() + 10 * NS_PER_S;
+	struct first_stacks first = {0};
+	pid_t pid;
+
+	if (!sampler)
+		SKIP("sampling needs root and BPF");
+	sampler_set_copies(sampler, 0); /* one user frame, always the same */
+	pid = start(call_kernel);
+	while (first.n_others < OTHERS_MIN && clock_monotonic_ns() < end_ns) {
+		nanosleep(&(struct timespec){.tv_nsec = (long)(20 * NS_PER_MS)}, NULL);
+		add_stacks(&first, sampler, pid);
+	}
+	CU_ASSERT(first.n_others >= OTHERS_MIN);
+	end(pid);
+	sampler_close(sampler);
+	for (size_t i = 0; i < ARRAY_SIZE(first.frames); i++)
+		free((void *)first.frames[i]);
+}
+
 SUITE_TIMEOUT(bpf_kernel, 120, {"instructions of the verifier", instructions},
 	      {"copy_limited", copy_limited}, {"no_user", no_user}, {"32bit", compat},
-	      {"exec", exec_in_the_middle});
+	      {"exec", exec_in_the_middle}, {"kernel_frames", kernel_frames});

@@ -153,9 +153,13 @@ def hidden_kallsyms():
     return "".join("0" * 16 + line[16:] for line in file)
 
 
-def log(process):
-  with open(process.log_path, encoding="utf-8", errors="replace") as file:
+def log_text(path):
+  with open(path, encoding="utf-8", errors="replace") as file:
     return file.read()
+
+
+def log(process):
+  return log_text(process.log_path)
 
 
 def stop(process, sig=signal.SIGTERM, timeout=30):

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The README's map of the code names what exists, and make targets that it tells exist."""
+"""The README's map of the code names what exists, make targets that it tells exist, and its figures are
+the rows that the benchmark prints."""
 import os
 import re
 import sys
@@ -47,4 +48,13 @@ targets = set(re.findall(r"^([\w-]+):", tree.text("Makefile"), re.M)) | \
 for m in re.finditer(r"`(?:sudo )?make ([a-z][a-z-]*[a-z])(?![\w-])", source):
     if m.group(1) not in targets:
         tree.breach("README.md", tree.line_of(source, m.start()), f"no target `make {m.group(1)}`")
+ROWS = "tests/bench/rows.py"
+if ROWS in tree.FILES:
+    rows = {}
+    exec(compile(tree.text(ROWS), ROWS, "exec"), rows)
+    begin, end = source.find(rows["BEGIN"]), source.find(rows["END"])
+    table = [l.split("|")[1].strip() for l in source[begin:end].split("\n") if l.startswith("| ")]
+    if table[1:] != [row[1] for row in rows["ROWS"]]:
+        tree.breach("README.md", tree.line_of(source, max(begin, 0)),
+                    "its figures are not the rows of `make bench`: sudo make bench BENCH_ARGS=--readme")
 tree.finish()
