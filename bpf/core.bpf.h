@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What every program shares: the rings, counters, the head of a record, the filter. A program
- * includes this once; the maps are shared between objects by reuse (profiler/bpf_load.c).
+ * includes this once; the maps are shared between objects by reuse (profiler/sampler.c).
  */
 #ifndef BPF_CORE_BPF_H
 #define BPF_CORE_BPF_H
