@@ -51,6 +51,10 @@ static __always_inline struct cpu_counters *cpu_counters(void)
 	return bpf_map_lookup_elem(&counters, &zero);
 }
 
+/* Indices are masked instead of asked about. */
+_Static_assert(LOSS_COUNT <= 8 && STOP_COUNT <= 16 && SOURCE_COUNT <= 8,
+	       "struct cpu_counters is too small");
+
 static __always_inline void count_loss(enum loss why)
 {
 	struct cpu_counters *c = cpu_counters();
