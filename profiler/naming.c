@@ -13,13 +13,13 @@
 #include "bpf/reason.h"
 #include "profiler/base/cleanup.h"
 #include "profiler/base/clock.h"
+#include "profiler/base/fs.h"
 #include "profiler/base/log.h"
 #include "profiler/object_load.h"
 #include "profiler/process.h"
 #include "profiler/profile.h"
 #include "profiler/stack_table.h"
 #include "profiler/vdso.h"
-#include "symbolize/debug_file.h"
 #include "symbolize/kernel_symbols.h"
 #include "symbolize/perf_map.h"
 #include "symbolize/symbol.h"
@@ -346,26 +346,23 @@ static bool is_gone(const struct image *image)
 }
 
 /* The map of a process that ended before the loader came: the host's /tmp has it, unless the
- * process had another one. Only a file written since it began, by root or its user, can be its own.
- */
+ * process had another one. Only a file written since it began, by its user, can be its own. */
 static int open_left_map(const struct image *image)
 {
 	const struct identity *identity = atomic_load(&image->identity);
-	struct debug_root host = {.fd = -1};
 	__u64 age_ns = clock_monotonic_ns() - image->start_ns, changed_ns;
 	char path[64];
 	_close_ int fd = -1;
 	struct stat st;
 
-	if (identity && (*identity->container || identity->ns_pid != image->pid))
+	if (!identity || *identity->container || identity->ns_pid != image->pid)
 		return -1;
 	snprintf(path, sizeof(path), "/tmp/perf-%u.map", image->pid);
-	fd = debug_root_open(&host, path);
+	fd = fs_open_foreign(AT_FDCWD, path, FS_LINKS_NONE);
 	if (fd < 0 || fstat(fd, &st))
 		return -1;
 	changed_ns = (__u64)st.st_mtim.tv_sec * NS_PER_S + (__u64)st.st_mtim.tv_nsec;
-	if (changed_ns + age_ns < clock_realtime_ns() ||
-	    (st.st_uid && (!identity || st.st_uid != identity->uid)))
+	if (changed_ns + age_ns < clock_realtime_ns() || st.st_uid != identity->uid)
 		return -1;
 	return take_fd(&fd);
 }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "profiler/base/cleanup.h"
+#include "profiler/base/fs.h"
 #include "profiler/process.h"
 #include "profiler/row_cache.h"
 #include "profiler/vdso.h"
@@ -22,7 +23,6 @@
 #define OVERLAYFS_MAGIC 0x794c7630
 #define BTRFS_MAGIC	0x9123683e
 #define DELETED_SUFFIX	" (deleted)"
-#define OPEN_FLAGS	(O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
 
 /* Does the link begin with the path? /proc/PID/maps writes a newline as \012. NULL: no; else what
  * follows it. */
@@ -49,7 +49,6 @@ static int open_map_file(const struct object_source *source)
 {
 	char name[96], link[PATH_MAX];
 	ssize_t len;
-	int fd;
 
 	snprintf(name, sizeof(name), "/proc/%u/map_files/%llx-%llx", source->pid,
 		 (unsigned long long)source->start, (unsigned long long)source->end);
@@ -59,8 +58,7 @@ static int open_map_file(const struct object_source *source)
 	link[len] = 0;
 	if (!same_path(link, source->path))
 		return -ESTALE;
-	fd = open(name, OPEN_FLAGS);
-	return fd < 0 ? -errno : fd;
+	return fs_open_magic(AT_FDCWD, name);
 }
 
 /* Is this the inode that was mapped? On overlayfs and btrfs the kernel shows mappings another
@@ -77,34 +75,35 @@ static bool is_mapped_inode(int fd, const struct object_key *key)
 	return !fstatfs(fd, &fs) && (fs.f_type == OVERLAYFS_MAGIC || fs.f_type == BTRFS_MAGIC);
 }
 
-static int open_in_root(const char *root, const struct object_source *source)
+/* pid 0: our own root. */
+static int open_in_root(__u32 pid, const struct object_source *source)
 {
-	char name[PATH_MAX];
-	_close_ int fd = -1;
+	char name[32];
+	_close_ int root = -1, fd = -1;
 
-	if (source->path[0] != '/' ||
-	    (size_t)snprintf(name, sizeof(name), "%s%s", root, source->path) >= sizeof(name))
+	if (source->path[0] != '/')
 		return -ENOENT;
-	fd = open(name, OPEN_FLAGS);
+	if (pid) {
+		snprintf(name, sizeof(name), "/proc/%u/root", pid);
+		root = open(name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (root < 0)
+			return -errno;
+	}
+	fd = fs_open_foreign(pid ? root : AT_FDCWD, source->path, FS_LINKS_BELOW);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	return is_mapped_inode(fd, &source->key) ? take_fd(&fd) : -ENOENT;
 }
 
 int object_open(const struct object_source *source)
 {
-	char root[32];
 	int fd = open_map_file(source);
 
-	for (int i = 0; fd < 0 && i < 3; i++) {
-		root[0] = 0;
-		if (i < 2)
-			snprintf(root, sizeof(root), "/proc/%u/root",
-				 i == 0 ? source->pid : source->parent);
-		if (i != 1 || source->parent)
-			fd = open_in_root(root, source);
-	}
-	return fd;
+	if (fd < 0)
+		fd = open_in_root(source->pid, source);
+	if (fd < 0 && source->parent)
+		fd = open_in_root(source->parent, source);
+	return fd < 0 ? open_in_root(0, source) : fd;
 }
 
 /* ---- images -------------------------------------------------------------------------------------

@@ -4,8 +4,8 @@
  * .gnu_debuglink beside the object, in its .debug folder and under /usr/lib/debug (CRC checked), or
  * under folders that the caller names instead; dwz's common file by .gnu_debugaltlink, split units
  * by their own paths; at last, when it is asked for, from debuginfod. Everything is opened below a
- * root (a container's), which no symbolic link or ".." leaves (openat2 with RESOLVE_IN_ROOT, Linux
- * 5.6), and never blocks on a FIFO.
+ * root (a container's), which no symbolic link or ".." leaves, and only if it is a regular file
+ * (fs_open_foreign).
  *
  * Sources: gdb's manual "Separate Debug Files"; elfutils' debuginfod-client(3).
  */

@@ -142,7 +142,7 @@ static int open_mapping(const struct process_symbols *p, const struct mapping *m
 
 	snprintf(path, sizeof(path), "map_files/%llx-%llx", (unsigned long long)m->start,
 		 (unsigned long long)m->end);
-	fd = openat(p->dir_fd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	fd = fs_open_magic(p->dir_fd, path);
 	if (fd >= 0 || *m->name != '/')
 		return fd;
 	return p->root_fd >= 0 ? debug_root_open(&root, m->name) : -ENOENT;

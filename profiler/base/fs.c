@@ -8,11 +8,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+#include <linux/openat2.h>
 
 #include "profiler/base/cleanup.h"
 
-#define READ_STEP ((size_t)4096)
+#define READ_STEP  ((size_t)4096)
+#define OPEN_TRIES 4
 
 int fs_read(int dirfd, const char *path, size_t max, struct buf *buf)
 {
@@ -79,6 +82,54 @@ int fs_pread_all(int fd, void *out, size_t len, off_t offset)
 		done += (size_t)n;
 	}
 	return 0;
+}
+
+/* From what O_PATH found to a file that can be read. */
+static int open_found(int found)
+{
+	char name[32];
+	_close_ int fd = -1;
+	struct stat was, is;
+
+	if (fstat(found, &was))
+		return -errno;
+	if (!S_ISREG(was.st_mode))
+		return -EINVAL;
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", found);
+	fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0 || fstat(fd, &is))
+		return -errno;
+	return was.st_dev == is.st_dev && was.st_ino == is.st_ino ? take_fd(&fd) : -ESTALE;
+}
+
+int fs_open_foreign(int root_fd, const char *path, enum fs_links links)
+{
+	struct open_how how = {
+		.flags = O_PATH | O_CLOEXEC,
+		.resolve = RESOLVE_NO_MAGICLINKS,
+	};
+	_close_ int found = -1;
+
+	if (*path != '/')
+		return -EINVAL;
+	if (root_fd != AT_FDCWD)
+		how.resolve |= RESOLVE_IN_ROOT;
+	if (links == FS_LINKS_NONE)
+		how.resolve |= RESOLVE_NO_SYMLINKS;
+	/* EAGAIN: something on the host was renamed while the kernel went by "..". */
+	for (int i = 0; i < OPEN_TRIES && found < 0; i++) {
+		found = (int)syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
+		if (found < 0 && errno != EAGAIN)
+			break;
+	}
+	return found < 0 ? -errno : open_found(found);
+}
+
+int fs_open_magic(int dirfd, const char *path)
+{
+	_close_ int found = openat(dirfd, path, O_PATH | O_CLOEXEC);
+
+	return found < 0 ? -errno : open_found(found);
 }
 
 int fs_write_all(int fd, const void *data, size_t len)

@@ -327,7 +327,61 @@ static void strange_files(void)
 	teardown();
 }
 
+/* A process of another root: what its links say holds there, not here. */
+static pid_t start_rooted(const char *root)
+{
+	int ends[2];
+	char done;
+	pid_t pid;
+
+	CU_ASSERT_FATAL(!pipe(ends));
+	pid = fork();
+	if (!pid) {
+		if (chroot(root) || chdir("/"))
+			_exit(1);
+		close(ends[0]);
+		close(ends[1]);
+		for (;;)
+			pause();
+	}
+	close(ends[1]);
+	CU_ASSERT(!read(ends[0], &done, 1));
+	close(ends[0]);
+	return pid;
+}
+
+static void another_root(void)
+{
+	char root[256], file[300], link[300];
+	struct object_source source = {.path = "/link"};
+	struct stat st;
+	pid_t pid;
+	int fd;
+
+	if (geteuid())
+		SKIP("only root may chroot");
+	snprintf(root, sizeof(root), "%s/root", test_dir());
+	snprintf(file, sizeof(file), "%s/outside", test_dir());
+	snprintf(link, sizeof(link), "%s/link", root);
+	CU_ASSERT_FATAL(!fs_mkdirs(root) && !fs_replace(file, "text", 4) && !stat(file, &st));
+	CU_ASSERT_FATAL(!symlink(file, link));
+	pid = start_rooted(root);
+	source.pid = (__u32)pid;
+	source.key = (struct object_key){
+		.major = major(st.st_dev), .minor = minor(st.st_dev), .inode = st.st_ino};
+	ASSERT_INT(object_open(&source), -ENOENT);
+	/* the file itself is there by another name */
+	snprintf(link, sizeof(link), "%s/file", root);
+	CU_ASSERT_FATAL(!rename(file, link));
+	source.path = "/file";
+	fd = object_open(&source);
+	CU_ASSERT(fd >= 0);
+	close(fd);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
 SUITE(object, {"keys", keys}, {"a full table", a_full_table}, {"gone and back", gone_and_back},
       {"files are closed", files_are_closed}, {"addresses", addresses}, {"a library", a_library},
       {"no room for rows", no_room_for_rows}, {"deleted files", deleted_files},
-      {"strange files", strange_files});
+      {"strange files", strange_files}, {"another root", another_root});

@@ -314,8 +314,36 @@ static void follows_perf_map_files(void)
 		ASSERT_INT(perf_map_open(dir, getpid()), -EPERM);
 		unlink(path);
 	}
+	/* nobody's file under its name */
+	CU_ASSERT(!symlink("/proc/self/exe", path));
+	ASSERT_INT(perf_map_open(dir, getpid()), -ELOOP);
+	unlink(path);
 	perf_map_fini(&map);
 	close(dir);
+}
+
+static void whose_perf_maps(void)
+{
+	static const struct {
+		uid_t owner, real, effective;
+		bool own;
+	} cases[] = {
+		{0, 0, 0, true},
+		{0, 0, 1000, true},
+		{1000, 0, 1000, true},
+		{0, 1000, 0, false}, /* anybody's sudo */
+		{0, 1000, 1000, false},
+		{1000, 1000, 0, true},
+		{1001, 1000, 1000, false},
+		{1001, 0, 0, false},
+		{0, (uid_t)-1, (uid_t)-1, false},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct stat st = {.st_uid = cases[i].owner};
+
+		ASSERT_INT(perf_map_is_own(&st, cases[i].real, cases[i].effective), cases[i].own);
+	}
 }
 
 static void reads_kallsyms(void)
@@ -348,4 +376,4 @@ SUITE_TIMEOUT(symbol, 120, {"finds an inlined call", finds_own_inlined_call},
 	      {"looks in debug folders", looks_in_debug_folders},
 	      {"evicts objects", evicts_objects}, {"reads perf maps", reads_perf_maps},
 	      {"follows perf map files", follows_perf_map_files},
-	      {"reads kallsyms", reads_kallsyms});
+	      {"whose perf maps", whose_perf_maps}, {"reads kallsyms", reads_kallsyms});
