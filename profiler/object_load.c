@@ -8,9 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
+#include <linux/fs.h>
 
 #include "profiler/base/cleanup.h"
 #include "profiler/base/fs.h"
@@ -61,49 +64,87 @@ static int open_map_file(const struct object_source *source)
 	return fs_open_magic(AT_FDCWD, name);
 }
 
-/* Is this the inode that was mapped? On overlayfs and btrfs the kernel shows mappings another
- * device or inode than stat does, so there the path must do. */
-static bool is_mapped_inode(int fd, const struct object_key *key)
+/* A deleted file's number is given to another one, which has another generation. Many file systems
+ * tell it; *ret_known: this one did, and so did who saw the mapping. */
+static bool is_generation(int fd, const struct object_key *key, bool *ret_known)
+{
+	long generation = 0; /* file systems write an int */
+
+	*ret_known = key->generation != OBJECT_ANY_GENERATION &&
+		     !ioctl(fd, FS_IOC_GETVERSION, &generation);
+	return !*ret_known || (__u32)generation == (__u32)key->generation;
+}
+
+/*
+ * Is this the inode that was mapped? Mappings are told by the device of the file system; stat tells
+ * one of its own for every subvolume of btrfs, whose inode numbers repeat in each, and on overlayfs
+ * device and inode may both be others. In the root of the process, the path does there.
+ */
+static bool is_mapped_inode(int fd, const struct object_key *key, bool in_its_root)
 {
 	struct statfs fs;
 	struct stat st;
+	bool known;
 
-	if (fstat(fd, &st) || !S_ISREG(st.st_mode))
+	if (fstat(fd, &st) || !is_generation(fd, key, &known))
 		return false;
-	if (st.st_ino == key->inode)
+	if (st.st_ino == key->inode && major(st.st_dev) == key->major &&
+	    minor(st.st_dev) == key->minor)
 		return true;
-	return !fstatfs(fd, &fs) && (fs.f_type == OVERLAYFS_MAGIC || fs.f_type == BTRFS_MAGIC);
+	if (fstatfs(fd, &fs))
+		return false;
+	if (fs.f_type == BTRFS_MAGIC)
+		return st.st_ino == key->inode && (known || in_its_root);
+	return fs.f_type == OVERLAYFS_MAGIC && in_its_root;
 }
 
-/* pid 0: our own root. */
+static bool is_our_root(int root)
+{
+	struct stat ours, theirs;
+
+	return fstat(root, &theirs) || stat("/", &ours) ||
+	       (ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino);
+}
+
+/* Below the root of the process itself, or of its parent when it has ended. That one's is the
+ * host's when the process was the first one of a container: then it is not the root of both. */
 static int open_in_root(__u32 pid, const struct object_source *source)
 {
 	char name[32];
 	_close_ int root = -1, fd = -1;
 
-	if (source->path[0] != '/')
-		return -ENOENT;
-	if (pid) {
-		snprintf(name, sizeof(name), "/proc/%u/root", pid);
-		root = open(name, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (root < 0)
-			return -errno;
-	}
-	fd = fs_open_foreign(pid ? root : AT_FDCWD, source->path, FS_LINKS_BELOW);
+	snprintf(name, sizeof(name), "/proc/%u/root", pid);
+	root = open(name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return -errno;
+	fd = fs_open_foreign(root, source->path, FS_LINKS_BELOW);
 	if (fd < 0)
 		return fd;
-	return is_mapped_inode(fd, &source->key) ? take_fd(&fd) : -ENOENT;
+	return is_mapped_inode(fd, &source->key, pid == source->pid || !is_our_root(root))
+		       ? take_fd(&fd)
+		       : -ENOENT;
+}
+
+static int open_on_host(const struct object_source *source)
+{
+	_close_ int fd = fs_open_foreign(AT_FDCWD, source->path, FS_LINKS_BELOW);
+
+	if (fd < 0)
+		return fd;
+	return is_mapped_inode(fd, &source->key, false) ? take_fd(&fd) : -ENOENT;
 }
 
 int object_open(const struct object_source *source)
 {
 	int fd = open_map_file(source);
 
+	if (fd < 0 && source->path[0] != '/')
+		return -ENOENT;
 	if (fd < 0)
 		fd = open_in_root(source->pid, source);
 	if (fd < 0 && source->parent)
 		fd = open_in_root(source->parent, source);
-	return fd < 0 ? open_in_root(0, source) : fd;
+	return fd < 0 ? open_on_host(source) : fd;
 }
 
 /* ---- images -------------------------------------------------------------------------------------
