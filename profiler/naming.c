@@ -177,21 +177,6 @@ void naming_free(struct naming *n)
 /* ---- symbols of objects -------------------------------------------------------------------------
  */
 
-/* The root of a process in another mount namespace; -1 when it is ours. */
-static int foreign_root(__u32 pid)
-{
-	char path[64];
-	struct stat ours, theirs;
-	_close_ int fd = -1;
-
-	snprintf(path, sizeof(path), "/proc/%u/root", pid);
-	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &theirs) || stat("/", &ours) ||
-	    (ours.st_ino == theirs.st_ino && ours.st_dev == theirs.st_dev))
-		return -1;
-	return take_fd(&fd);
-}
-
 static struct symbol_object *open_file(struct naming *n, const struct object *object)
 {
 	const struct object_image *image = object->image;
@@ -205,12 +190,13 @@ static struct symbol_object *open_file(struct naming *n, const struct object *ob
 		source.parent = image->parent;
 		source.start = image->map_start;
 		source.end = image->map_end;
-		root = foreign_root(image->pid);
 	}
 	if (fd < 0)
 		fd = object_open(&source);
-	if (fd < 0 ||
-	    symbol_object_open(fd, object->path, root, &n->symbol_options, &symbols, &why))
+	if (fd < 0)
+		return NULL;
+	root = object_debug_root(&source, fd);
+	if (symbol_object_open(fd, object->path, root, &n->symbol_options, &symbols, &why))
 		return NULL;
 	return symbols;
 }

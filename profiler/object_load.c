@@ -20,6 +20,7 @@
 #include "profiler/process.h"
 #include "profiler/row_cache.h"
 #include "profiler/vdso.h"
+#include "symbolize/debug_file.h"
 #include "symbolize/elf.h"
 #include "symbolize/unwind.h"
 
@@ -98,6 +99,17 @@ static bool is_mapped_inode(int fd, const struct object_key *key, bool in_its_ro
 	return fs.f_type == OVERLAYFS_MAGIC && in_its_root;
 }
 
+static int open_root(__u32 pid)
+{
+	char path[32];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%u/root", pid);
+	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* Also when that cannot be told. */
 static bool is_our_root(int root)
 {
 	struct stat ours, theirs;
@@ -110,13 +122,10 @@ static bool is_our_root(int root)
  * host's when the process was the first one of a container: then it is not the root of both. */
 static int open_in_root(__u32 pid, const struct object_source *source)
 {
-	char name[32];
-	_close_ int root = -1, fd = -1;
+	_close_ int root = open_root(pid), fd = -1;
 
-	snprintf(name, sizeof(name), "/proc/%u/root", pid);
-	root = open(name, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
-		return -errno;
+		return root;
 	fd = fs_open_foreign(root, source->path, FS_LINKS_BELOW);
 	if (fd < 0)
 		return fd;
@@ -145,6 +154,31 @@ int object_open(const struct object_source *source)
 	if (fd < 0 && source->parent)
 		fd = open_in_root(source->parent, source);
 	return fd < 0 ? open_on_host(source) : fd;
+}
+
+/* Does the path lead to that very file there? */
+static bool leads_to(int root, const char *path, int fd)
+{
+	_close_ int found = fs_open_foreign(root, path, FS_LINKS_BELOW);
+	struct stat there, ours;
+
+	return found >= 0 && !fstat(found, &there) && !fstat(fd, &ours) &&
+	       there.st_dev == ours.st_dev && there.st_ino == ours.st_ino;
+}
+
+int object_debug_root(const struct object_source *source, int fd)
+{
+	_close_ int root = open_root(source->pid);
+
+	if (root < 0 && source->parent) {
+		_close_ int parent = open_root(source->parent);
+
+		if (parent >= 0 && leads_to(parent, source->path, fd))
+			root = take_fd(&parent);
+	}
+	if (root < 0)
+		return leads_to(AT_FDCWD, source->path, fd) ? DEBUG_ROOT_HOST : DEBUG_ROOT_NONE;
+	return is_our_root(root) ? DEBUG_ROOT_HOST : take_fd(&root);
 }
 
 /* ---- images -------------------------------------------------------------------------------------

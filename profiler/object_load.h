@@ -25,6 +25,10 @@ struct object_source {
  * those that were mapped (overlayfs may tell others: there only a path in the process's root will
  * do). A descriptor, or -ENOENT when it is gone, or -errno. */
 MUST_CHECK int object_open(const struct object_source *source);
+/* The root below which the debug files of that open file lie: its process's, or when that has ended
+ * the first of its parent's and ours in which the path leads to the file. A descriptor, or
+ * debug_file.h's DEBUG_ROOT_HOST (it is ours) or DEBUG_ROOT_NONE. */
+MUST_CHECK int object_debug_root(const struct object_source *source, int fd);
 
 /* The image, never NULL but for lack of memory: its state and `why` say what became of it. cache
  * may be NULL. */

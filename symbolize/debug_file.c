@@ -32,7 +32,10 @@ const char *debug_miss_text(enum debug_miss why)
 
 int debug_root_open(const struct debug_root *root, const char *path)
 {
-	return fs_open_foreign(root->fd < 0 ? AT_FDCWD : root->fd, path, FS_LINKS_BELOW);
+	if (root->fd == DEBUG_ROOT_NONE)
+		return -ENOENT;
+	return fs_open_foreign(root->fd == DEBUG_ROOT_HOST ? AT_FDCWD : root->fd, path,
+			       FS_LINKS_BELOW);
 }
 
 static struct elf *open_elf(const struct debug_root *root, const char *path,

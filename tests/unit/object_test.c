@@ -21,6 +21,7 @@
 #include "profiler/base/fs.h"
 #include "profiler/object_load.h"
 #include "profiler/proc_maps.h"
+#include "symbolize/debug_file.h"
 #include "tests/unit/test.h"
 
 static struct segments *segments;
@@ -362,6 +363,37 @@ static pid_t start_rooted(const char *root)
 	return pid;
 }
 
+static bool is_root(int fd, const char *path)
+{
+	struct stat a, b;
+	bool same =
+		!fstat(fd, &a) && !stat(path, &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+
+	if (fd >= 0)
+		close(fd);
+	return same;
+}
+
+/* The open file /file of a process with another root: a debug file of the host's is none of its. */
+static void debug_roots(const struct object_source *source, int fd, const char *root)
+{
+	struct object_source ended = *source;
+	char path[300];
+
+	CU_ASSERT(is_root(object_debug_root(source, fd), root));
+	ended.pid = 0x7ffffff0;
+	ASSERT_INT(object_debug_root(&ended, fd), DEBUG_ROOT_NONE);
+	ended.parent = source->pid;
+	CU_ASSERT(is_root(object_debug_root(&ended, fd), root));
+	ended.path = "/bin/sh"; /* the host has one, but that is not it */
+	ASSERT_INT(object_debug_root(&ended, fd), DEBUG_ROOT_NONE);
+	ended.path = path;
+	snprintf(path, sizeof(path), "%s/file", root);
+	ASSERT_INT(object_debug_root(&ended, fd), DEBUG_ROOT_HOST);
+	ended.pid = (__u32)getpid();
+	ASSERT_INT(object_debug_root(&ended, fd), DEBUG_ROOT_HOST);
+}
+
 static void another_root(void)
 {
 	char root[256], file[300], link[300];
@@ -387,6 +419,7 @@ static void another_root(void)
 	source.path = "/file";
 	fd = object_open(&source);
 	CU_ASSERT(fd >= 0);
+	debug_roots(&source, fd, root);
 	close(fd);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);

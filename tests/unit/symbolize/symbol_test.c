@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "profiler/base/fs.h"
+#include "symbolize/debug_file.h"
 #include "symbolize/kernel_symbols.h"
 #include "symbolize/perf_map.h"
 #include "symbolize/process_symbols.h"
@@ -135,7 +136,7 @@ static bool open_self(struct index_cache *cache)
 	enum elf_refusal why;
 	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 
-	ASSERT_INT(symbol_object_open(fd, "/x/unit", -1, &options, &object, &why), 0);
+	ASSERT_INT(symbol_object_open(fd, "/x/unit", DEBUG_ROOT_HOST, &options, &object, &why), 0);
 	close(fd);
 	if (!object)
 		return false;
@@ -204,7 +205,7 @@ static void looks_in_debug_folders(void)
 
 	snprintf(none, sizeof(none), "%s/none", test_dir());
 	snprintf(dir, sizeof(dir), "%s/debug", test_dir());
-	ASSERT_INT(symbol_object_open(fd, "/bin/sh", -1, &options, &object, &why), 0);
+	ASSERT_INT(symbol_object_open(fd, "/bin/sh", DEBUG_ROOT_HOST, &options, &object, &why), 0);
 	CU_ASSERT_FATAL(object != NULL);
 	symbol_object_info(object, &info);
 	ASSERT_STR(info.debug_file, "");
@@ -214,9 +215,14 @@ static void looks_in_debug_folders(void)
 		 info.build_id + 2);
 	symbol_object_free(object);
 	copy_file(fd, path);
-	ASSERT_INT(symbol_object_open(fd, "/bin/sh", -1, &options, &object, &why), 0);
+	ASSERT_INT(symbol_object_open(fd, "/bin/sh", DEBUG_ROOT_HOST, &options, &object, &why), 0);
 	symbol_object_info(object, &info);
 	ASSERT_STR(info.debug_file, path);
+	symbol_object_free(object);
+	/* of a root that cannot be looked at: what the host has is not its */
+	ASSERT_INT(symbol_object_open(fd, "/bin/sh", DEBUG_ROOT_NONE, &options, &object, &why), 0);
+	symbol_object_info(object, &info);
+	ASSERT_STR(info.debug_file, "");
 	symbol_object_free(object);
 	close(fd);
 }
@@ -232,8 +238,10 @@ static void evicts_objects(void)
 		for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
 			int fd = open(files[i], O_RDONLY | O_CLOEXEC);
 
-			CU_ASSERT_PTR_NOT_NULL(symbol_cache_get(&cache, fd, files[i], -1));
-			CU_ASSERT_PTR_NOT_NULL(symbol_cache_get(&cache, fd, files[i], -1));
+			CU_ASSERT_PTR_NOT_NULL(
+				symbol_cache_get(&cache, fd, files[i], DEBUG_ROOT_HOST));
+			CU_ASSERT_PTR_NOT_NULL(
+				symbol_cache_get(&cache, fd, files[i], DEBUG_ROOT_HOST));
 			close(fd);
 		}
 	ASSERT_INT(cache.entries.len, 2);
