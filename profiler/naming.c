@@ -106,7 +106,7 @@ struct naming *naming_new(const struct naming_options *options)
 		err = index_cache_open(&n->cache, dir, options->cache_bytes);
 		if (err)
 			log_warn(symbol, "symbol cache '%s' cannot be used (%s); going on without",
-				 dir, strerror(-err));
+				 dir, fs_own_dir_error(err));
 	}
 	n->symbol_options = (struct symbol_options){
 		.cache = n->cache.dir ? &n->cache : NULL,

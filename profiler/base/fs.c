@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -189,4 +190,50 @@ int fs_mkdirs(const char *path)
 			return -errno;
 	}
 	return 0;
+}
+
+int fs_own_dir(const char *path)
+{
+	int err = fs_mkdirs(path);
+	struct stat st;
+
+	if (err)
+		return err;
+	if (stat(path, &st))
+		return -errno;
+	if (!S_ISDIR(st.st_mode))
+		return -ENOTDIR;
+	return st.st_uid == geteuid() && !(st.st_mode & (S_IWGRP | S_IWOTH)) ? 0 : -EPERM;
+}
+
+const char *fs_own_dir_error(int err)
+{
+	return err == -EPERM ? "it must be ours, and nobody else may write to it: see chown, chmod"
+			     : strerror(-err);
+}
+
+static int read_secret(const char *path, void *out, size_t len)
+{
+	_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st))
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_mode & (S_IRWXG | S_IRWXO) ||
+	    (size_t)st.st_size != len)
+		return -EACCES;
+	return fs_pread_all(fd, out, len, 0);
+}
+
+int fs_secret(const char *path, void *out, size_t len)
+{
+	int err;
+
+	if (!read_secret(path, out, len))
+		return 0;
+	if (getrandom(out, len, 0) != (ssize_t)len)
+		return -EIO;
+	err = fs_replace(path, out, len);
+	/* Two that begin at once agree on the one that came last. */
+	return err ? err : read_secret(path, out, len);
 }

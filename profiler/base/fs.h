@@ -42,3 +42,10 @@ MUST_CHECK int fs_write_all(int fd, const void *data, size_t len);
 MUST_CHECK int fs_replace(const char *path, const void *data, size_t len);
 /* mkdir -p, mode 0700 for what is made. 0 or -errno. */
 MUST_CHECK int fs_mkdirs(const char *path);
+/* The same for a folder that is to be trusted: -EPERM when it is another user's, or one that others
+ * may write to. */
+MUST_CHECK int fs_own_dir(const char *path);
+const char *fs_own_dir_error(int err); /* for people; borrowed until the thread's next call */
+/* Random bytes that stay the same from run to run, in a file that only our user can read; another
+ * kind of file is replaced. 0 or -errno. */
+MUST_CHECK int fs_secret(const char *path, void *out, size_t len);

@@ -381,7 +381,7 @@ static int run_session(struct session *s)
 		err = index_cache_open(&s->cache, dir, 0);
 		if (err && s->options.cache_dir)
 			return cli_fail("cannot use the cache folder '%s': %s", dir,
-					strerror(-err));
+					fs_own_dir_error(err));
 		if (!err) {
 			symbols.cache = &s->cache;
 			symbols.scratch_dir = s->cache.dir;
