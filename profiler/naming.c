@@ -13,13 +13,13 @@
 #include "bpf/reason.h"
 #include "profiler/base/cleanup.h"
 #include "profiler/base/clock.h"
+#include "profiler/base/fs.h"
 #include "profiler/base/log.h"
 #include "profiler/object_load.h"
 #include "profiler/process.h"
 #include "profiler/profile.h"
 #include "profiler/stack_table.h"
 #include "profiler/vdso.h"
-#include "symbolize/debug_file.h"
 #include "symbolize/kernel_symbols.h"
 #include "symbolize/perf_map.h"
 #include "symbolize/symbol.h"
@@ -106,7 +106,7 @@ struct naming *naming_new(const struct naming_options *options)
 		err = index_cache_open(&n->cache, dir, options->cache_bytes);
 		if (err)
 			log_warn(symbol, "symbol cache '%s' cannot be used (%s); going on without",
-				 dir, strerror(-err));
+				 dir, fs_own_dir_error(err));
 	}
 	n->symbol_options = (struct symbol_options){
 		.cache = n->cache.dir ? &n->cache : NULL,
@@ -177,21 +177,6 @@ void naming_free(struct naming *n)
 /* ---- symbols of objects -------------------------------------------------------------------------
  */
 
-/* The root of a process in another mount namespace; -1 when it is ours. */
-static int foreign_root(__u32 pid)
-{
-	char path[64];
-	struct stat ours, theirs;
-	_close_ int fd = -1;
-
-	snprintf(path, sizeof(path), "/proc/%u/root", pid);
-	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &theirs) || stat("/", &ours) ||
-	    (ours.st_ino == theirs.st_ino && ours.st_dev == theirs.st_dev))
-		return -1;
-	return take_fd(&fd);
-}
-
 static struct symbol_object *open_file(struct naming *n, const struct object *object)
 {
 	const struct object_image *image = object->image;
@@ -205,12 +190,13 @@ static struct symbol_object *open_file(struct naming *n, const struct object *ob
 		source.parent = image->parent;
 		source.start = image->map_start;
 		source.end = image->map_end;
-		root = foreign_root(image->pid);
 	}
 	if (fd < 0)
 		fd = object_open(&source);
-	if (fd < 0 ||
-	    symbol_object_open(fd, object->path, root, &n->symbol_options, &symbols, &why))
+	if (fd < 0)
+		return NULL;
+	root = object_debug_root(&source, fd);
+	if (symbol_object_open(fd, object->path, root, &n->symbol_options, &symbols, &why))
 		return NULL;
 	return symbols;
 }
@@ -346,26 +332,23 @@ static bool is_gone(const struct image *image)
 }
 
 /* The map of a process that ended before the loader came: the host's /tmp has it, unless the
- * process had another one. Only a file written since it began, by root or its user, can be its own.
- */
+ * process had another one. Only a file written since it began, by its user, can be its own. */
 static int open_left_map(const struct image *image)
 {
 	const struct identity *identity = atomic_load(&image->identity);
-	struct debug_root host = {.fd = -1};
 	__u64 age_ns = clock_monotonic_ns() - image->start_ns, changed_ns;
 	char path[64];
 	_close_ int fd = -1;
 	struct stat st;
 
-	if (identity && (*identity->container || identity->ns_pid != image->pid))
+	if (!identity || *identity->container || identity->ns_pid != image->pid)
 		return -1;
 	snprintf(path, sizeof(path), "/tmp/perf-%u.map", image->pid);
-	fd = debug_root_open(&host, path);
+	fd = fs_open_foreign(AT_FDCWD, path, FS_LINKS_NONE);
 	if (fd < 0 || fstat(fd, &st))
 		return -1;
 	changed_ns = (__u64)st.st_mtim.tv_sec * NS_PER_S + (__u64)st.st_mtim.tv_nsec;
-	if (changed_ns + age_ns < clock_realtime_ns() ||
-	    (st.st_uid && (!identity || st.st_uid != identity->uid)))
+	if (changed_ns + age_ns < clock_realtime_ns() || st.st_uid != identity->uid)
 		return -1;
 	return take_fd(&fd);
 }

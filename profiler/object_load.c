@@ -8,21 +8,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
+#include <linux/fs.h>
 
 #include "profiler/base/cleanup.h"
+#include "profiler/base/fs.h"
 #include "profiler/process.h"
 #include "profiler/row_cache.h"
 #include "profiler/vdso.h"
+#include "symbolize/debug_file.h"
 #include "symbolize/elf.h"
 #include "symbolize/unwind.h"
 
 #define OVERLAYFS_MAGIC 0x794c7630
 #define BTRFS_MAGIC	0x9123683e
 #define DELETED_SUFFIX	" (deleted)"
-#define OPEN_FLAGS	(O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
 
 /* Does the link begin with the path? /proc/PID/maps writes a newline as \012. NULL: no; else what
  * follows it. */
@@ -49,7 +53,6 @@ static int open_map_file(const struct object_source *source)
 {
 	char name[96], link[PATH_MAX];
 	ssize_t len;
-	int fd;
 
 	snprintf(name, sizeof(name), "/proc/%u/map_files/%llx-%llx", source->pid,
 		 (unsigned long long)source->start, (unsigned long long)source->end);
@@ -59,52 +62,123 @@ static int open_map_file(const struct object_source *source)
 	link[len] = 0;
 	if (!same_path(link, source->path))
 		return -ESTALE;
-	fd = open(name, OPEN_FLAGS);
-	return fd < 0 ? -errno : fd;
+	return fs_open_magic(AT_FDCWD, name);
 }
 
-/* Is this the inode that was mapped? On overlayfs and btrfs the kernel shows mappings another
- * device or inode than stat does, so there the path must do. */
-static bool is_mapped_inode(int fd, const struct object_key *key)
+/* A deleted file's number is given to another one, which has another generation. Many file systems
+ * tell it; *ret_known: this one did, and so did who saw the mapping. */
+static bool is_generation(int fd, const struct object_key *key, bool *ret_known)
+{
+	long generation = 0; /* file systems write an int */
+
+	*ret_known = key->generation != OBJECT_ANY_GENERATION &&
+		     !ioctl(fd, FS_IOC_GETVERSION, &generation);
+	return !*ret_known || (__u32)generation == (__u32)key->generation;
+}
+
+/*
+ * Is this the inode that was mapped? Mappings are told by the device of the file system; stat tells
+ * one of its own for every subvolume of btrfs, whose inode numbers repeat in each, and on overlayfs
+ * device and inode may both be others. In the root of the process, the path does there.
+ */
+static bool is_mapped_inode(int fd, const struct object_key *key, bool in_its_root)
 {
 	struct statfs fs;
 	struct stat st;
+	bool known;
 
-	if (fstat(fd, &st) || !S_ISREG(st.st_mode))
+	if (fstat(fd, &st) || !is_generation(fd, key, &known))
 		return false;
-	if (st.st_ino == key->inode)
+	if (st.st_ino == key->inode && major(st.st_dev) == key->major &&
+	    minor(st.st_dev) == key->minor)
 		return true;
-	return !fstatfs(fd, &fs) && (fs.f_type == OVERLAYFS_MAGIC || fs.f_type == BTRFS_MAGIC);
+	if (fstatfs(fd, &fs))
+		return false;
+	if (fs.f_type == BTRFS_MAGIC)
+		return st.st_ino == key->inode && (known || in_its_root);
+	return fs.f_type == OVERLAYFS_MAGIC && in_its_root;
 }
 
-static int open_in_root(const char *root, const struct object_source *source)
+static int open_root(__u32 pid)
 {
-	char name[PATH_MAX];
-	_close_ int fd = -1;
+	char path[32];
+	int fd;
 
-	if (source->path[0] != '/' ||
-	    (size_t)snprintf(name, sizeof(name), "%s%s", root, source->path) >= sizeof(name))
-		return -ENOENT;
-	fd = open(name, OPEN_FLAGS);
+	snprintf(path, sizeof(path), "/proc/%u/root", pid);
+	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* Also when that cannot be told. */
+static bool is_our_root(int root)
+{
+	struct stat ours, theirs;
+
+	return fstat(root, &theirs) || stat("/", &ours) ||
+	       (ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino);
+}
+
+/* Below the root of the process itself, or of its parent when it has ended. That one's is the
+ * host's when the process was the first one of a container: then it is not the root of both. */
+static int open_in_root(__u32 pid, const struct object_source *source)
+{
+	_close_ int root = open_root(pid), fd = -1;
+
+	if (root < 0)
+		return root;
+	fd = fs_open_foreign(root, source->path, FS_LINKS_BELOW);
 	if (fd < 0)
-		return -errno;
-	return is_mapped_inode(fd, &source->key) ? take_fd(&fd) : -ENOENT;
+		return fd;
+	return is_mapped_inode(fd, &source->key, pid == source->pid || !is_our_root(root))
+		       ? take_fd(&fd)
+		       : -ENOENT;
+}
+
+static int open_on_host(const struct object_source *source)
+{
+	_close_ int fd = fs_open_foreign(AT_FDCWD, source->path, FS_LINKS_BELOW);
+
+	if (fd < 0)
+		return fd;
+	return is_mapped_inode(fd, &source->key, false) ? take_fd(&fd) : -ENOENT;
 }
 
 int object_open(const struct object_source *source)
 {
-	char root[32];
 	int fd = open_map_file(source);
 
-	for (int i = 0; fd < 0 && i < 3; i++) {
-		root[0] = 0;
-		if (i < 2)
-			snprintf(root, sizeof(root), "/proc/%u/root",
-				 i == 0 ? source->pid : source->parent);
-		if (i != 1 || source->parent)
-			fd = open_in_root(root, source);
+	if (fd < 0 && source->path[0] != '/')
+		return -ENOENT;
+	if (fd < 0)
+		fd = open_in_root(source->pid, source);
+	if (fd < 0 && source->parent)
+		fd = open_in_root(source->parent, source);
+	return fd < 0 ? open_on_host(source) : fd;
+}
+
+/* Does the path lead to that very file there? */
+static bool leads_to(int root, const char *path, int fd)
+{
+	_close_ int found = fs_open_foreign(root, path, FS_LINKS_BELOW);
+	struct stat there, ours;
+
+	return found >= 0 && !fstat(found, &there) && !fstat(fd, &ours) &&
+	       there.st_dev == ours.st_dev && there.st_ino == ours.st_ino;
+}
+
+int object_debug_root(const struct object_source *source, int fd)
+{
+	_close_ int root = open_root(source->pid);
+
+	if (root < 0 && source->parent) {
+		_close_ int parent = open_root(source->parent);
+
+		if (parent >= 0 && leads_to(parent, source->path, fd))
+			root = take_fd(&parent);
 	}
-	return fd;
+	if (root < 0)
+		return leads_to(AT_FDCWD, source->path, fd) ? DEBUG_ROOT_HOST : DEBUG_ROOT_NONE;
+	return is_our_root(root) ? DEBUG_ROOT_HOST : take_fd(&root);
 }
 
 /* ---- images -------------------------------------------------------------------------------------

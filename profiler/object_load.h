@@ -21,9 +21,14 @@ struct object_source {
 };
 
 /* Open the file: through /proc/PID/map_files (works when it was deleted or lies in another mount
- * namespace), else by path in the root of the process, its parent, or ours, if the inode is the one
- * that was mapped. A descriptor, or -ENOENT when it is gone, or -errno. */
+ * namespace), else by path in the root of the process, its parent, or ours, if device and inode are
+ * those that were mapped (overlayfs may tell others: there only a path in the process's root will
+ * do). A descriptor, or -ENOENT when it is gone, or -errno. */
 MUST_CHECK int object_open(const struct object_source *source);
+/* The root below which the debug files of that open file lie: its process's, or when that has ended
+ * the first of its parent's and ours in which the path leads to the file. A descriptor, or
+ * debug_file.h's DEBUG_ROOT_HOST (it is ours) or DEBUG_ROOT_NONE. */
+MUST_CHECK int object_debug_root(const struct object_source *source, int fd);
 
 /* The image, never NULL but for lack of memory: its state and `why` say what became of it. cache
  * may be NULL. */

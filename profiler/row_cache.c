@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -58,48 +57,29 @@ struct file_part {
 /* ---- the folder ---------------------------------------------------------------------------------
  */
 
-static int load_secret(const char *dir, __u64 *ret_secret)
-{
-	char path[PATH_MAX];
-	struct buf buf = {0};
-	int err;
-
-	if ((size_t)snprintf(path, sizeof(path), "%s/secret", dir) >= sizeof(path))
-		return -ENAMETOOLONG;
-	err = fs_read(AT_FDCWD, path, sizeof(*ret_secret), &buf);
-	if (!err && buf.len == sizeof(*ret_secret)) {
-		memcpy(ret_secret, buf.data, sizeof(*ret_secret));
-		buf_fini(&buf);
-		return 0;
-	}
-	buf_fini(&buf);
-	if (getrandom(ret_secret, sizeof(*ret_secret), 0) != sizeof(*ret_secret))
-		return -EIO;
-	return fs_replace(path, ret_secret, sizeof(*ret_secret));
-}
-
 struct row_cache *row_cache_open(const char *dir, __u64 max_bytes)
 {
 	struct row_cache *cache = calloc(1, sizeof(*cache));
-	char path[PATH_MAX];
+	char path[PATH_MAX], secret[PATH_MAX];
 	int err;
 
 	if (!cache)
 		return NULL;
 	cache->max_bytes = max_bytes;
-	if ((size_t)snprintf(path, sizeof(path), "%s/rows", dir) >= sizeof(path))
+	if ((size_t)snprintf(path, sizeof(path), "%s/rows", dir) >= sizeof(path) ||
+	    (size_t)snprintf(secret, sizeof(secret), "%s/rows/secret", dir) >= sizeof(secret))
 		err = -ENAMETOOLONG;
 	else
-		err = fs_mkdirs(path);
+		err = fs_own_dir(path);
 	if (!err)
-		err = load_secret(path, &cache->secret);
+		err = fs_secret(secret, &cache->secret, sizeof(cache->secret));
 	if (!err && !(cache->dir = strdup(path)))
 		err = -ENOMEM;
 	if (err)
 		log_warn(unwind,
 			 "row cache '%s' cannot be used (%s); unwind rows are compiled at every "
 			 "start",
-			 path, strerror(-err));
+			 path, fs_own_dir_error(err));
 	return cache;
 }
 

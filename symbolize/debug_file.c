@@ -8,13 +8,11 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
-#include <linux/openat2.h>
 #include <zlib.h>
 
 #include "profiler/base/cleanup.h"
+#include "profiler/base/fs.h"
 
 #define CRC_STEP       ((size_t)1 << 20)
 #define MAX_CRC_BYTES  ((size_t)4 << 30)
@@ -34,26 +32,10 @@ const char *debug_miss_text(enum debug_miss why)
 
 int debug_root_open(const struct debug_root *root, const char *path)
 {
-	struct open_how how = {
-		.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
-		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
-	};
-	struct stat st;
-	long fd;
-
-	if (*path != '/')
-		return -EINVAL;
-	if (root->fd < 0)
-		fd = open(path, (int)how.flags);
-	else
-		fd = syscall(SYS_openat2, root->fd, path, &how, sizeof(how));
-	if (fd < 0)
-		return -errno;
-	if (fstat((int)fd, &st) || !S_ISREG(st.st_mode)) {
-		close((int)fd);
-		return -EINVAL;
-	}
-	return (int)fd;
+	if (root->fd == DEBUG_ROOT_NONE)
+		return -ENOENT;
+	return fs_open_foreign(root->fd == DEBUG_ROOT_HOST ? AT_FDCWD : root->fd, path,
+			       FS_LINKS_BELOW);
 }
 
 static struct elf *open_elf(const struct debug_root *root, const char *path,

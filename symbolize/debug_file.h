@@ -4,8 +4,8 @@
  * .gnu_debuglink beside the object, in its .debug folder and under /usr/lib/debug (CRC checked), or
  * under folders that the caller names instead; dwz's common file by .gnu_debugaltlink, split units
  * by their own paths; at last, when it is asked for, from debuginfod. Everything is opened below a
- * root (a container's), which no symbolic link or ".." leaves (openat2 with RESOLVE_IN_ROOT, Linux
- * 5.6), and never blocks on a FIFO.
+ * root (a container's), which no symbolic link or ".." leaves, and only if it is a regular file
+ * (fs_open_foreign).
  *
  * Sources: gdb's manual "Separate Debug Files"; elfutils' debuginfod-client(3).
  */
@@ -13,8 +13,11 @@
 
 #include "symbolize/elf.h"
 
+#define DEBUG_ROOT_HOST (-1)
+#define DEBUG_ROOT_NONE (-2) /* nobody knows which: nothing is looked for in files */
+
 struct debug_root {
-	int fd;		  /* of the root folder; -1: the host's */
+	int fd;		  /* of the root folder, or one of the above */
 	const char *path; /* of the object below that root; may be NULL */
 	/* Folders of debug files below that root; n_dirs 0: /usr/lib/debug. */
 	const char *const *dirs;
@@ -24,7 +27,8 @@ struct debug_root {
 	void *arg;
 };
 
-/* Open a path below the root for reading; relative ones are refused. fd or -errno. */
+/* Open a path below the root for reading; relative ones are refused. fd or -errno; of no root
+ * -ENOENT. */
 MUST_CHECK int debug_root_open(const struct debug_root *root, const char *path);
 
 /* Why there is no debug file. */

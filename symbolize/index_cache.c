@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -145,51 +144,20 @@ void index_cache_key(const struct index_cache *cache, const struct elf *const *f
 /* ---- files --------------------------------------------------------------------------------------
  */
 
-static int take_secret(struct index_cache *cache)
-{
-	char path[PATH_MAX];
-	ssize_t n;
-
-	if (snprintf(path, sizeof(path), "%s/" SECRET_FILE, cache->dir) >= (int)sizeof(path))
-		return -ENAMETOOLONG;
-	for (int tries = 0; tries < 2; tries++) {
-		_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-		struct stat st;
-
-		/* Not ours alone: somebody else may know it. */
-		if (fd >= 0 && !fstat(fd, &st) && st.st_uid == geteuid() && !(st.st_mode & 077) &&
-		    !fs_pread_all(fd, cache->secret, sizeof(cache->secret), 0))
-			return 0;
-		n = getrandom(cache->secret, sizeof(cache->secret), 0);
-		if (n != sizeof(cache->secret))
-			return -EIO;
-		n = fs_replace(path, cache->secret, sizeof(cache->secret));
-		if (n)
-			return (int)n;
-	}
-	return -EACCES;
-}
-
 int index_cache_open(struct index_cache *cache, const char *dir, __u64 max_bytes)
 {
-	struct stat st;
+	char path[PATH_MAX];
 	int err;
 
 	*cache = (struct index_cache){.max_bytes = max_bytes ? max_bytes : INDEX_CACHE_MAX_BYTES};
-	err = fs_mkdirs(dir);
+	err = fs_own_dir(dir);
 	if (err)
 		return err;
-	if (stat(dir, &st))
-		return -errno;
-	/* In a folder that others may write to, nothing could be trusted. */
-	if (st.st_uid != geteuid() || (st.st_mode & 022))
-		return -EPERM;
-	cache->dir = strdup(dir);
-	if (!cache->dir)
-		return -ENOMEM;
-	err = take_secret(cache);
-	if (err)
-		index_cache_close(cache);
+	if ((size_t)snprintf(path, sizeof(path), "%s/" SECRET_FILE, dir) >= sizeof(path))
+		return -ENAMETOOLONG;
+	err = fs_secret(path, cache->secret, sizeof(cache->secret));
+	if (!err && !(cache->dir = strdup(dir)))
+		err = -ENOMEM;
 	return err;
 }
 

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "profiler/base/arena.h"
@@ -42,10 +43,13 @@ struct perf_map {
 void perf_map_init(struct perf_map *map);
 void perf_map_fini(struct perf_map *map);
 /* Open the map of the process whose /proc folder is open as dir_fd: /tmp/perf-N.map below its root,
- * N its number in its own PID namespace. Only a file of the process's user or root's is taken: in a
- * /tmp that all may write to, anybody could name another's code. fd; -ENOENT: there is none;
- * -EPERM: somebody else's; or -errno. Read on after the process is gone, and the file too. */
+ * N its number in its own PID namespace. No symbolic link leads there, and only a file of the
+ * process's user is taken: in a /tmp that all may write to, anybody could name another's code, or
+ * have a file of root's read. fd; -ENOENT: there is none; -EPERM: somebody else's; or -errno. Read
+ * on after the process is gone, and the file too. */
 MUST_CHECK int perf_map_open(int dir_fd, pid_t pid);
+/* Is a map with this owner one of a process of these users? */
+bool perf_map_is_own(const struct stat *st, uid_t real, uid_t effective);
 /* Read what was added to the file since the last time. Another file, a shorter one, and one that
  * changed before the place where reading ended start anew. 0 or -errno. */
 MUST_CHECK int perf_map_read(struct perf_map *map, int fd);

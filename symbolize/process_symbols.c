@@ -29,7 +29,7 @@ struct mapping {
 
 struct process_symbols {
 	pid_t pid;
-	int dir_fd, root_fd; /* /proc/PID, its root */
+	int dir_fd, root_fd; /* /proc/PID; its root, or DEBUG_ROOT_NONE */
 	struct symbol_cache *cache;
 	VEC(struct mapping) maps; /* ascending; executable ones */
 	struct arena names;
@@ -83,7 +83,7 @@ int process_symbols_open(pid_t pid, struct symbol_cache *cache,
 		return -ENOMEM;
 	p->pid = pid;
 	p->cache = cache;
-	p->root_fd = -1;
+	p->root_fd = DEBUG_ROOT_NONE;
 	perf_map_init(&p->perf_map);
 	snprintf(path, sizeof(path), "/proc/%d", pid);
 	p->dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -93,6 +93,8 @@ int process_symbols_open(pid_t pid, struct symbol_cache *cache,
 		return err;
 	}
 	p->root_fd = openat(p->dir_fd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (p->root_fd < 0)
+		p->root_fd = DEBUG_ROOT_NONE;
 	err = process_symbols_refresh(p);
 	if (err) {
 		process_symbols_free(p);
@@ -142,10 +144,10 @@ static int open_mapping(const struct process_symbols *p, const struct mapping *m
 
 	snprintf(path, sizeof(path), "map_files/%llx-%llx", (unsigned long long)m->start,
 		 (unsigned long long)m->end);
-	fd = openat(p->dir_fd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	fd = fs_open_magic(p->dir_fd, path);
 	if (fd >= 0 || *m->name != '/')
 		return fd;
-	return p->root_fd >= 0 ? debug_root_open(&root, m->name) : -ENOENT;
+	return debug_root_open(&root, m->name);
 }
 
 static struct symbol_object *open_vdso(struct process_symbols *p, const struct mapping *m)

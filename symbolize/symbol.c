@@ -121,7 +121,7 @@ int symbol_object_open_memory(const void *data, size_t size, const char *path,
 	enum elf_refusal why;
 	struct elf *elf = elf_open_memory(data, size, &why);
 	struct symbol_source source = {
-		.elf = elf, .root = {.fd = -1}, .options = &own, .symbols_only = true};
+		.elf = elf, .root = {.fd = DEBUG_ROOT_NONE}, .options = &own, .symbols_only = true};
 	struct symbol_object *o = NULL;
 	int err;
 

@@ -45,7 +45,8 @@ struct symbol_options {
 struct symbol_object;
 
 /* Open the file behind fd (not closed; it must stay open only for this call). path: its path below
- * the root, for messages and debug files; root_fd: that root (a container's), -1 for the host's.
+ * the root, for messages and debug files; root_fd: that root (a container's), or one of
+ * debug_file.h's DEBUG_ROOT_HOST and DEBUG_ROOT_NONE.
  * 0 or -errno with *ret_why when the file itself was refused. */
 MUST_CHECK int symbol_object_open(int fd, const char *path, int root_fd,
 				  const struct symbol_options *options,

@@ -17,6 +17,7 @@
 #include "profiler/base/fs.h"
 #include "profiler/base/json.h"
 #include "profiler/cli/cli.h"
+#include "symbolize/debug_file.h"
 #include "symbolize/kernel_symbols.h"
 #include "symbolize/process_symbols.h"
 
@@ -277,8 +278,8 @@ static int open_file(struct session *s)
 
 	if (fd < 0)
 		return cli_fail("cannot open '%s': %s", s->options.file, strerror(errno));
-	err = symbol_object_open(fd, full ? full : s->options.file, -1, &s->objects.options,
-				 &s->object, &why);
+	err = symbol_object_open(fd, full ? full : s->options.file, DEBUG_ROOT_HOST,
+				 &s->objects.options, &s->object, &why);
 	if (err == -ENODATA)
 		return cli_fail("'%s' has no code to symbolize", s->options.file);
 	if (err)
@@ -380,7 +381,7 @@ static int run_session(struct session *s)
 		err = index_cache_open(&s->cache, dir, 0);
 		if (err && s->options.cache_dir)
 			return cli_fail("cannot use the cache folder '%s': %s", dir,
-					strerror(-err));
+					fs_own_dir_error(err));
 		if (!err) {
 			symbols.cache = &s->cache;
 			symbols.scratch_dir = s->cache.dir;

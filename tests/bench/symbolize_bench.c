@@ -14,6 +14,7 @@
 
 #include "profiler/base/cleanup.h"
 #include "profiler/base/clock.h"
+#include "symbolize/debug_file.h"
 #include "symbolize/symbol.h"
 
 #define ADDRESSES 65536u
@@ -77,7 +78,7 @@ static struct symbol_object *open_timed(const char *path, const struct symbol_op
 	struct symbol_object *object = NULL;
 	struct symbol_info info;
 	enum elf_refusal why;
-	int err = symbol_object_open(fd, path, -1, options, &object, &why);
+	int err = symbol_object_open(fd, path, DEBUG_ROOT_HOST, options, &object, &why);
 
 	if (err) {
 		fprintf(stderr, "%s: %s\n", path, strerror(-err));

@@ -4,19 +4,24 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <linux/fs.h>
 
 #include "profiler/base/clock.h"
 #include "profiler/base/fs.h"
 #include "profiler/object_load.h"
 #include "profiler/proc_maps.h"
+#include "symbolize/debug_file.h"
 #include "tests/unit/test.h"
 
 static struct segments *segments;
@@ -301,6 +306,14 @@ static void deleted_files(void)
 	teardown();
 }
 
+static struct object_key key_of(const struct stat *st)
+{
+	return (struct object_key){.major = major(st->st_dev),
+				   .minor = minor(st->st_dev),
+				   .inode = st->st_ino,
+				   .generation = OBJECT_ANY_GENERATION};
+}
+
 /* No regular file is opened for reading: a fifo would hang, a device might act. */
 static void strange_files(void)
 {
@@ -312,13 +325,13 @@ static void strange_files(void)
 	setup(4);
 	snprintf(path, sizeof(path), "%s/fifo", test_dir());
 	CU_ASSERT_FATAL(!mkfifo(path, 0600) && !stat(path, &st));
-	source.key.inode = st.st_ino;
+	source.key = key_of(&st);
 	image = object_load(&source, segments, NULL);
 	ASSERT_INT(image->state, OBJECT_GONE);
 	object_image_free(image, segments);
 	snprintf(path, sizeof(path), "%s/text", test_dir());
 	CU_ASSERT_FATAL(!fs_replace(path, "no ELF file", 11) && !stat(path, &st));
-	source.key.inode = st.st_ino;
+	source.key = key_of(&st);
 	image = object_load(&source, segments, NULL);
 	ASSERT_INT(image->state, OBJECT_NOT_ELF);
 	object_image_free(image, segments);
@@ -327,7 +340,181 @@ static void strange_files(void)
 	teardown();
 }
 
+/* A process of another root: what its links say holds there, not here. */
+static pid_t start_rooted(const char *root)
+{
+	int ends[2];
+	char done;
+	pid_t pid;
+
+	CU_ASSERT_FATAL(!pipe(ends));
+	pid = fork();
+	if (!pid) {
+		if (chroot(root) || chdir("/"))
+			_exit(1);
+		close(ends[0]);
+		close(ends[1]);
+		for (;;)
+			pause();
+	}
+	close(ends[1]);
+	CU_ASSERT(!read(ends[0], &done, 1));
+	close(ends[0]);
+	return pid;
+}
+
+static bool is_root(int fd, const char *path)
+{
+	struct stat a, b;
+	bool same =
+		!fstat(fd, &a) && !stat(path, &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+
+	if (fd >= 0)
+		close(fd);
+	return same;
+}
+
+/* The open file /file of a process with another root: a debug file of the host's is none of its. */
+static void debug_roots(const struct object_source *source, int fd, const char *root)
+{
+	struct object_source ended = *source;
+	char path[300];
+
+	CU_ASSERT(is_root(object_debug_root(source, fd), root));
+	ended.pid = 0x7ffffff0;
+	ASSERT_INT(object_debug_root(&ended, fd), DEBUG_ROOT_NONE);
+	ended.parent = source->pid;
+	CU_ASSERT(is_root(object_debug_root(&ended, fd), root));
+	ended.path = "/bin/sh"; /* the host has one, but that is not it */
+	ASSERT_INT(object_debug_root(&ended, fd), DEBUG_ROOT_NONE);
+	ended.path = path;
+	snprintf(path, sizeof(path), "%s/file", root);
+	ASSERT_INT(object_debug_root(&ended, fd), DEBUG_ROOT_HOST);
+	ended.pid = (__u32)getpid();
+	ASSERT_INT(object_debug_root(&ended, fd), DEBUG_ROOT_HOST);
+}
+
+static void another_root(void)
+{
+	char root[256], file[300], link[300];
+	struct object_source source = {.path = "/link"};
+	struct stat st;
+	pid_t pid;
+	int fd;
+
+	if (geteuid())
+		SKIP("only root may chroot");
+	snprintf(root, sizeof(root), "%s/root", test_dir());
+	snprintf(file, sizeof(file), "%s/outside", test_dir());
+	snprintf(link, sizeof(link), "%s/link", root);
+	CU_ASSERT_FATAL(!fs_mkdirs(root) && !fs_replace(file, "text", 4) && !stat(file, &st));
+	CU_ASSERT_FATAL(!symlink(file, link));
+	pid = start_rooted(root);
+	source.pid = (__u32)pid;
+	source.key = key_of(&st);
+	ASSERT_INT(object_open(&source), -ENOENT);
+	/* the file itself is there by another name */
+	snprintf(link, sizeof(link), "%s/file", root);
+	CU_ASSERT_FATAL(!rename(file, link));
+	source.path = "/file";
+	fd = object_open(&source);
+	CU_ASSERT(fd >= 0);
+	debug_roots(&source, fd, root);
+	close(fd);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+static int open_and_close(const struct object_source *source)
+{
+	int fd = object_open(source);
+
+	if (fd >= 0)
+		close(fd);
+	return fd < 0 ? fd : 0;
+}
+
+/* An inode's number alone says little: of another device, or of a file that was deleted. */
+static void another_inode(void)
+{
+	char path[256];
+	struct object_source source = {.path = path, .pid = (__u32)getpid(), .parent = 1};
+	long generation = 0;
+	struct stat st;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/text", test_dir());
+	CU_ASSERT_FATAL(!fs_replace(path, "text", 4) && !stat(path, &st));
+	source.key = key_of(&st);
+	ASSERT_INT(open_and_close(&source), 0);
+	source.key.inode++;
+	ASSERT_INT(open_and_close(&source), -ENOENT);
+	source.key.inode--;
+	source.key.minor++;
+	ASSERT_INT(open_and_close(&source), -ENOENT);
+	source.key.minor--;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (ioctl(fd, FS_IOC_GETVERSION, &generation)) {
+		close(fd);
+		SKIP("no generation of '%s': %s", path, strerror(errno));
+	}
+	close(fd);
+	source.key.generation = (__u32)generation;
+	ASSERT_INT(open_and_close(&source), 0);
+	source.key.generation++;
+	ASSERT_INT(open_and_close(&source), -ENOENT);
+}
+
+/* In a mount namespace of its own: 0, an errno when there is no overlay, -1: wrong. */
+static int try_overlay(const char *dir)
+{
+	char options[1024], path[256];
+	struct object_source source = {.path = path, .pid = (__u32)getpid()};
+
+	snprintf(options, sizeof(options), "lowerdir=%s/lower,upperdir=%s/upper,workdir=%s/work",
+		 dir, dir, dir);
+	snprintf(path, sizeof(path), "%s/all", dir);
+	if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("overlay", path, "overlay", 0, options))
+		return errno;
+	snprintf(path, sizeof(path), "%s/all/text", dir);
+	source.key.inode = 1; /* what the kernel says of the layer below */
+	if (open_and_close(&source))
+		return -1;
+	source.parent = source.pid;
+	source.pid = 0x7ffffff0; /* ended; its parent has the host's root, as we see it */
+	if (open_and_close(&source) != -ENOENT)
+		return -1;
+	source.parent = 0;
+	return open_and_close(&source) == -ENOENT ? 0 : -1;
+}
+
+static void overlays(void)
+{
+	static const char *const names[] = {"lower", "upper", "work", "all"};
+	char dir[200], path[256];
+	int status;
+	pid_t pid;
+
+	snprintf(dir, sizeof(dir), "%s/overlay", test_dir());
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+		CU_ASSERT_FATAL(!fs_mkdirs(path));
+	}
+	snprintf(path, sizeof(path), "%s/lower/text", dir);
+	CU_ASSERT_FATAL(!fs_replace(path, "text", 4));
+	pid = fork();
+	if (!pid)
+		_exit(try_overlay(dir) & 0xff);
+	waitpid(pid, &status, 0);
+	CU_ASSERT_FATAL(WIFEXITED(status));
+	if (WEXITSTATUS(status) && WEXITSTATUS(status) != 0xff)
+		SKIP("an overlay cannot be mounted: %s", strerror(WEXITSTATUS(status)));
+	ASSERT_INT(WEXITSTATUS(status), 0);
+}
+
 SUITE(object, {"keys", keys}, {"a full table", a_full_table}, {"gone and back", gone_and_back},
       {"files are closed", files_are_closed}, {"addresses", addresses}, {"a library", a_library},
       {"no room for rows", no_room_for_rows}, {"deleted files", deleted_files},
-      {"strange files", strange_files});
+      {"strange files", strange_files}, {"another root", another_root},
+      {"another inode", another_inode}, {"overlays", overlays});

@@ -184,6 +184,41 @@ static void no_folder(void)
 	teardown();
 }
 
+/* A folder that others may write to, or whose secret they may read: what lies there is not ours. */
+static void another_owner(void)
+{
+	char dir[300], path[320];
+	struct stat st;
+	__u64 before, after;
+
+	setup();
+	CU_ASSERT(!compile(elf));
+	row_cache_close(cache);
+	snprintf(dir, sizeof(dir), "%s/rows", test_dir());
+	CU_ASSERT(!chmod(dir, 0770));
+	cache = row_cache_open(test_dir(), 1u << 30);
+	CU_ASSERT(!compile(elf));
+	CU_ASSERT(!compile(elf));
+	row_cache_close(cache);
+	CU_ASSERT(!chmod(dir, 0755));
+	snprintf(path, sizeof(path), "%s/secret", dir);
+	CU_ASSERT(fs_read_small(AT_FDCWD, path, (char *)&before, sizeof(before)) >= 0);
+	CU_ASSERT(!chmod(path, 0640));
+	cache = row_cache_open(test_dir(), 1u << 30);
+	CU_ASSERT(fs_read_small(AT_FDCWD, path, (char *)&after, sizeof(after)) >= 0);
+	CU_ASSERT(before != after && !stat(path, &st) && (st.st_mode & 0777) == 0600);
+	CU_ASSERT(!compile(elf));
+	CU_ASSERT(compile(elf));
+	if (!geteuid()) { /* only root can give a folder away */
+		row_cache_close(cache);
+		CU_ASSERT(!chown(dir, 65534, 65534));
+		cache = row_cache_open(test_dir(), 1u << 30);
+		CU_ASSERT(!compile(elf));
+		CU_ASSERT(!compile(elf));
+	}
+	teardown();
+}
+
 /* A link under a file's name is not followed. */
 static void a_link(void)
 {
@@ -233,4 +268,5 @@ static void bounded(void)
 }
 
 SUITE(row_cache, {"hits", hits}, {"damage", damage}, {"another secret", another_secret},
-      {"a liar", a_liar}, {"no folder", no_folder}, {"a link", a_link}, {"bounded", bounded});
+      {"a liar", a_liar}, {"no folder", no_folder}, {"a link", a_link},
+      {"another owner", another_owner}, {"bounded", bounded});

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "profiler/base/fs.h"
+#include "symbolize/debug_file.h"
 #include "symbolize/kernel_symbols.h"
 #include "symbolize/perf_map.h"
 #include "symbolize/process_symbols.h"
@@ -135,7 +136,7 @@ static bool open_self(struct index_cache *cache)
 	enum elf_refusal why;
 	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 
-	ASSERT_INT(symbol_object_open(fd, "/x/unit", -1, &options, &object, &why), 0);
+	ASSERT_INT(symbol_object_open(fd, "/x/unit", DEBUG_ROOT_HOST, &options, &object, &why), 0);
 	close(fd);
 	if (!object)
 		return false;
@@ -204,7 +205,7 @@ static void looks_in_debug_folders(void)
 
 	snprintf(none, sizeof(none), "%s/none", test_dir());
 	snprintf(dir, sizeof(dir), "%s/debug", test_dir());
-	ASSERT_INT(symbol_object_open(fd, "/bin/sh", -1, &options, &object, &why), 0);
+	ASSERT_INT(symbol_object_open(fd, "/bin/sh", DEBUG_ROOT_HOST, &options, &object, &why), 0);
 	CU_ASSERT_FATAL(object != NULL);
 	symbol_object_info(object, &info);
 	ASSERT_STR(info.debug_file, "");
@@ -214,9 +215,14 @@ static void looks_in_debug_folders(void)
 		 info.build_id + 2);
 	symbol_object_free(object);
 	copy_file(fd, path);
-	ASSERT_INT(symbol_object_open(fd, "/bin/sh", -1, &options, &object, &why), 0);
+	ASSERT_INT(symbol_object_open(fd, "/bin/sh", DEBUG_ROOT_HOST, &options, &object, &why), 0);
 	symbol_object_info(object, &info);
 	ASSERT_STR(info.debug_file, path);
+	symbol_object_free(object);
+	/* of a root that cannot be looked at: what the host has is not its */
+	ASSERT_INT(symbol_object_open(fd, "/bin/sh", DEBUG_ROOT_NONE, &options, &object, &why), 0);
+	symbol_object_info(object, &info);
+	ASSERT_STR(info.debug_file, "");
 	symbol_object_free(object);
 	close(fd);
 }
@@ -232,8 +238,10 @@ static void evicts_objects(void)
 		for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
 			int fd = open(files[i], O_RDONLY | O_CLOEXEC);
 
-			CU_ASSERT_PTR_NOT_NULL(symbol_cache_get(&cache, fd, files[i], -1));
-			CU_ASSERT_PTR_NOT_NULL(symbol_cache_get(&cache, fd, files[i], -1));
+			CU_ASSERT_PTR_NOT_NULL(
+				symbol_cache_get(&cache, fd, files[i], DEBUG_ROOT_HOST));
+			CU_ASSERT_PTR_NOT_NULL(
+				symbol_cache_get(&cache, fd, files[i], DEBUG_ROOT_HOST));
 			close(fd);
 		}
 	ASSERT_INT(cache.entries.len, 2);
@@ -314,8 +322,36 @@ static void follows_perf_map_files(void)
 		ASSERT_INT(perf_map_open(dir, getpid()), -EPERM);
 		unlink(path);
 	}
+	/* nobody's file under its name */
+	CU_ASSERT(!symlink("/proc/self/exe", path));
+	ASSERT_INT(perf_map_open(dir, getpid()), -ELOOP);
+	unlink(path);
 	perf_map_fini(&map);
 	close(dir);
+}
+
+static void whose_perf_maps(void)
+{
+	static const struct {
+		uid_t owner, real, effective;
+		bool own;
+	} cases[] = {
+		{0, 0, 0, true},
+		{0, 0, 1000, true},
+		{1000, 0, 1000, true},
+		{0, 1000, 0, false}, /* anybody's sudo */
+		{0, 1000, 1000, false},
+		{1000, 1000, 0, true},
+		{1001, 1000, 1000, false},
+		{1001, 0, 0, false},
+		{0, (uid_t)-1, (uid_t)-1, false},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct stat st = {.st_uid = cases[i].owner};
+
+		ASSERT_INT(perf_map_is_own(&st, cases[i].real, cases[i].effective), cases[i].own);
+	}
 }
 
 static void reads_kallsyms(void)
@@ -348,4 +384,4 @@ SUITE_TIMEOUT(symbol, 120, {"finds an inlined call", finds_own_inlined_call},
 	      {"looks in debug folders", looks_in_debug_folders},
 	      {"evicts objects", evicts_objects}, {"reads perf maps", reads_perf_maps},
 	      {"follows perf map files", follows_perf_map_files},
-	      {"reads kallsyms", reads_kallsyms});
+	      {"whose perf maps", whose_perf_maps}, {"reads kallsyms", reads_kallsyms});
