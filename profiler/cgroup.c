@@ -139,11 +139,15 @@ int cgroup_tree_ids(const char *path, __u64 *ids, size_t max)
 
 	if (!fts)
 		return -errno;
-	while (n < max && (e = fts_read(fts)))
-		if (e->fts_info == FTS_D)
-			ids[n++] = e->fts_statp->st_ino;
+	while ((e = fts_read(fts))) {
+		if (e->fts_info != FTS_D)
+			continue;
+		if (n < max)
+			ids[n] = e->fts_statp->st_ino;
+		n++;
+	}
 	fts_close(fts);
-	return (int)n;
+	return (int)MIN(n, (size_t)INT_MAX);
 }
 
 /* Where a hierarchy is mounted. */

@@ -20,7 +20,8 @@ const char *cgroup_controller(enum cgroup_hierarchy hierarchy);
 /* The hierarchy in which a folder below /sys/fs/cgroup lies, and its id. 0; -ENOENT, -ENOTDIR, or
  * -EINVAL for a folder that is no cgroup of a hierarchy we can follow. */
 MUST_CHECK int cgroup_find(const char *path, enum cgroup_hierarchy *ret_hierarchy, __u64 *ret_id);
-/* The ids of a folder and all below it, at most max; their number or -errno. */
+/* The ids of a folder and all below it, the first max of them. How many there are, which may be
+ * more, or -errno. */
 int cgroup_tree_ids(const char *path, __u64 *ids, size_t max);
 /* The folder of a running container, by its id or the start of it, in the hierarchy that
  * cgroup_choose chooses. How many different containers fit; `out` holds the path when it is one. */
