@@ -150,6 +150,26 @@ int cgroup_tree_ids(const char *path, __u64 *ids, size_t max)
 	return (int)MIN(n, (size_t)INT_MAX);
 }
 
+bool cgroup_is_below_mount(const char *path)
+{
+	_fclose_ FILE *f = fopen("/proc/self/mountinfo", "re");
+	char line[4096], point[1024];
+	bool found = false;
+
+	if (strstr(path, "/../") || (strlen(path) >= 3 && !strcmp(path + strlen(path) - 3, "/..")))
+		return false;
+	while (!found && f && fgets(line, sizeof(line), f)) {
+		size_t len;
+
+		if (!strstr(line, " - cgroup") ||
+		    sscanf(line, "%*d %*d %*s %*s %1023s", point) != 1)
+			continue;
+		len = strlen(point);
+		found = !strncmp(path, point, len) && (path[len] == '/' || !path[len]);
+	}
+	return found;
+}
+
 /* Where a hierarchy is mounted. */
 static int mount_of(enum cgroup_hierarchy hierarchy, char *out, size_t size)
 {

@@ -93,7 +93,7 @@ static bool find_cgroups(struct http_request *req, const char *path,
 	static __u64 ids[MAX_CGROUPS]; /* copied by the capture */
 	enum cgroup_hierarchy hierarchy;
 	__u64 id;
-	int n = cgroup_find(path, &hierarchy, &id);
+	int n = cgroup_is_below_mount(path) ? cgroup_find(path, &hierarchy, &id) : -EINVAL;
 
 	if (n) {
 		http_error(req, 404, "no_cgroup",
