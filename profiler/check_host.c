@@ -12,6 +12,7 @@
 #include <sys/utsname.h>
 
 #include "profiler/base/json.h"
+#include "profiler/base/plain.h"
 
 #define NAME_WIDTH 22
 
@@ -27,9 +28,7 @@ const char *host_state_name(enum host_state state)
 static PRINTF(3, 0) void print_into(char *out, size_t size, const char *fmt, va_list args)
 {
 	vsnprintf(out, size, fmt, args);
-	for (char *c = out; *c; c++) /* parts of it come from files and from the kernel */
-		if ((unsigned char)*c < 0x20 || *c == 0x7f)
-			*c = ' ';
+	out[plain_text(out, out, strlen(out))] = 0; /* parts come from files and from the kernel */
 }
 
 #define PRINT_INTO(field)                                                                          \

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <yaml.h>
 
+#include "profiler/base/plain.h"
 #include "profiler/config.h"
 
 #define MAX_DEPTH 8
@@ -36,9 +37,11 @@ void config_error(struct config_errors *errors, size_t line, size_t column, cons
 	buf_vprintf(errors->out, fmt, args);
 	va_end(args);
 	/* Quoted names come from the file: no control character may reach the terminal. */
-	for (size_t i = start; i < errors->out->len; i++)
-		if ((unsigned char)errors->out->data[i] < 0x20 || errors->out->data[i] == 0x7f)
-			errors->out->data[i] = '?';
+	if (errors->out->len > start) {
+		char *text = errors->out->data + start;
+
+		errors->out->len = start + plain_text(text, text, errors->out->len - start);
+	}
 	buf_char(errors->out, '\n');
 }
 

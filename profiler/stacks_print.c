@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "profiler/base/json.h"
+#include "profiler/base/plain.h"
 #include "profiler/stacks.h"
 
 struct shown_frame {
@@ -73,13 +74,6 @@ static void each_frame(const struct stacks *s, const struct stacks_thread *t, sh
 
 /* ---- text ---------------------------------------------------------------------------------------
  */
-
-/* A program names its threads as it likes; a terminal must not take it for more than a name. */
-static void put_plain(struct buf *out, const char *s)
-{
-	for (; *s; s++)
-		buf_char(out, (unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s);
-}
 
 static void put_frame(void *arg, const struct shown_frame *f)
 {

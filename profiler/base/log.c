@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "profiler/base/clock.h"
+#include "profiler/base/plain.h"
 
 #define LINE_MAX_BYTES	  2048
 #define LIMIT_PERIOD_NS	  (10 * NS_PER_S)
@@ -114,9 +115,7 @@ void log_write(enum log_domain domain, enum log_level level, const char *fmt, ..
 	if (n > 0)
 		len = MIN(len + (size_t)n, sizeof(line) - 2);
 	/* Names in a line come from other programs: no control character may reach the terminal. */
-	for (size_t i = 0; i < len; i++)
-		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
-			line[i] = ' ';
+	len = plain_text(line, line, len);
 	line[len++] = '\n';
 	n = write(STDERR_FILENO, line, len);
 	(void)n; /* nowhere left to complain */

@@ -16,6 +16,7 @@
 #include "profiler/base/clock.h"
 #include "profiler/base/fs.h"
 #include "profiler/base/json.h"
+#include "profiler/base/plain.h"
 #include "profiler/cli/cli.h"
 #include "symbolize/debug_file.h"
 #include "symbolize/kernel_symbols.h"
@@ -112,8 +113,11 @@ static void print_text(struct session *s)
 	for (size_t i = first; i < s->n; i++) {
 		const struct symbol_frame *f = &s->frames[i];
 
-		buf_printf(&s->out, "%s%s at %s:%u\n", i > first ? " (inlined by) " : "",
-			   f->function, *f->file ? f->file : "??", f->line);
+		buf_str(&s->out, i > first ? " (inlined by) " : "");
+		put_plain(&s->out, f->function);
+		buf_str(&s->out, " at ");
+		put_plain(&s->out, *f->file ? f->file : "??");
+		buf_printf(&s->out, ":%u\n", f->line);
 	}
 }
 
@@ -123,7 +127,9 @@ static void print_error(struct session *s, const char *line, const char *why)
 
 	s->bad = true;
 	if (!s->options.json) {
-		buf_printf(&s->out, "error: '%s' %s\n", line, why);
+		buf_str(&s->out, "error: '");
+		put_plain(&s->out, line);
+		buf_printf(&s->out, "' %s\n", why);
 		return;
 	}
 	json_object(&j, NULL);
@@ -250,22 +256,27 @@ static int run_input(struct session *s)
 
 static void print_status(const struct symbol_object *object)
 {
+	struct buf line = {0};
 	struct symbol_info i;
 
 	symbol_object_info(object, &i);
-	fprintf(stderr,
-		"%s: %u symbols, %u functions, %u units (%u unreadable)%s%s%s%s, index %llu "
-		"bytes%s%s%s%s%s\n",
-		i.path, i.n_symbols, i.n_functions, i.n_units, i.n_bad_units,
-		i.flags & INDEX_HAS_LINES ? ", lines" : "",
-		i.flags & INDEX_HAS_INLINES ? ", inlines" : "",
-		i.flags & INDEX_HAS_GO ? ", Go tables" : "",
-		i.flags & INDEX_HAS_MINI ? ", MiniDebugInfo" : "",
-		(unsigned long long)i.index_bytes,
-		i.from_cache ? " (from the cache)"
-		: i.stored   ? " (stored)"
-			     : " (not kept)",
-		*i.debug_file ? ", debug file " : "", i.debug_file, *i.note ? "; " : "", i.note);
+	buf_printf(&line,
+		   "%s: %u symbols, %u functions, %u units (%u unreadable)%s%s%s%s, index %llu "
+		   "bytes%s%s%s%s%s",
+		   i.path, i.n_symbols, i.n_functions, i.n_units, i.n_bad_units,
+		   i.flags & INDEX_HAS_LINES ? ", lines" : "",
+		   i.flags & INDEX_HAS_INLINES ? ", inlines" : "",
+		   i.flags & INDEX_HAS_GO ? ", Go tables" : "",
+		   i.flags & INDEX_HAS_MINI ? ", MiniDebugInfo" : "",
+		   (unsigned long long)i.index_bytes,
+		   i.from_cache ? " (from the cache)"
+		   : i.stored	? " (stored)"
+				: " (not kept)",
+		   *i.debug_file ? ", debug file " : "", i.debug_file, *i.note ? "; " : "", i.note);
+	if (!line.err)
+		fprintf(stderr, "%.*s\n", (int)plain_text(line.data, line.data, line.len),
+			line.data);
+	buf_fini(&line);
 }
 
 static int open_file(struct session *s)

@@ -2,11 +2,13 @@
 /*
  * Folded stacks: `comm;root;...;leaf COUNT`, one line per distinct stack of names, a callee
  * before the rest of its caller. COUNT is samples. Suffixes: `_[k]` kernel, `_[i]` inlined, `_[j]`
- * JIT. A `;` in a name becomes `:`, a line break a space. The comm comes first, then a mark such as
+ * JIT. A `;` in a name becomes `:`, a line break a space, other controls `?`. The comm comes first,
+ * then a mark such as
  * `[truncated]` where there is one.
  */
 #include "profiler/export/export.h"
 
+#include "profiler/base/plain.h"
 #include "profiler/export/frames.h"
 #include "profiler/export/sink.h"
 
@@ -25,13 +27,10 @@ static void add_name(struct buf *out, const struct frame *frame)
 {
 	size_t at = out->len;
 
-	buf_str(out, frame->name);
-	for (; at < out->len; at++) {
+	put_plain(out, frame->name);
+	for (; at < out->len; at++)
 		if (out->data[at] == ';')
 			out->data[at] = ':';
-		else if (out->data[at] == '\n' || out->data[at] == '\r')
-			out->data[at] = ' ';
-	}
 	/* One suffix, as readers expect; inlined kernel code is kernel code first. */
 	if (frame->inlined && frame->kind != FRAME_KERNEL)
 		buf_str(out, "_[i]");

@@ -4,6 +4,7 @@
  * the share of all stacks it is on (counted once however often it recurs), most of its own first.
  */
 #include "profiler/base/cleanup.h"
+#include "profiler/base/plain.h"
 #include "profiler/export/frames.h"
 #include "profiler/export/sink.h"
 #include "profiler/export/summary.h"
@@ -49,28 +50,28 @@ static void count_sample(const struct frames *f, __u32 sample, struct row *rows)
 static void write_head(struct sink *sink, const struct summary *s)
 {
 	struct buf line = {0};
+	size_t at;
 
-	sink_printf(sink, "%s%s%s\n", s->title, *s->host ? " on " : "", s->host);
+	put_plain(&line, s->title);
+	buf_str(&line, *s->host ? " on " : "");
+	put_plain(&line, s->host);
+	buf_char(&line, '\n');
+	at = line.len;
 	summary_time(&line, s);
-	if (line.len)
+	if (line.len > at)
 		buf_char(&line, '\n');
 	summary_line(&line, s);
 	buf_char(&line, '\n');
 	summary_kinds(&line, s);
 	buf_char(&line, '\n');
-	for (unsigned i = 0; i < s->profile->n_comments; i++)
-		buf_printf(&line, "%s\n", profile_str(s->profile, s->profile->comments[i]));
+	for (unsigned i = 0; i < s->profile->n_comments; i++) {
+		put_plain(&line, profile_str(s->profile, s->profile->comments[i]));
+		buf_char(&line, '\n');
+	}
 	sink_add(sink, line.data, line.len);
 	if (line.err && !sink->err)
 		sink->err = line.err;
 	buf_fini(&line);
-}
-
-/* A name in one line of a terminal: no control characters. */
-static void write_name(struct sink *sink, const char *name)
-{
-	for (; *name; name++)
-		sink_char(sink, (unsigned char)*name < 0x20 || *name == 0x7f ? ' ' : *name);
 }
 
 static void write_row(struct sink *sink, const struct frames *f, const struct row *row,
@@ -89,19 +90,23 @@ static void write_row(struct sink *sink, const struct frames *f, const struct ro
 		summary_share(&cell, value, s->total);
 		sink_printf(sink, "%8s", cell.data ? cell.data : "");
 	}
-	buf_fini(&cell);
-	sink_str(sink, "  ");
-	write_name(sink, frame->name);
+	buf_reset(&cell);
+	buf_str(&cell, "  ");
+	put_plain(&cell, frame->name);
 	if (frame->inlined)
-		sink_str(sink, " (inlined)");
+		buf_str(&cell, " (inlined)");
 	if (*frame->module && frame->kind != FRAME_KERNEL) {
-		sink_str(sink, "  [");
-		write_name(sink, frame->module);
-		sink_char(sink, ']');
+		buf_str(&cell, "  [");
+		put_plain(&cell, frame->module);
+		buf_char(&cell, ']');
 	} else if (frame->kind != FRAME_NATIVE && frame->kind != FRAME_MARK) {
-		sink_printf(sink, "  [%s]", frame_kind_name((enum frame_kind)frame->kind));
+		buf_printf(&cell, "  [%s]", frame_kind_name((enum frame_kind)frame->kind));
 	}
-	sink_char(sink, '\n');
+	buf_char(&cell, '\n');
+	sink_add(sink, cell.data, cell.len);
+	if (cell.err && !sink->err)
+		sink->err = cell.err;
+	buf_fini(&cell);
 }
 
 int text_write(const struct profile *profile, const struct export_options *options,

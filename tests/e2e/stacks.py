@@ -306,7 +306,7 @@ def names_with_control_characters():
     shutil.copy(need("sleep"), path)
     with Program([path, "1000"]) as program:
       out, _ = bianque(program.pid)
-      expect("\x1b" not in out and out.startswith(f"{program.pid} a?[31m?b\n"), out)
+      expect("\x1b" not in out and out.startswith(f"{program.pid} a?[31m b\n"), out)
       expect(ours(program.pid)[program.pid]["comm"] == "a\x1b[31m\nb", "comm in JSON")
 
 

@@ -334,6 +334,8 @@ struct profile *profile_nasty(void)
 		"]]>",
 		"a;b c\nd\re",
 		"\x01\x02\x1b[31mred\x7f",
+		"\xc2\x9b"
+		"31mred \xc2\xa0",
 		"not\xff\xfeutf8\xc3",
 		"\xd7\xa9\xd7\x9c\xd7\x95\xd7\x9d \xe2\x80\xae gnirts",
 		"\"quoted\\\"'`${x}",

@@ -96,7 +96,7 @@ static void folded_names(void)
 		CU_ASSERT(count && count > line && count[1] >= '1' && count[1] <= '9');
 		lines++;
 	}
-	ASSERT_INT(lines, 19);
+	ASSERT_INT(lines, 20);
 	free(out);
 	profile_free(p);
 }
@@ -263,6 +263,10 @@ static void nasty_names_stay_text(void)
 			n = utf8_len(out + at_, len - at_);
 			CU_ASSERT_FATAL(n > 0);
 			CU_ASSERT(out[at_] != 0);
+			if (i < 2) /* for a terminal: nothing of C0, DEL and C1 but its own lines */
+				CU_ASSERT(out[at_] == '\n' ||
+					  (n == 1 && out[at_] >= ' ' && out[at_] != 0x7f) ||
+					  n > 2 || memcmp(out + at_, "\xc2\xa0", n) >= 0);
 		}
 		if (!strcmp(formats[i], "json") || !strcmp(formats[i], "speedscope")) {
 			json_t *doc = json_loadb(out, len, 0, NULL);

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Text that a terminal may be given, see plain.h. */
+#include "profiler/base/plain.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "profiler/base/buf.h"
+#include "profiler/base/utf8.h"
+
+/* Of the well-formed character at s: C1 is U+0080 to U+009F, which begins an escape sequence by
+ * itself where a terminal decodes UTF-8. */
+static bool is_control(const char *s)
+{
+	unsigned char c = (unsigned char)*s;
+
+	return c < 0x20 || c == 0x7f || (c == 0xc2 && (unsigned char)s[1] < 0xa0);
+}
+
+size_t plain_text(char *out, const char *s, size_t len)
+{
+	size_t used = 0;
+
+	for (size_t i = 0; i < len;) {
+		size_t n = utf8_len(s + i, len - i);
+
+		if (n && !is_control(s + i)) {
+			memmove(out + used, s + i, n);
+			used += n;
+		} else {
+			out[used++] = s[i] >= '\t' && s[i] <= '\r' ? ' ' : '?';
+		}
+		i += n ? n : 1;
+	}
+	return used;
+}
+
+void put_plain(struct buf *out, const char *s)
+{
+	size_t len = strlen(s);
+
+	if (buf_reserve(out, len))
+		return;
+	out->len += plain_text(out->data + out->len, s, len);
+	out->data[out->len] = 0;
+}
