@@ -34,7 +34,8 @@ static const struct cli_option options[] = {
 	 "the processes of a cgroup and those below it\n(a folder under /sys/fs/cgroup)"},
 	{0, "container", "ID", "the processes of a container, by its id or the start of it"},
 	{'o', "output", "FILE",
-	 "write to FILE (- is standard output); its ending gives the format"},
+	 "write to FILE (- is standard output); its ending gives the format\n"
+	 "(default: standard output, or " DEFAULT_FILE " for pprof)"},
 	{'f', "format", "FORMAT", "pprof, folded, html, svg, speedscope, json or text"},
 	{'q', "quiet", NULL, "no progress, no summary"},
 	{0},
@@ -159,17 +160,29 @@ static int parse_option(struct cli *cli, int opt, struct parsed *p)
 	return EXIT_OK;
 }
 
+static int unknown_ending(struct cli *cli, const char *path)
+{
+	char endings[128];
+	size_t len = 0;
+
+	for (const struct export_format *f = export_formats; f->name && len < sizeof(endings); f++)
+		len += (size_t)snprintf(endings + len, sizeof(endings) - len, "%s%s",
+					len ? ", " : "", f->ending);
+	return cli_bad_usage(cli, "the ending of '%s' gives no format (%s): give -f FORMAT", path,
+			     endings);
+}
+
 static int choose_format(struct cli *cli, struct parsed *p)
 {
 	struct record_request *q = &p->q;
 
-	q->format = p->format	? export_format_find(p->format)
-		    : q->output ? export_format_of_path(q->output)
-				: export_format_find("pprof");
+	if (!p->format && (!q->output || !strcmp(q->output, "-")))
+		p->format = "pprof";
+	q->format = p->format ? export_format_find(p->format) : export_format_of_path(q->output);
 	if (!q->format && p->format)
 		return cli_bad_usage(cli, "unknown format '%s'", p->format);
 	if (!q->format)
-		q->format = export_format_find("pprof");
+		return unknown_ending(cli, q->output);
 	if (!q->output)
 		q->output = q->format->text ? "-" : DEFAULT_FILE;
 	if (!strcmp(q->output, "-") && !q->format->text && isatty(STDOUT_FILENO))
@@ -233,7 +246,9 @@ COMMAND(record, .args = "[-- COMMAND ARG...]", .order = 20,
 		   "whole\n"
 		   "process tree, from its first instruction to its exit. Ctrl-C ends the "
 		   "recording and\n"
-		   "writes what there is.\n\n"
+		   "writes what there is. The exit status is that of the recording; how the "
+		   "COMMAND ended\n"
+		   "is said behind the summary.\n\n"
 		   "  bianque record                        the host for 10 s, into bianque.pb.gz\n"
 		   "  bianque record -o cpu.html -- ./prog  a flame graph of one program\n"
 		   "  bianque record -p 1234 -f folded      stacks as lines on standard output\n",
