@@ -9,14 +9,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,6 +24,7 @@
 #include "profiler/base/cleanup.h"
 #include "profiler/cgroup.h"
 #include "profiler/cli/cli.h"
+#include "profiler/cli/output_file.h"
 #include "profiler/engine.h"
 #include "profiler/export/export.h"
 #include "profiler/export/sink.h"
@@ -36,23 +36,17 @@
 #define BAR_WIDTH      30
 #define END_WAIT_S     5
 
-struct output {
-	int fd;
-	bool own; /* a file of ours, renamed when it is whole */
-	char tmp[PATH_MAX];
-};
-
 struct recording {
 	const struct record_request *request;
 	struct engine *engine;
 	struct capture *capture;
 	pid_t child;
-	int go; /* closed to let the command start; -1: none */
+	int go; /* a byte lets the command start, its end lets it go; -1: none */
 	int child_status;
 	bool child_done;
 	sigset_t signals;
 	__u64 start_ns;
-	struct output output;
+	struct output_file output;
 	bool tty;
 	size_t n_refused; /* cgroups beyond what can be followed */
 	/* the router's answer */
@@ -62,51 +56,6 @@ struct recording {
 };
 
 static atomic_int interrupts; /* SIGINT and SIGTERM seen while naming and writing */
-
-/* ---- output -------------------------------------------------------------------------------------
- */
-
-static int open_output(struct recording *r)
-{
-	const char *path = r->request->output;
-	struct output *o = &r->output;
-	struct stat st;
-
-	o->fd = -1;
-	if (!strcmp(path, "-")) {
-		o->fd = dup(STDOUT_FILENO);
-		return o->fd < 0 ? -errno : 0;
-	}
-	/* What is there and no plain file (a pipe, /dev/null) is written to as it is. */
-	if (!stat(path, &st) && !S_ISREG(st.st_mode)) {
-		o->fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
-		return o->fd < 0 ? -errno : 0;
-	}
-	if ((size_t)snprintf(o->tmp, sizeof(o->tmp), "%s.tmp-%d", path, getpid()) >= sizeof(o->tmp))
-		return -ENAMETOOLONG;
-	o->fd = open(o->tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-	if (o->fd < 0)
-		return -errno;
-	o->own = true;
-	return 0;
-}
-
-static int close_output(struct recording *r, bool keep)
-{
-	struct output *o = &r->output;
-	int err = 0;
-
-	if (o->fd < 0)
-		return 0;
-	if (close(o->fd))
-		err = -errno;
-	o->fd = -1;
-	if (o->own && keep && !err && rename(o->tmp, r->request->output))
-		err = -errno;
-	if (o->own && (!keep || err))
-		unlink(o->tmp);
-	return err;
-}
 
 static int write_profile(struct recording *r, const struct profile *profile)
 {
@@ -125,46 +74,58 @@ static int write_profile(struct recording *r, const struct profile *profile)
 /* ---- the command --------------------------------------------------------------------------------
  */
 
+/* In the child: wait for the go, become the command, or say why not. */
+static _Noreturn void run_command(char **command, int parent)
+{
+	sigset_t none;
+	char byte;
+	int why;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_DFL);
+	if (read(parent, &byte, 1) != 1)
+		_exit(127); /* nothing is recorded */
+	execvp(command[0], command);
+	why = errno;
+	_exit(write(parent, &why, sizeof(why)) == sizeof(why) ? 127 : 126);
+}
+
 /* Fork the command and hold it before its exec, so that nothing of it is missed. */
 static int spawn_command(struct recording *r)
 {
-	int go[2], failed[2];
+	int ends[2], err;
 
-	r->go = -1;
 	if (!r->request->command)
 		return 0;
-	if (pipe2(go, O_CLOEXEC) || pipe2(failed, O_CLOEXEC))
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
 		return -errno;
 	r->child = fork();
-	if (r->child < 0)
-		return -errno;
 	if (r->child == 0) {
-		sigset_t none;
-		char byte;
-
-		close(go[1]);
-		sigemptyset(&none);
-		sigprocmask(SIG_SETMASK, &none, NULL);
-		signal(SIGPIPE, SIG_DFL);
-		if (read(go[0], &byte, 1) < 0)
-			_exit(126);
-		execvp(r->request->command[0], r->request->command);
-		fprintf(stderr, "bianque: '%s' cannot be run: %s\n", r->request->command[0],
-			strerror(errno));
-		_exit(127);
+		close(ends[0]);
+		run_command(r->request->command, ends[1]);
 	}
-	close(go[0]);
-	close(failed[0]);
-	close(failed[1]);
-	r->go = go[1];
-	return 0;
+	err = r->child < 0 ? -errno : 0;
+	close(ends[1]);
+	if (err)
+		close(ends[0]);
+	else
+		r->go = ends[0];
+	return err;
 }
 
-static void release_command(struct recording *r)
+/* Let it start. 0, or why it cannot be run: the socket closes when it is. */
+static int release_command(struct recording *r)
 {
-	if (r->go >= 0)
-		close(r->go);
+	int why = 0;
+
+	if (r->go < 0)
+		return 0;
+	if (send(r->go, "", 1, MSG_NOSIGNAL) != 1 || read(r->go, &why, sizeof(why)) != sizeof(why))
+		why = 0; /* it runs, or was killed: waitpid tells */
+	close(r->go);
 	r->go = -1;
+	return -why;
 }
 
 static void reap_command(struct recording *r)
@@ -276,8 +237,10 @@ static bool wait_for_capture(struct recording *r)
 
 static void on_signal(int sig UNUSED)
 {
-	if (atomic_fetch_add(&interrupts, 1) >= 1)
+	if (atomic_fetch_add(&interrupts, 1) >= 1) {
+		output_file_abandon();
 		_exit(EXIT_FAILED);
+	}
 }
 
 /* From here on the first signal was taken (or none came): one more ends it. */
@@ -312,6 +275,20 @@ static void warn_refused(const struct recording *r)
 			(unsigned long long)forks, SAMPLER_MAX_TARGETS);
 }
 
+static void say_how_it_ended(const struct recording *r)
+{
+	int status = r->child_status;
+
+	if (r->child <= 0)
+		return;
+	if (!r->child_done)
+		fprintf(stderr, "bianque: the command goes on as pid %d\n", r->child);
+	else if (WIFSIGNALED(status))
+		fprintf(stderr, "bianque: the command was killed by signal %d\n", WTERMSIG(status));
+	else if (WEXITSTATUS(status))
+		fprintf(stderr, "bianque: the command ended with %d\n", WEXITSTATUS(status));
+}
+
 static void summarise(const struct recording *r)
 {
 	const struct capture *c = r->capture;
@@ -335,6 +312,7 @@ static void summarise(const struct recording *r)
 		fprintf(stderr, "bianque: nothing ran on a CPU in that time%s\n",
 			r->request->target == TARGET_ALL ? "" : " of what was asked for");
 	warn_refused(r);
+	say_how_it_ended(r);
 }
 
 static int name_and_write(struct recording *r)
@@ -352,8 +330,9 @@ static int name_and_write(struct recording *r)
 	clear_progress(r);
 	if (profile)
 		err = write_profile(r, profile);
+	reap_command(r); /* a Ctrl-C is for the command, too */
 	if (!err)
-		err = close_output(r, true);
+		err = output_file_close(&r->output, true);
 	if (err)
 		cli_fail("'%s' cannot be written: %s", r->request->output, strerror(-err));
 	else
@@ -414,7 +393,7 @@ static int record(struct recording *r)
 	bool interrupted;
 	int err;
 
-	err = open_output(r);
+	err = output_file_open(&r->output, r->request->output);
 	if (err)
 		return cli_fail("'%s' cannot be written: %s", r->request->output, strerror(-err));
 	err = spawn_command(r);
@@ -422,7 +401,11 @@ static int record(struct recording *r)
 		return cli_fail("the command cannot be started: %s", strerror(-err));
 	if (start(r))
 		return EXIT_FAILED;
-	release_command(r);
+	err = release_command(r);
+	if (err) {
+		router_end_capture(engine_router(r->engine), r->capture, true);
+		return cli_fail("'%s' cannot be run: %s", r->request->command[0], strerror(-err));
+	}
 	r->start_ns = clock_monotonic_ns();
 	if (r->request->target == TARGET_CGROUP)
 		follow_cgroup(r); /* those that did not fit the request, too */
@@ -437,8 +420,6 @@ static int record(struct recording *r)
 	arm_abort(r, interrupted);
 	if (name_and_write(r))
 		return EXIT_FAILED;
-	if (r->child_done && WIFEXITED(r->child_status) && WEXITSTATUS(r->child_status) == 127)
-		return EXIT_FAILED; /* it could not be run; it said so itself */
 	return EXIT_OK;
 }
 
@@ -460,12 +441,12 @@ int record_run(const struct record_request *request)
 	sigaddset(&r.signals, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &r.signals, NULL);
 	status = record(&r);
-	if (status != EXIT_OK && r.child > 0 && r.go >= 0)
-		kill(r.child, SIGKILL); /* never started: it waits for the go */
-	release_command(&r);
+	if (r.go >= 0)
+		close(r.go); /* never started: it waits for the go, and ends */
 	if (r.done)
 		capture_free(r.capture); /* its objects live in the engine */
 	engine_stop(r.engine);
-	close_output(&r, false);
+	if (output_file_close(&r.output, false))
+		status = EXIT_FAILED;
 	return status;
 }

@@ -252,6 +252,54 @@ def interrupt(t):
   expect(took_s < 20, f"{took_s:.1f} s")
 
 
+@case("Ctrl-C: the second one gives up, and nothing is left behind")
+def give_up(t):
+  path = t.path("out.folded")
+  t.start(workload("shares"), "--seconds", "60")
+  process = t.start(BIANQUE, "record", "-d", "60", "-F", "99", "-o", path)
+  time.sleep(2)
+  expect(any(".tmp-" in name for name in os.listdir(t.dir)), "nothing was begun:", log(process))
+  process.send_signal(signal.SIGINT)
+  time.sleep(0.02)  # or both would be one
+  status, _ = stop(process, signal.SIGINT)
+  expect(status == 1 and not SUMMARY.search(log(process)), status, log(process))
+  left = [name for name in os.listdir(t.dir) if "out.folded" in name]
+  expect(not left, "left behind:", left)
+
+
+@case("-o through links: what a link names is replaced, standard output is written to as it is")
+def output_links(t):
+  real, link = t.write("real.folded", "old"), t.path("link.folded")
+  os.symlink("real.folded", link)
+  done = record(t, "-d", "1", "-o", link)
+  expect(done.status == 0 and os.path.islink(link) and read(real) != "old", done.text)
+  device, out = t.path("device"), t.path("out")
+  os.symlink("/proc/self/fd/1", device)
+  before = os.lstat("/dev/stdout").st_ino
+  for name in ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", device):
+    with open(out, "ab") as file:
+      done = subprocess.run([BIANQUE, "record", "-q", "-d", "1", "-f", "folded", "-o", name],
+                            stdout=file, stderr=subprocess.PIPE, timeout=60, check=False)
+    expect(done.returncode == 0 and read(out), name, done.stderr)
+  expect(os.lstat("/dev/stdout").st_ino == before, "/dev/stdout was replaced")
+  expect(os.path.islink(device), "a link was replaced")
+
+
+@case("-- COMMAND: how it ended is said, the status is that of the recording")
+def command_end(t):
+  for script, wanted in (("exit 3", "the command ended with 3"), ("exit 127", "ended with 127"),
+                         ("kill -9 $$", "the command was killed by signal 9"), ("exit 0", "")):
+    done = record(t, "-f", "folded", "--", "sh", "-c", script)
+    expect(done.status == 0 and wanted in done.err, script, done.text)
+    expect(wanted or "the command" not in done.err, done.text)
+  done = record(t, "-d", "1", "-f", "folded", "--", "sleep", "2")
+  expect(done.status == 0 and re.search(r"the command goes on as pid \d+\n", done.err), done.text)
+  done = record(t, "-o", "x.html", "--", "/nonexistent/program", cwd=t.dir)
+  expect(done.status == 1 and len(done.err.splitlines()) == 1 and "cannot be run" in done.err,
+         done.text)
+  expect(not os.path.exists(t.path("x.html")), "a file of nothing")
+
+
 @case("a terminal: a progress bar while it records, a summary at its end")
 def progress(t):
   shares = workload("shares")
@@ -292,7 +340,7 @@ def dying_target(t):
 
 USAGE = (["-Z"], ["-F", "0"], ["-F", "998"], ["-F", "x"], ["-d", "0"], ["-d", "5parsecs"],
          ["-k", "nonsense"], ["-f", "nonsense"], ["-a", "-p", "1"], ["-a", "--", "true"],
-         ["-p", ""], ["-p", "x"], ["stray"], ["--"], ["-o"])
+         ["-p", ""], ["-p", "x"], ["stray"], ["--"], ["-o"], ["-o", "x.prof"])
 FAILURE = (["-p", "2147483646"], ["--cgroup", "/nonexistent"], ["--cgroup", "/tmp"],
            ["--container", "0123456789abcdef"], ["-d", "1", "-o", "/nonexistent/x.folded"],
            ["-d", "1", "-f", "folded", "-o", "/dev/full"], ["--", "/nonexistent/program"])
