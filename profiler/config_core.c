@@ -75,9 +75,9 @@ static const struct option_row agent_rows[] = {
 };
 CONFIG_SECTION(agent, struct agent_config, agent_rows, .order = 10, .help = "the agent itself");
 
-/* The kinds of profiles and their triggers are described in the README. */
-static const char *const kinds[] = {"cpu", "offcpu", "memory", "lock", "io", "gpu", NULL};
-static const char *const optional_labels[] = {"pid", "comm", "thread", NULL};
+/* What there is; a kind or label that is only planned is an error. */
+static const char *const kinds[] = {"cpu", NULL};
+static const char *const optional_labels[] = {"pid", "comm", NULL};
 
 static const struct option_row profile_rows[] = {
 	OPTION_ROW(U64, struct profile_config, hz, .def = "19", .min = "1", .max = "997",

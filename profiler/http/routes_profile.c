@@ -23,16 +23,16 @@
 #define MIN_CONTAINER 4 /* characters of an id that is given in part */
 
 struct profile_query {
-	__u64 seconds, hz, pid;
+	__u64 seconds, hz, pid; /* hz, pid 0: not given */
 	const char *container, *cgroup, *format;
 };
 
 static const struct option_row profile_rows[] = {
 	OPTION_ROW(U64, struct profile_query, seconds, .def = "30", .min = "1", .max = "600",
 		   .unit = "s", .help = "how long"),
-	OPTION_ROW(U64, struct profile_query, hz, .def = "0", .max = "997", .unit = "Hz",
-		   .help = "a rate of its own, 1 to 997 (default: share the agent's samples)"),
-	OPTION_ROW(U64, struct profile_query, pid, .def = "0", .max = "4194304",
+	OPTION_ROW(U64, struct profile_query, hz, .min = "1", .max = "997", .unit = "Hz",
+		   .help = "a rate of its own (default: share the agent's samples)"),
+	OPTION_ROW(U64, struct profile_query, pid, .min = "1", .max = "4194304",
 		   .help = "only this process, all its threads"),
 	OPTION_ROW(STRING, struct profile_query, container,
 		   .help = "only this container: its id or the start of it"),

@@ -74,6 +74,7 @@ def bad_requests(t):
   agent.ready()
   for path, status in (("/nonsense", 404), (PROFILE + "?seconds=0", 422),
                        (PROFILE + "?seconds=601", 422), (PROFILE + "?hz=998&seconds=1", 422),
+                       (PROFILE + "?hz=0&seconds=1", 422), (PROFILE + "?pid=0&seconds=1", 422),
                        (PROFILE + "?secnods=1", 400), (PROFILE + "?pid=4194303&seconds=1", 404),
                        (PROFILE + "?format=nonsense&seconds=1", 400),
                        (PROFILE + "?container=0123456789abcdef&seconds=1", 404)):

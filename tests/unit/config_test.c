@@ -50,7 +50,7 @@ static void good_file(void)
 		"# comment\n"
 		"agent:\n  labels: {env: prod, zone: \"a b\"}\n"
 		"  cpu_budget_pct: 0.5\n"
-		"profile:\n  hz: 99\n  window: 1m\n  kinds:\n    - cpu\n    - io\n"
+		"profile:\n  hz: 99\n  window: 1m\n  labels:\n    - pid\n    - comm\n"
 		"store:\n  # retention: 2h\n";
 	struct config *config = load(text, strlen(text), NULL);
 	const struct profile_config *p;
@@ -61,8 +61,8 @@ static void good_file(void)
 	p = config_get(config, &profile_section);
 	a = config_get(config, &agent_section);
 	ASSERT_INT(p->hz, 99);
-	ASSERT_INT(p->kinds.n, 2);
-	ASSERT_STR(p->kinds.items[1], "io");
+	ASSERT_INT(p->labels.n, 2);
+	ASSERT_STR(p->labels.items[1], "comm");
 	ASSERT_INT(a->labels.n, 2);
 	ASSERT_STR(a->labels.pairs[1].value, "a b");
 	ASSERT_STR(a->state_dir, "/var/lib/bianque");
@@ -175,9 +175,13 @@ static void overrides(void)
 	CU_ASSERT_PTR_NULL(load(text, strlen(text), "profile.hz.x=1"));
 	CU_ASSERT_PTR_NULL(load(text, strlen(text), "hz=1"));
 	CU_ASSERT_PTR_NULL(load(text, strlen(text), "profile.hertz=1"));
-	config = load(text, strlen(text), "profile.kinds=cpu,io");
+	CU_ASSERT_PTR_NULL(load(text, strlen(text), "profile.kinds=cpu,io"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(errors.data, "profile.kinds: 'io' is not one of cpu\n"));
+	CU_ASSERT_PTR_NULL(load(text, strlen(text), "profile.labels=thread"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(errors.data, "'thread' is not one of pid, comm\n"));
+	config = load(text, strlen(text), "profile.labels=pid,comm");
 	CU_ASSERT_PTR_NOT_NULL_FATAL(config);
-	ASSERT_INT(((const struct profile_config *)config_get(config, &profile_section))->kinds.n,
+	ASSERT_INT(((const struct profile_config *)config_get(config, &profile_section))->labels.n,
 		   2);
 	config_free(config);
 }
