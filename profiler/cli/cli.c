@@ -45,7 +45,7 @@ static void print_commands(FILE *to)
 	      to);
 	for (size_t i = 0; i < n; i++)
 		fprintf(to, "  %-10s %s\n", list[i]->name, list[i]->summary);
-	fputs("\n`bianque COMMAND --help` explains each.\n", to);
+	fputs("\n`bianque help COMMAND` explains each.\n", to);
 }
 
 static size_t option_count(const struct command *command)
@@ -205,6 +205,8 @@ int cli_main(int argc, char **argv)
 	size_t n = sorted_commands(list);
 	const char *name = argc > 1 ? argv[1] : "";
 
+	if (!strcmp(name, "help") && argc > 2) /* help COMMAND: COMMAND --help */
+		return cli_main(3, (char *[]){argv[0], argv[2], (char[]){"--help"}, NULL});
 	if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help")) {
 		print_commands(stdout);
 		return close_stdout(EXIT_OK);

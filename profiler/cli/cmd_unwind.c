@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /* bianque unwind: the compiled unwind rows of a file, in the shape of DESIGN's interface chapter.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "profiler/base/cleanup.h"
 #include "profiler/base/clock.h"
 #include "profiler/cli/cli.h"
 #include "symbolize/unwind.h"
@@ -46,6 +49,7 @@ static int print_row(void *arg, __u64 vaddr, const struct unwind_part *part, __u
 static int run_unwind(struct cli *cli)
 {
 	struct print print = {.last = "none"};
+	_close_ int fd = -1;
 	enum elf_refusal refusal;
 	enum unwind_skip skip;
 	struct unwind_table *table;
@@ -69,7 +73,10 @@ static int run_unwind(struct cli *cli)
 					     cli->argv[cli->index + 1]);
 		print.only_find = true;
 	}
-	elf = elf_open_path(file, &refusal);
+	fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return cli_fail("cannot open '%s': %s", file, strerror(errno));
+	elf = elf_open(fd, &refusal);
 	if (!elf)
 		return cli_fail("'%s': %s", file, elf_refusal_text(refusal));
 	table = unwind_compile(elf, scope, &skip);

@@ -361,7 +361,8 @@ def exit_status(t):
 @case("exit status: help and version are 0, no command and unknown ones 2")
 def exit_status_of_commands(t):
   for args, wanted in ((["--help"], 0), (["version"], 0), (["record", "--help"], 0), ([], 2),
-                       (["nonsense"], 2)):
+                       (["help"], 0), (["help", "unwind"], 0), (["help", "nonsense"], 2),
+                       (["nonsense"], 2), (["unwind", "/nonexistent"], 1)):
     done = t.run(BIANQUE, *args)
     expect(done.status == wanted, args, done.text)
     expect(done.out if wanted == 0 else done.err, args, "says nothing")
