@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "profiler/base/clock.h"
 #include "profiler/base/fs.h"
 #include "profiler/base/log.h"
+#include "profiler/base/plain.h"
 #include "profiler/object_load.h"
 #include "profiler/process.h"
 #include "profiler/profile.h"
@@ -442,11 +444,20 @@ static __u32 kernel_location(struct naming *n, struct profile *profile, __u64 ad
 			 symbol_object_find(kernel, addr, n->frames));
 }
 
+/* A file may have any name; pprof prints it as it is. */
+static __u32 file_name(struct profile *profile, const char *path)
+{
+	char plain[PATH_MAX];
+
+	return profile_string(profile, plain,
+			      plain_text(plain, path, strnlen(path, sizeof(plain))));
+}
+
 static __u32 mapping_of(struct profile *profile, const struct object *object, __u64 vaddr)
 {
 	const struct object_image *image = object->image;
 	struct profile_mapping mapping = {.limit = UINT64_MAX,
-					  .file = profile_cstring(profile, object->path)};
+					  .file = file_name(profile, object->path)};
 	char hex[2 * OBJECT_BUILD_ID_MAX + 1];
 
 	for (size_t i = 0; image && i < image->n_loads; i++) {

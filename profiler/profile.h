@@ -157,7 +157,7 @@ struct profile {
 	__u64 lost_total; /* samples known to be missing here, for whatever reason */
 	/* Sums of all samples. They stop at INT64_MAX, so no sum of values overflows anywhere. */
 	__u64 totals[PROFILE_MAX_TYPES];
-	__u32 main_mapping; /* the main binary; 0: not one */
+	__u32 main_mapping; /* the main binary; 0: not known */
 	__u32 comments[PROFILE_MAX_COMMENTS];
 	unsigned n_comments;
 

@@ -463,6 +463,40 @@ static struct profile_type period_type(const struct profile *p)
 	return p->period_type.type ? p->period_type : p->types[p->default_type];
 }
 
+/* What is mapped from files that are no libraries; `[...]` is the kernel, the vDSO. */
+static bool is_executable(const char *file)
+{
+	const char *slash = strrchr(file, '/');
+
+	for (const char *so = slash ? slash : file; (so = strstr(so, ".so")); so++)
+		if (!so[3] || so[3] == '.')
+			return false;
+	return *file && *file != '[';
+}
+
+/* go tool pprof calls the whole profile by its first mapping. That is the executable's; the kernel's
+ * where there are several, for none of them is the whole. 0: no better than any other. */
+static __u32 main_mapping(const struct profile *p)
+{
+	__u32 main = 0, kernel = 0;
+
+	if (p->main_mapping)
+		return p->main_mapping < p->mappings.len ? p->main_mapping : 0;
+	for (__u32 i = 1; i < p->mappings.len; i++) {
+		const char *file = profile_str(p, p->mappings.data[i].file);
+
+		if (!kernel && !strncmp(file, "[kernel", 7))
+			kernel = i;
+		else if (!main && is_executable(file))
+			main = i;
+	}
+	for (__u32 i = main + 1; main && i < p->mappings.len; i++)
+		if (p->mappings.data[i].file != p->mappings.data[main].file &&
+		    is_executable(profile_str(p, p->mappings.data[i].file)))
+			return kernel;
+	return main;
+}
+
 static void use_head(struct part *part)
 {
 	const struct profile *p = part->profile;
@@ -476,8 +510,7 @@ static void use_head(struct part *part)
 	use_string(part, period_type(p).unit);
 	for (unsigned i = 0; i < p->n_comments; i++)
 		use_string(part, p->comments[i]);
-	if (p->main_mapping < p->mappings.len)
-		use_mapping(part, p->main_mapping);
+	use_mapping(part, main_mapping(p));
 	part->bytes += 200;
 }
 

@@ -115,6 +115,37 @@ static void everything_comes_back(void)
 	profile_free(p);
 }
 
+/* The first mapping's file of a profile with one sample in each of these. */
+static void expect_first(const char *wanted, const char *const *files)
+{
+	struct profile *p = profile_new(NULL);
+	Pprof__Profile *out;
+
+	profile_add_type(p, "samples", "count");
+	for (__u64 i = 0; files[i]; i++) {
+		struct profile_mapping m = {.limit = 1 + i, .file = profile_cstring(p, files[i])};
+		__u32 location =
+			profile_location(p, FRAME_NATIVE, profile_mapping(p, &m), i, NULL, 0);
+
+		profile_add(p, profile_stack(p, &location, 1), 0, (__s64[]){1});
+	}
+	out = encode(p, &EXPORT_OPTIONS_DEFAULT);
+	ASSERT_STR(text(out, out->mapping[0]->filename), wanted);
+	pprof__profile__free_unpacked(out, NULL);
+	profile_free(p);
+}
+#define EXPECT_FIRST(wanted, ...) expect_first(wanted, (const char *const[]){__VA_ARGS__, NULL})
+
+static void first_mapping(void)
+{
+	/* Two segments of one file are one executable. */
+	EXPECT_FIRST("/bin/a", "/lib/libc.so.6", "[kernel.kallsyms]", "/bin/a", "[vdso]", "/bin/a");
+	EXPECT_FIRST("[kernel.kallsyms]", "/bin/a", "/lib/libc.so", "/bin/b", "[kernel.kallsyms]");
+	EXPECT_FIRST("/bin/a", "/bin/a", "/bin/b"); /* no kernel: as they came */
+	EXPECT_FIRST("/lib/x.some.so", "/lib/x.some.so", "[kernel.kallsyms]");
+	EXPECT_FIRST("/x.so/a.sort", "/lib/ld.so.2", "/x.so/a.sort", "[kernel.kallsyms]");
+}
+
 /* Strings, and unused entries of every table, stay out unless asked for. */
 static void only_what_is_used(void)
 {
@@ -268,7 +299,7 @@ static void edges(void)
 	profile_free(p);
 }
 
-SUITE(pprof, {"everything comes back", everything_comes_back},
+SUITE(pprof, {"everything comes back", everything_comes_back}, {"first mapping", first_mapping},
       {"only what is used", only_what_is_used},
       {"long stacks lose their middle", long_stacks_lose_their_middle}, {"splits", splits},
       {"a sample too large", a_sample_too_large}, {"edges", edges});
