@@ -36,7 +36,7 @@
 #define STOP_WINDOWS_NS (700 * NS_PER_MS) /* SIGTERM flushes within a second */
 #define STOP_PUSH_NS	(200 * NS_PER_MS)
 #define ERROR_BYTES	512
-#define NAMES_SHARE	4 /* names and JITs' maps: that part of the memory budget */
+#define NAMES_SHARE	4    /* names and JITs' maps: that part of the memory budget */
 #define RUN_NS		1500 /* of the sampling program, where the kernel keeps no statistics: */
 #define FRAME_NS	100  /* 2 to 5 us with 30 frames, as measured */
 

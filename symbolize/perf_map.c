@@ -19,7 +19,7 @@
 #define READ_BYTES     ((size_t)256 << 10)
 #define MAX_NAME       1024u
 #define NAMES_STEP     ((size_t)1 << 20) /* by which an arena grows at most */
-#define MAX_CODE_BYTES ((__u64)1 << 32) /* of one entry */
+#define MAX_CODE_BYTES ((__u64)1 << 32)	 /* of one entry */
 #define MAX_ACTIVE     64u
 #define MAX_STATUS     8192
 
@@ -294,7 +294,7 @@ static int read_more(struct perf_map *map, int fd, __u64 size)
 			return 0;
 		}
 		if (taken == 0 && (size_t)n < READ_BYTES)
-			break; /* its end, or a line that is still being written */
+			break;	  /* its end, or a line that is still being written */
 		if (taken == 0) { /* a line longer than any name: not ours to keep */
 			map->stats.bad_lines_total++;
 			taken = n;
