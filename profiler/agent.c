@@ -36,6 +36,7 @@
 #define STOP_WINDOWS_NS (700 * NS_PER_MS) /* SIGTERM flushes within a second */
 #define STOP_PUSH_NS	(200 * NS_PER_MS)
 #define ERROR_BYTES	512
+#define NAMES_SHARE	4    /* names and JITs' maps: that part of the memory budget */
 #define RUN_NS		1500 /* of the sampling program, where the kernel keeps no statistics: */
 #define FRAME_NS	100  /* 2 to 5 us with 30 frames, as measured */
 
@@ -445,6 +446,7 @@ static int start(struct agent *agent, int nice)
 		.n_debug_dirs = symbols->debug_dirs.n,
 		.debuginfod = symbols->debuginfod_urls.n > 0,
 		.no_inlines = !symbols->inlines,
+		.max_bytes = values->memory_budget_bytes / NAMES_SHARE,
 	};
 	int err = set_debuginfod(agent, &symbols->debuginfod_urls);
 

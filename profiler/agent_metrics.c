@@ -65,6 +65,13 @@ METRIC(symbol_bytes, GAUGE, "bianque_symbol_names_bytes", "bytes",
 METRIC(symbol_evictions, COUNTER, "bianque_symbol_evictions_total", NULL,
        "Symbols and JITs' maps closed to stay in their bounds");
 METRIC(jits, GAUGE, "bianque_symbol_jit_maps", NULL, "JITs' maps that are open");
+METRIC(jit_lines, COUNTER, "bianque_symbol_jit_lines_dropped_total", NULL,
+       "Lines of perf maps without effect: not of the format, or more than a map may have");
+METRIC(jit_reads, COUNTER, "bianque_symbol_jit_reads_cut_total", NULL,
+       "Reads of perf maps that ended before the file did: too long a file, or no memory left in "
+       "the bound (the next read goes on)");
+METRIC(jit_restarts, COUNTER, "bianque_symbol_jit_restarts_total", NULL,
+       "Perf maps read again from the beginning because they were written anew");
 METRIC(jits_refused, COUNTER, "bianque_symbol_jit_maps_refused_total", NULL,
        "Perf maps of processes not opened: somebody else's file, or too many");
 METRIC(loads_refused, COUNTER, "bianque_loader_refused_total", NULL,
@@ -257,6 +264,15 @@ static int naming_metrics(void *self, struct metric_out *out)
 	metric_out_u64(out, &symbol_bytes, NULL, s.naming.bytes);
 	metric_out_u64(out, &symbol_evictions, NULL, s.naming.evicted_total);
 	metric_out_u64(out, &jits, NULL, s.naming.n_jits);
+	metric_out_u64(out, &jit_lines, METRIC_LABELS({"reason", "malformed"}),
+		       s.naming.jits.bad_lines_total);
+	metric_out_u64(out, &jit_lines, METRIC_LABELS({"reason", "map_full"}),
+		       s.naming.jits.dropped_total);
+	metric_out_u64(out, &jit_reads, METRIC_LABELS({"reason", "file_size"}),
+		       s.naming.jits.cut_total);
+	metric_out_u64(out, &jit_reads, METRIC_LABELS({"reason", "memory"}),
+		       s.naming.jits.deferred_total);
+	metric_out_u64(out, &jit_restarts, NULL, s.naming.jits.restarts_total);
 	metric_out_u64(out, &named_frames, METRIC_LABELS({"outcome", "named"}),
 		       s.naming.frames_total - MIN(unknown, s.naming.frames_total));
 	metric_out_u64(out, &named_frames, METRIC_LABELS({"outcome", "unknown"}), unknown);

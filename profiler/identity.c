@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "profiler/base/cleanup.h"
+#include "profiler/base/clock.h"
 #include "profiler/base/fs.h"
 #include "symbolize/perf_map.h"
 
@@ -280,4 +281,24 @@ int identity_open_jit(const char *procfs, __u32 pid, struct image *image)
 	if (fd < 0)
 		return fd;
 	return image_put_jit(image, fd) ? 0 : -EMFILE;
+}
+
+int identity_open_left_jit(const struct image *image)
+{
+	const struct identity *identity = atomic_load(&image->identity);
+	__u64 age_ns = clock_monotonic_ns() - image->start_ns, changed_ns;
+	char path[64];
+	_close_ int fd = -1;
+	struct stat st;
+
+	if (!identity || *identity->container || identity->ns_pid != image->pid)
+		return -1;
+	snprintf(path, sizeof(path), "/tmp/perf-%u.map", image->pid);
+	fd = fs_open_foreign(AT_FDCWD, path, FS_LINKS_NONE);
+	if (fd < 0 || fstat(fd, &st))
+		return -1;
+	changed_ns = (__u64)st.st_mtim.tv_sec * NS_PER_S + (__u64)st.st_mtim.tv_nsec;
+	if (changed_ns + age_ns < clock_realtime_ns() || st.st_uid != identity->uid)
+		return -1;
+	return take_fd(&fd);
 }

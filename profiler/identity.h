@@ -22,6 +22,10 @@ struct identity *identity_read(const char *procfs, __u32 pid, const char *contro
 /* Open the perf map of a living process and put it into its image (image_put_jit). 0, -ENOENT when
  * there is none, -EPERM when it is somebody else's, -EMFILE when too many wait, or -errno. */
 MUST_CHECK int identity_open_jit(const char *procfs, __u32 pid, struct image *image);
+/* The map of a process that ended before it was opened: the host's /tmp has it, unless the process
+ * had another one. Only a file written since it began, by its user, can be its own. The descriptor,
+ * or -1. */
+int identity_open_left_jit(const struct image *image);
 
 /* From a cgroup path: the container id and the systemd unit, "" where there is none. Both hold at
  * least 256 bytes. */

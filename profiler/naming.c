@@ -17,13 +17,13 @@
 #include "profiler/base/fs.h"
 #include "profiler/base/log.h"
 #include "profiler/base/plain.h"
+#include "profiler/identity.h"
 #include "profiler/object_load.h"
 #include "profiler/process.h"
 #include "profiler/profile.h"
 #include "profiler/stack_table.h"
 #include "profiler/vdso.h"
 #include "symbolize/kernel_symbols.h"
-#include "symbolize/perf_map.h"
 #include "symbolize/symbol.h"
 
 #define DEFAULT_OBJECTS	  512u
@@ -144,13 +144,33 @@ static void drop_jit(struct naming *n, size_t i)
 	n->stats.evicted_total++;
 }
 
-/* Of those that hold so many bytes; the length when there is none. */
-static size_t least_used_jit(const struct naming *n, size_t min_bytes)
+/* Used in this job or the one before: a process that is not seen in each keeps its names. */
+static bool in_use(const struct naming *n, __u64 used)
+{
+	return used + 1 >= n->round;
+}
+
+/* Of those in use, `except` left out; NULL when there is none. */
+static const struct named_jit *largest_jit(const struct naming *n, const struct named_jit *except)
+{
+	const struct named_jit *largest = NULL;
+
+	vec_for_each (j, &n->jits)
+		if (j != except && in_use(n, j->used) &&
+		    (!largest || perf_map_bytes(&j->map) > perf_map_bytes(&largest->map)))
+			largest = j;
+	return largest;
+}
+
+/* Of those that hold so many bytes, `except` left out; the length when there is none. */
+static size_t least_used_jit(const struct naming *n, size_t min_bytes,
+			     const struct named_jit *except)
 {
 	size_t least = n->jits.len;
 
 	for (size_t i = 0; i < n->jits.len; i++)
-		if (perf_map_bytes(&n->jits.data[i].map) >= min_bytes &&
+		if (&n->jits.data[i] != except &&
+		    perf_map_bytes(&n->jits.data[i].map) >= min_bytes &&
 		    (least == n->jits.len || n->jits.data[i].used < n->jits.data[least].used))
 			least = i;
 	return least;
@@ -249,6 +269,83 @@ static size_t least_used_object(const struct naming *n, __u64 min_bytes)
 	return least;
 }
 
+/* ---- the bound on memory ------------------------------------------------------------------------
+ */
+
+/* The map of which the file is still open can be read again. */
+static __u64 shrink_jit(struct naming *n, size_t i)
+{
+	struct named_jit *jit = &n->jits.data[i];
+	__u64 bytes = perf_map_bytes(&jit->map);
+
+	if (jit->fd < 0) {
+		drop_jit(n, i);
+		return bytes;
+	}
+	perf_map_clear(&jit->map);
+	n->stats.evicted_total++;
+	return bytes;
+}
+
+static __u64 shrink_object(struct naming *n, size_t i)
+{
+	__u64 bytes = object_bytes(&n->objects.data[i]);
+
+	drop_object(n, i);
+	return bytes;
+}
+
+/* Of what was used in round `first` or later, `except` left out. */
+static __u64 bytes_since(const struct naming *n, __u64 first, const struct named_jit *except)
+{
+	__u64 bytes = 0;
+
+	vec_for_each (o, &n->objects)
+		bytes += o->used >= first ? object_bytes(o) : 0;
+	vec_for_each (j, &n->jits)
+		bytes += j != except && j->used >= first ? perf_map_bytes(&j->map) : 0;
+	return bytes;
+}
+
+/* Of what was last used before round `end`, the longest ago goes first, until the rest fits; of
+ * equals the JITs' maps, which are the larger ones. */
+static void shrink(struct naming *n, __u64 end)
+{
+	__u64 bytes = bytes_since(n, 0, largest_jit(n, NULL));
+
+	while (bytes > n->o.max_bytes) {
+		size_t o = least_used_object(n, 1);
+		size_t j = least_used_jit(n, 1, largest_jit(n, NULL));
+		__u64 o_used = o < n->objects.len ? n->objects.data[o].used : UINT64_MAX;
+		__u64 j_used = j < n->jits.len ? n->jits.data[j].used : UINT64_MAX;
+
+		if (MIN(o_used, j_used) >= end)
+			break;
+		bytes -= j_used <= o_used ? shrink_jit(n, j) : shrink_object(n, o);
+	}
+}
+
+/* While a job runs: nothing that is in use. */
+static void shrink_idle(struct naming *n)
+{
+	shrink(n, n->round - 1);
+}
+
+/* What a map may hold, so that all in use but the largest one stay below the bound. */
+static size_t room_for(const struct naming *n, const struct named_jit *jit)
+{
+	const struct named_jit *largest = largest_jit(n, jit);
+	__u64 others = bytes_since(n, n->round - 1, jit);
+
+	if (others <= n->o.max_bytes)
+		return SIZE_MAX; /* it may be the largest itself */
+	others -= largest ? perf_map_bytes(&largest->map) : 0;
+	return n->o.max_bytes - MIN(others, n->o.max_bytes);
+}
+
+/* ---- opening symbols -----------------------------------------------------------------------------
+ */
+
 static bool cancelled(const struct naming *n)
 {
 	return n->o.cancelled && n->o.cancelled(n->o.arg);
@@ -297,6 +394,7 @@ static struct symbol_object *symbols_of(struct naming *n, struct object *object)
 		return NULL;
 	}
 	object_ref(object);
+	shrink_idle(n);
 	return named.symbols;
 }
 
@@ -333,36 +431,25 @@ static bool is_gone(const struct image *image)
 	return access(path, F_OK) != 0;
 }
 
-/* The map of a process that ended before the loader came: the host's /tmp has it, unless the
- * process had another one. Only a file written since it began, by its user, can be its own. */
-static int open_left_map(const struct image *image)
+static void take_stats(struct naming *n, struct perf_map *map)
 {
-	const struct identity *identity = atomic_load(&image->identity);
-	__u64 age_ns = clock_monotonic_ns() - image->start_ns, changed_ns;
-	char path[64];
-	_close_ int fd = -1;
-	struct stat st;
-
-	if (!identity || *identity->container || identity->ns_pid != image->pid)
-		return -1;
-	snprintf(path, sizeof(path), "/tmp/perf-%u.map", image->pid);
-	fd = fs_open_foreign(AT_FDCWD, path, FS_LINKS_NONE);
-	if (fd < 0 || fstat(fd, &st))
-		return -1;
-	changed_ns = (__u64)st.st_mtim.tv_sec * NS_PER_S + (__u64)st.st_mtim.tv_nsec;
-	if (changed_ns + age_ns < clock_realtime_ns() || st.st_uid != identity->uid)
-		return -1;
-	return take_fd(&fd);
+	n->stats.jits.bad_lines_total += map->stats.bad_lines_total;
+	n->stats.jits.dropped_total += map->stats.dropped_total;
+	n->stats.jits.restarts_total += map->stats.restarts_total;
+	n->stats.jits.cut_total += map->stats.cut_total;
+	n->stats.jits.deferred_total += map->stats.deferred_total;
+	map->stats = (struct perf_map_stats){0};
 }
 
-/* What was added since the last job. A file of a process that ended has nothing more to say. */
-static void read_jit(struct named_jit *jit)
+/* What was added since the last job. A file of a process that ended has nothing more to say once
+ * all of it was read. */
+static void read_jit(struct naming *n, struct named_jit *jit)
 {
-	int fd = image_take_jit(jit->image);
+	int fd = image_take_jit(jit->image), err;
 	bool gone = is_gone(jit->image);
 
 	if (fd < 0 && jit->fd < 0 && gone && !jit->map.read_to)
-		fd = open_left_map(jit->image);
+		fd = identity_open_left_jit(jit->image);
 	if (fd >= 0) {
 		if (jit->fd >= 0)
 			close(jit->fd);
@@ -370,10 +457,13 @@ static void read_jit(struct named_jit *jit)
 	}
 	if (jit->fd < 0)
 		return;
-	if (perf_map_read(&jit->map, jit->fd))
-		log_limited(symbol, LOG_LEVEL_WARN, "the perf map of pid %u cannot be read",
-			    jit->image->pid);
-	if (gone) {
+	jit->map.max_bytes = room_for(n, jit);
+	err = perf_map_read(&jit->map, jit->fd);
+	if (err && err != -ECANCELED)
+		log_limited(symbol, LOG_LEVEL_WARN, "the perf map of pid %u cannot be read: %s",
+			    jit->image->pid, strerror(-err));
+	take_stats(n, &jit->map);
+	if (gone && !jit->map.unfinished) {
 		close(jit->fd);
 		jit->fd = -1;
 	}
@@ -382,6 +472,8 @@ static void read_jit(struct named_jit *jit)
 static const char *jit_name(struct naming *n, struct image *image, __u64 addr)
 {
 	struct named_jit *jit = NULL;
+	const char *name;
+	bool first;
 
 	vec_for_each (j, &n->jits) {
 		if (j->image == image)
@@ -389,17 +481,23 @@ static const char *jit_name(struct naming *n, struct image *image, __u64 addr)
 	}
 	if (!jit) {
 		if (n->jits.len >= MAX_JITS)
-			drop_jit(n, least_used_jit(n, 0));
+			drop_jit(n, least_used_jit(n, 0, NULL));
 		if (vec_push(&n->jits, (struct named_jit){.image = image, .fd = -1}))
 			return NULL;
 		image_ref(image);
 		jit = &n->jits.data[n->jits.len - 1];
 		perf_map_init(&jit->map);
+		jit->map.cancelled = n->o.cancelled;
+		jit->map.arg = n->o.arg;
 	}
-	if (jit->used != n->round) /* look for growth once in a job */
-		read_jit(jit);
+	first = jit->used != n->round;
+	if (first) /* look for growth once in a job */
+		read_jit(n, jit);
 	jit->used = n->round;
-	return perf_map_find(&jit->map, addr);
+	name = perf_map_find(&jit->map, addr);
+	if (first) /* moves the others about, not what is in use */
+		shrink_idle(n);
+	return name;
 }
 
 /* ---- locations ----------------------------------------------------------------------------------
@@ -630,52 +728,6 @@ struct profile *naming_profile(struct naming *n, const struct capture *capture,
 	return profile;
 }
 
-/* A living process's map can be read again. */
-static __u64 shrink_jit(struct naming *n, size_t i)
-{
-	struct named_jit *jit = &n->jits.data[i];
-	__u64 bytes = perf_map_bytes(&jit->map);
-
-	if (jit->fd < 0) {
-		drop_jit(n, i);
-		return bytes;
-	}
-	perf_map_fini(&jit->map);
-	perf_map_init(&jit->map);
-	n->stats.evicted_total++;
-	return bytes;
-}
-
-static __u64 shrink_object(struct naming *n, size_t i)
-{
-	__u64 bytes = object_bytes(&n->objects.data[i]);
-
-	drop_object(n, i);
-	return bytes;
-}
-
-/* What was used last longest ago goes first; of equals the JITs' maps, which are the larger ones.
- */
-static void shrink(struct naming *n)
-{
-	__u64 bytes = 0;
-
-	vec_for_each (o, &n->objects)
-		bytes += object_bytes(o);
-	vec_for_each (j, &n->jits)
-		bytes += perf_map_bytes(&j->map);
-	while (bytes > n->o.max_bytes) {
-		size_t o = least_used_object(n, 1), j = least_used_jit(n, 1);
-
-		if (j < n->jits.len &&
-		    (o == n->objects.len || n->jits.data[j].used <= n->objects.data[o].used))
-			bytes -= shrink_jit(n, j);
-		else
-			bytes -= shrink_object(n, o);
-	}
-	n->stats.bytes = bytes;
-}
-
 void naming_sweep(struct naming *n)
 {
 	size_t kept = 0;
@@ -695,7 +747,8 @@ void naming_sweep(struct naming *n)
 			n->jits.data[kept++] = n->jits.data[i];
 	}
 	n->jits.len = kept;
-	shrink(n);
+	shrink(n, UINT64_MAX);
+	n->stats.bytes = bytes_since(n, 0, NULL);
 	n->round++;
 }
 

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 #include "profiler/capture.h"
+#include "symbolize/perf_map.h"
 
 struct profile;
 struct naming;
@@ -24,7 +25,9 @@ struct naming_options {
 	bool debuginfod;   /* ask the servers of $DEBUGINFOD_URLS */
 	bool no_inlines;   /* physical functions only */
 	__u32 max_objects; /* symbols open at a time; 0: 512 */
-	__u64 max_bytes;   /* names and JITs' maps kept between jobs; 0: 16 MiB */
+	/* Of names and JITs' maps; 0: 16 MiB. The largest map in use does not count: it has a bound
+	 * of its own. The others get what room is left and are read on when there is more. */
+	__u64 max_bytes;
 	/* Asked now and then; true ends the work early, names stay `file+0x1234`. May be NULL. */
 	bool (*cancelled)(void *arg);
 	void *arg;
@@ -46,13 +49,14 @@ void naming_add(struct naming *naming, const struct capture *capture, size_t fir
 struct profile *naming_profile(struct naming *naming, const struct capture *capture,
 			       const struct naming_labels *labels);
 /* The end of a job: let go of symbols that the last ones did not use, and of more, the least used
- * first, until the rest fits max_bytes. */
+ * first, until the rest fits max_bytes. Within a job, what this and the one before used stays. */
 void naming_sweep(struct naming *naming);
 
 struct naming_stats {
 	__u32 n_objects, n_without_symbols, n_jits;
-	__u64 bytes; /* what max_bytes bounds, at the last sweep */
+	__u64 bytes; /* names and JITs' maps, at the last sweep */
 	__u64 frames_total, unknown_total, opened_total, evicted_total;
+	struct perf_map_stats jits; /* of all maps that ever were */
 };
 struct naming_stats naming_stats(const struct naming *naming);
 /* Objects whose symbols are missing or partial, for status and the page. */

@@ -17,15 +17,18 @@
 #include "profiler/base/hmap.h"
 
 #define READ_BYTES     ((size_t)256 << 10)
-#define MAX_FILE_BYTES ((__u64)64 << 20)
 #define MAX_NAME       1024u
-#define MAX_CODE_BYTES ((__u64)1 << 32) /* of one entry */
+#define NAMES_STEP     ((size_t)1 << 20) /* by which an arena grows at most */
+#define MAX_CODE_BYTES ((__u64)1 << 32)	 /* of one entry */
 #define MAX_ACTIVE     64u
 #define MAX_STATUS     8192
 
 void perf_map_init(struct perf_map *map)
 {
-	*map = (struct perf_map){.names.limit = PERF_MAP_NAME_BYTES};
+	*map = (struct perf_map){
+		.max_bytes = SIZE_MAX,
+		.names.limit = PERF_MAP_NAME_BYTES,
+	};
 }
 
 void perf_map_fini(struct perf_map *map)
@@ -33,6 +36,18 @@ void perf_map_fini(struct perf_map *map)
 	vec_free(&map->entries);
 	vec_free(&map->fresh);
 	arena_fini(&map->names);
+}
+
+void perf_map_clear(struct perf_map *map)
+{
+	struct perf_map old = *map;
+
+	perf_map_fini(map);
+	perf_map_init(map);
+	map->max_bytes = old.max_bytes;
+	map->cancelled = old.cancelled;
+	map->arg = old.arg;
+	map->stats = old.stats;
 }
 
 static bool read_hex(const char **s, const char *end, __u64 *ret_value)
@@ -60,16 +75,16 @@ static int add_line(struct perf_map *map, const char *s, const char *end)
 
 	if (!read_hex(&s, end, &e.start) || !read_hex(&s, end, &size) || s == end || !*s || !size ||
 	    size > MAX_CODE_BYTES || __builtin_add_overflow(e.start, size, &e.end)) {
-		map->bad_lines_total++;
+		map->stats.bad_lines_total++;
 		return 0;
 	}
 	if (map->entries.len + map->fresh.len >= PERF_MAP_MAX_ENTRIES) {
-		map->dropped_total++;
+		map->stats.dropped_total++;
 		return 0;
 	}
 	e.name = arena_strndup(&map->names, s, MIN((size_t)(end - s), MAX_NAME));
 	if (!e.name) {
-		map->dropped_total++;
+		map->stats.dropped_total++;
 		return 0;
 	}
 	map->order++;
@@ -91,6 +106,20 @@ static int add_disjoint(struct perf_map *map, __u64 start, __u64 end,
 	if (start >= end)
 		return 0;
 	return vec_push(&map->entries, (struct perf_map_entry){start, end, e->name, e->order});
+}
+
+/* What stays for long takes no more than it needs. */
+static void trim(struct perf_map *map)
+{
+	void *smaller;
+
+	if (map->entries.len == 0 || map->entries.len == map->entries.cap)
+		return;
+	smaller = reallocarray(map->entries.data, map->entries.len, sizeof(*map->entries.data));
+	if (!smaller)
+		return;
+	map->entries.data = smaller;
+	map->entries.cap = map->entries.len;
 }
 
 /* Old and new entries together, sorted; at each address the latest wins. */
@@ -128,7 +157,7 @@ static int settle(struct perf_map *map)
 			break;
 		at = until;
 		if (depth == MAX_ACTIVE) { /* forget the oldest */
-			map->dropped_total++;
+			map->stats.dropped_total++;
 			memmove(active, active + 1, (MAX_ACTIVE - 1) * sizeof(*active));
 			depth--;
 		}
@@ -138,15 +167,26 @@ static int settle(struct perf_map *map)
 		depth++;
 	}
 	vec_free(&map->fresh);
+	trim(map);
 	return err;
 }
 
-/* Whole lines into `fresh`. Returns the bytes taken, or -ENOMEM. */
+/* For one line more, which may need a block for its name; settling needs all entries twice, and as
+ * many stay when all are split. */
+static bool has_room(const struct perf_map *map)
+{
+	size_t n = map->entries.len + map->fresh.len + 1;
+
+	return map->names.reserved + NAMES_STEP + 2 * n * sizeof(*map->entries.data) <=
+	       map->max_bytes;
+}
+
+/* Whole lines into `fresh`, as long as there is room. Returns the bytes taken, or -ENOMEM. */
 static ssize_t parse(struct perf_map *map, const char *data, size_t len)
 {
 	const char *at = data, *end = data + len;
 
-	while (at < end) {
+	while (at < end && has_room(map)) {
 		const char *newline = memchr(at, '\n', (size_t)(end - at));
 		int err;
 
@@ -234,24 +274,34 @@ static int read_more(struct perf_map *map, int fd, __u64 size)
 
 	if (!block)
 		return -ENOMEM;
+	map->unfinished = true;
 	while (map->read_to < size) {
-		ssize_t n = pread(fd, block, READ_BYTES, (off_t)map->read_to), taken;
+		ssize_t n, taken;
 
+		if (map->cancelled && map->cancelled(map->arg))
+			return -ECANCELED;
+		n = pread(fd, block, READ_BYTES, (off_t)map->read_to);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : 0;
+		if (n < 0)
+			return -errno;
 		taken = parse(map, block, (size_t)n);
 		if (taken < 0)
 			return (int)taken;
+		if (!has_room(map)) {
+			map->read_to += (__u64)taken;
+			map->stats.deferred_total++;
+			return 0;
+		}
 		if (taken == 0 && (size_t)n < READ_BYTES)
-			return 0; /* a line that is still being written */
+			break;	  /* its end, or a line that is still being written */
 		if (taken == 0) { /* a line longer than any name: not ours to keep */
-			map->bad_lines_total++;
+			map->stats.bad_lines_total++;
 			taken = n;
 		}
 		map->read_to += (__u64)taken;
 	}
+	map->unfinished = false;
 	return 0;
 }
 
@@ -277,15 +327,10 @@ static bool is_same(const struct perf_map *map, int fd, const struct stat *st)
 
 static void restart(struct perf_map *map, const struct stat *st)
 {
-	struct perf_map old = *map;
-
-	perf_map_fini(map);
-	perf_map_init(map);
+	map->stats.restarts_total += map->read_to > 0;
+	perf_map_clear(map);
 	map->dev = st->st_dev;
 	map->ino = st->st_ino;
-	map->bad_lines_total = old.bad_lines_total;
-	map->dropped_total = old.dropped_total;
-	map->restarts_total = old.restarts_total + (old.read_to > 0);
 }
 
 /* Copies the names in use, each once: an entry is in as many pieces as others lie inside it, and
@@ -343,13 +388,15 @@ int perf_map_read(struct perf_map *map, int fd)
 	changed_ns = (__u64)st.st_mtim.tv_sec * 1000000000u + (__u64)st.st_mtim.tv_nsec;
 	if (!is_same(map, fd, &st))
 		restart(map, &st);
-	else if (changed_ns == map->seen_ns && (__u64)st.st_size == map->seen_bytes)
+	else if (!map->unfinished && changed_ns == map->seen_ns &&
+		 (__u64)st.st_size == map->seen_bytes)
 		return 0;
 	if (!compact(map))
 		restart(map, &st);
 	map->seen_ns = changed_ns;
 	map->seen_bytes = (__u64)st.st_size;
-	err = read_more(map, fd, MIN((__u64)st.st_size, MAX_FILE_BYTES));
+	err = read_more(map, fd, MIN((__u64)st.st_size, PERF_MAP_FILE_BYTES));
+	map->stats.cut_total += !map->unfinished && (__u64)st.st_size > PERF_MAP_FILE_BYTES;
 	settled = settle(map);
 	read_tail(map, fd, map->tail, &map->tail_len);
 	return err ? err : settled;

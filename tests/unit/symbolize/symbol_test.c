@@ -266,7 +266,7 @@ static void reads_perf_maps(void)
 	ASSERT_STR(perf_map_find(&map, 0x10ff), "whole");
 	CU_ASSERT_PTR_NULL(perf_map_find(&map, 0x1100));
 	CU_ASSERT_PTR_NULL(perf_map_find(&map, 0x4000));
-	ASSERT_INT(map.bad_lines_total, 2);
+	ASSERT_INT(map.stats.bad_lines_total, 2);
 	/* a function that was compiled again, elsewhere overlapping */
 	ASSERT_INT(perf_map_add(&map, "10f0 20 again\n", 14), 14);
 	ASSERT_STR(perf_map_find(&map, 0x10ef), "whole");
@@ -324,8 +324,8 @@ static void packs_split_names(void)
 			ASSERT_STR(perf_map_find(&map, (__u64)JIT_CODE_START + i * 32 + 16), outer);
 		}
 	}
-	ASSERT_INT(map.dropped_total, 0);
-	ASSERT_INT(map.restarts_total, 0);
+	ASSERT_INT(map.stats.dropped_total, 0);
+	ASSERT_INT(map.stats.restarts_total, 0);
 	unlink(path);
 	close(fd);
 	perf_map_fini(&map);
@@ -351,13 +351,13 @@ static void follows_perf_map_files(void)
 	write_map(path, "ae", " and more\n");
 	ASSERT_INT(perf_map_read(&map, fd), 0);
 	ASSERT_STR(perf_map_find(&map, 0x2008), "two and more");
-	ASSERT_INT(map.restarts_total, 0);
+	ASSERT_INT(map.stats.restarts_total, 0);
 	/* longer than before, another beginning */
 	write_map(path, "we", "1000 10 other\n2000 10 second\n3000 10 third\n");
 	ASSERT_INT(perf_map_read(&map, fd), 0);
 	ASSERT_STR(perf_map_find(&map, 0x1000), "other");
 	ASSERT_STR(perf_map_find(&map, 0x3000), "third");
-	ASSERT_INT(map.restarts_total, 1);
+	ASSERT_INT(map.stats.restarts_total, 1);
 	unlink(path);
 	CU_ASSERT(perf_map_bytes(&map) > 0);
 	perf_map_fini(&map);
