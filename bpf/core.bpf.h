@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What every program shares: the rings, counters, the head of a record, the filter. A program
- * includes this once; the maps are shared between objects by reuse (profiler/bpf_load.c).
+ * includes this once; the maps are shared between objects by reuse (profiler/sampler.c).
  */
 #ifndef BPF_CORE_BPF_H
 #define BPF_CORE_BPF_H
@@ -50,6 +50,10 @@ static __always_inline struct cpu_counters *cpu_counters(void)
 
 	return bpf_map_lookup_elem(&counters, &zero);
 }
+
+/* Indices are masked instead of asked about. */
+_Static_assert(LOSS_COUNT <= 8 && STOP_COUNT <= 16 && SOURCE_COUNT <= 8,
+	       "struct cpu_counters is too small");
 
 static __always_inline void count_loss(enum loss why)
 {

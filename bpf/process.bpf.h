@@ -46,7 +46,8 @@ int process_fork(struct bpf_raw_tracepoint_args *ctx)
 			__u32 one = 1;
 
 			key = pid;
-			bpf_map_update_elem(&targets, &key, &one, BPF_ANY);
+			if (bpf_map_update_elem(&targets, &key, &one, BPF_ANY))
+				count_loss(LOSS_TABLE_FULL); /* its samples are not taken */
 		}
 	}
 	send_record(&rec.head);

@@ -46,7 +46,7 @@ enum stop {
 	X(SIDEBAND, "sideband")	  /* perf's own ring dropped mappings; repaired from /proc */      \
 	X(STACK_UNKNOWN, "stack_unknown") /* a sample whose stack record never came */             \
 	X(BAD_RECORD, "bad_record")	  /* a record of a size or kind that cannot be */          \
-	X(TABLE_FULL, "table_full")	  /* user space reached a bound */                         \
+	X(TABLE_FULL, "table_full")	  /* a bound of user space, or of wanted processes */      \
 	X(MEMORY, "memory")		  /* out of memory */
 
 enum loss {

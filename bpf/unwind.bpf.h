@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * One step of native unwinding: from a frame's (pc, sp, fp) to its caller's, by the rows of
- * bpf/unwind.h, else by a validated frame pointer. Compiled for BPF, where bpf/stack.bpf.h makes it
- *a global function of its own (so that the verifier sees it once), and natively, where user space
+ * bpf/unwind.h, else by a validated frame pointer. Compiled for BPF, where bpf/stack.bpf.h makes it a
+ * global function of its own (so that the verifier sees it once), and natively, where user space
  * unwinds copied stacks with it and the tests run it over memory images.
  *
  * The includer provides
  *	const __u32 *unw_segment(__u32 i)		words of a segment, NULL when there is none
  *	int unw_read(void *dst, __u32 len, __u64 addr)	0 when user memory was read
- *	__u64 unw_thread_pointer(void)			where thread-local storage is, 0 when
- *unknown Searches are arithmetic, not branches: a branchy one costs the verifier of 6.18 a million
- *states.
+ *	__u64 unw_thread_pointer(void)			where thread-local storage is, 0 when unknown
+ * Searches are arithmetic, not branches: a branchy one costs the verifier of 6.18 a million states.
  *
- * Cost per frame: a look at the last mapping, one directory word, some eight rows in one or two
- *cache lines, one read of the stack.
+ * Cost per frame: a look at the last mapping, one directory word, some eight rows in one or two cache
+ * lines, one read of the stack.
  */
 #ifndef BPF_UNWIND_BPF_H
 #define BPF_UNWIND_BPF_H

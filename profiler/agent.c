@@ -273,6 +273,22 @@ static void tick(void *arg)
 /* ---- reload -------------------------------------------------------------------------------------
  */
 
+/* What a reload cannot change: it says so instead of nothing. */
+static void say_what_waits(const struct config *old, const struct config *fresh)
+{
+	const struct agent_config *a = config_get(old, &agent_section);
+	const struct agent_config *b = config_get(fresh, &agent_section);
+	const struct profile_config *p = config_get(old, &profile_section);
+	const struct profile_config *q = config_get(fresh, &profile_section);
+
+	if (strcmp(a->state_dir, b->state_dir))
+		log_warn(config, "agent.state_dir counts from the next start");
+	if (strcmp(a->cache_dir, b->cache_dir))
+		log_warn(config, "agent.cache_dir counts from the next start");
+	if (p->max_frames != q->max_frames)
+		log_warn(config, "profile.max_frames counts from the next start");
+}
+
 static void reload(struct agent *agent)
 {
 	struct buf errors = {0};
@@ -300,6 +316,7 @@ static void reload(struct agent *agent)
 		windows_reload(agent->windows, &windows);
 	}
 	apply_budget(agent);
+	say_what_waits(old, fresh);
 	config_free(old);
 	log_info(config, "the configuration is reloaded");
 }

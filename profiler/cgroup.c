@@ -139,11 +139,35 @@ int cgroup_tree_ids(const char *path, __u64 *ids, size_t max)
 
 	if (!fts)
 		return -errno;
-	while (n < max && (e = fts_read(fts)))
-		if (e->fts_info == FTS_D)
-			ids[n++] = e->fts_statp->st_ino;
+	while ((e = fts_read(fts))) {
+		if (e->fts_info != FTS_D)
+			continue;
+		if (n < max)
+			ids[n] = e->fts_statp->st_ino;
+		n++;
+	}
 	fts_close(fts);
-	return (int)n;
+	return (int)MIN(n, (size_t)INT_MAX);
+}
+
+bool cgroup_is_below_mount(const char *path)
+{
+	_fclose_ FILE *f = fopen("/proc/self/mountinfo", "re");
+	char line[4096], point[1024];
+	bool found = false;
+
+	if (strstr(path, "/../") || (strlen(path) >= 3 && !strcmp(path + strlen(path) - 3, "/..")))
+		return false;
+	while (!found && f && fgets(line, sizeof(line), f)) {
+		size_t len;
+
+		if (!strstr(line, " - cgroup") ||
+		    sscanf(line, "%*d %*d %*s %*s %1023s", point) != 1)
+			continue;
+		len = strlen(point);
+		found = !strncmp(path, point, len) && (path[len] == '/' || !path[len]);
+	}
+	return found;
 }
 
 /* Where a hierarchy is mounted. */

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "bpf/config.h"
@@ -17,10 +18,13 @@ enum cgroup_hierarchy cgroup_choose(const char *procfs);
 /* The controller's name in /proc/PID/cgroup; NULL for v2. */
 const char *cgroup_controller(enum cgroup_hierarchy hierarchy);
 
+/* By its text alone, without a look at it: a path from a stranger may hang whoever asks for more. */
+bool cgroup_is_below_mount(const char *path);
 /* The hierarchy in which a folder below /sys/fs/cgroup lies, and its id. 0; -ENOENT, -ENOTDIR, or
  * -EINVAL for a folder that is no cgroup of a hierarchy we can follow. */
 MUST_CHECK int cgroup_find(const char *path, enum cgroup_hierarchy *ret_hierarchy, __u64 *ret_id);
-/* The ids of a folder and all below it, at most max; their number or -errno. */
+/* The ids of a folder and all below it, the first max of them. How many there are, which may be
+ * more, or -errno. */
 int cgroup_tree_ids(const char *path, __u64 *ids, size_t max);
 /* The folder of a running container, by its id or the start of it, in the hierarchy that
  * cgroup_choose chooses. How many different containers fit; `out` holds the path when it is one. */

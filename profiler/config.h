@@ -2,7 +2,7 @@
 /*
  * The configuration: one YAML file (/etc/bianque/bianque.yaml) with one block per section, and
  * --set SECTION.KEY=VALUE on top of it. A section is a plain struct with option rows (option.h)
- *that its owner registers; nothing lists the sections, so a module brings its own:
+ * that its owner registers; nothing lists the sections, so a module brings its own:
  *
  *	struct store_config { __u64 retention_ns; };                    // store.h
  *	extern const struct config_section store_section;
@@ -11,9 +11,9 @@
  *
  * A struct config is immutable once loaded. Reloading parses the whole file into a new one; the
  * caller swaps it in, or keeps the old one when there were errors, so a bad file never half
- *applies. YAML subset: one document, block or flow style, two levels; anchors, aliases, tags and
- *merges are refused by name. Bounds: file 1 MiB, nesting 8, the rows' own limits; 20 errors are
- *shown.
+ * applies. YAML subset: one document, block or flow style, two levels; anchors, aliases, tags and
+ * merges are refused by name. Bounds: file 1 MiB, nesting 8, the rows' own limits; 20 errors are
+ * shown.
  *
  * Secrets are never values here: their keys end in _file and name a file (secret.h), and an inline
  * one is refused with a pointer to that key. So --dump shows everything.

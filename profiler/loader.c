@@ -27,8 +27,10 @@ struct request {
 	enum request_kind kind;
 	__u32 pid, object_id;
 	struct object_source source;
-	char *path;	     /* owned: the source's */
-	struct image *image; /* IDENTIFY, OPEN_JIT: referenced */
+	char *path;	     /* owned: the source's; IDENTIFY: the program's name */
+	struct image *image; /* IDENTIFY, OPEN_JIT: referenced; the router writes on in it */
+	__u64 cgroup_id;     /* IDENTIFY: as the image had it */
+	bool kernel_thread;
 	struct request *next;
 };
 
@@ -266,16 +268,15 @@ static void scan_step(struct loader *loader)
 static void do_identify(struct loader *loader, const struct request *r)
 {
 	struct loader_answer a = {.kind = LOADER_IDENTITY, .asked = image_ref(r->image)};
-	const struct image *image = r->image;
 	struct identity_hint hint = {
-		.exe = image->exe ? image->exe->name : image->comm,
-		.cgroup = known_cgroup(loader, image->cgroup_id),
-		.kernel_thread = image->kernel_thread,
+		.exe = r->path,
+		.cgroup = known_cgroup(loader, r->cgroup_id),
+		.kernel_thread = r->kernel_thread,
 	};
 
-	a.identity = identity_read(loader->o.procfs, image->pid, loader->o.controller, &hint);
+	a.identity = identity_read(loader->o.procfs, r->image->pid, loader->o.controller, &hint);
 	if (a.identity)
-		learn_cgroup(loader, image->cgroup_id, a.identity->cgroup);
+		learn_cgroup(loader, r->cgroup_id, a.identity->cgroup);
 	answer(loader, &a);
 }
 
@@ -356,7 +357,16 @@ void loader_scan(struct loader *loader)
 
 bool loader_identify(struct loader *loader, struct image *image)
 {
-	return ask(loader, &(struct request){.kind = IDENTIFY, .image = image_ref(image)});
+	const struct object *exe = atomic_load(&image->exe);
+	struct request r = {.kind = IDENTIFY,
+			    .path = strdup(exe ? exe->name : image->comm),
+			    .cgroup_id = image->cgroup_id,
+			    .kernel_thread = image->kernel_thread};
+
+	if (!r.path)
+		return false;
+	r.image = image_ref(image);
+	return ask(loader, &r);
 }
 
 bool loader_open_jit(struct loader *loader, struct image *image)

@@ -1,22 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The index of one file: everything that turns an ELF virtual address into frames, compact,
- *position independent, read in place from a mapped file. Built once by index_build.c; an index that
- *comes from disk is a foreign file: header and checksum are verified at open, every read is
- *bounded, a chain of inlined calls can only lead backwards.
+ * position independent, read in place from a mapped file. Built once by index_build.c; an index that
+ * comes from disk is a foreign file: header and checksum are verified at open, every read is
+ * bounded, a chain of inlined calls can only lead backwards.
  *
  * Layout, little-endian, sections 8-aligned, addresses as u32 from `base`:
  *	header	 struct index_header
  *	starts	 u32 x n_blocks		first address of each block
  *	blocks	 u32 x (n_blocks + 1)	its bytes in `rows`
  *	rows	 INDEX_BLOCK_ROWS rows a block. First row: uleb node, file, line, column. Each
- *other: a byte of delta << 4 | flags; delta 0: uleb delta; then, as the flags say: sleb of the
- *change of node, uleb file, sleb of the change of line, uleb column. A row with node and file 0 is
- *a hole. nodes	 uleb func, uleb distance back to the parent's node (0: a physical function), then
- *for an inlined one uleb call file, line, column. A node's id is its byte offset, from 1. funcs
- *struct index_func x n_funcs files	 u32 x n_files		string offsets; 0 is "" symbols u32
- *x n_symbols starts, then u32 x n_symbols names (0: no symbol here), then, when has_owners, u32 x
- *n_symbols owners strings	 NUL-terminated; offset 0 is ""
+ *		 other: a byte of delta << 4 | flags; delta 0: uleb delta; then, as the flags say:
+ *		 sleb of the change of node, uleb file, sleb of the change of line, uleb column. A
+ *		 row with node and file 0 is a hole.
+ *	nodes	 uleb func, uleb distance back to the parent's node (0: a physical function), then
+ *		 for an inlined one uleb call file, line, column. A node's id is its byte offset,
+ *		 from 1.
+ *	funcs	 struct index_func x n_funcs
+ *	files	 u32 x n_files		string offsets; 0 is ""
+ *	symbols	 u32 x n_symbols starts, then u32 x n_symbols names (0: no symbol here), then, when
+ *		 has_owners, u32 x n_symbols owners
+ *	strings	 NUL-terminated; offset 0 is ""
  */
 #pragma once
 

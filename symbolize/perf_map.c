@@ -14,6 +14,7 @@
 
 #include "profiler/base/cleanup.h"
 #include "profiler/base/fs.h"
+#include "profiler/base/hmap.h"
 
 #define READ_BYTES     ((size_t)256 << 10)
 #define MAX_FILE_BYTES ((__u64)64 << 20)
@@ -276,32 +277,59 @@ static bool is_same(const struct perf_map *map, int fd, const struct stat *st)
 
 static void restart(struct perf_map *map, const struct stat *st)
 {
-	__u64 restarts_total = map->restarts_total + (map->read_to > 0);
+	struct perf_map old = *map;
 
 	perf_map_fini(map);
 	perf_map_init(map);
 	map->dev = st->st_dev;
 	map->ino = st->st_ino;
-	map->restarts_total = restarts_total;
+	map->bad_lines_total = old.bad_lines_total;
+	map->dropped_total = old.dropped_total;
+	map->restarts_total = old.restarts_total + (old.read_to > 0);
 }
 
-/* Code that was compiled again leaves its old names behind: copy those that are in use. */
-static void compact(struct perf_map *map)
+/* Copies the names in use, each once: an entry is in as many pieces as others lie inside it, and
+ * pieces of one line share its order. */
+static int copy_names(struct perf_map *map, struct arena *names)
+{
+	struct hmap copied = {0}; /* order -> the first entry that has it */
+	int err = 0;
+
+	for (size_t i = 0; i < map->entries.len && !err; i++) {
+		struct perf_map_entry *e = &map->entries.data[i];
+		const char *name = NULL;
+		__u64 hash = hash_u64(e->order);
+		__u32 at;
+
+		hmap_for_each_match (&copied, hash, at) {
+			if (map->entries.data[at].order == e->order)
+				name = map->entries.data[at].name;
+		}
+		if (!name) {
+			name = arena_strndup(names, e->name, strlen(e->name));
+			err = name ? hmap_add(&copied, hash, (__u32)i) : -ENOMEM;
+		}
+		e->name = name;
+	}
+	hmap_fini(&copied);
+	return err;
+}
+
+/* Code that was compiled again leaves its old names behind: keep those that are in use. False when
+ * that failed: the entries have no names any more, all is to be read again. */
+static bool compact(struct perf_map *map)
 {
 	struct arena names = {.limit = PERF_MAP_NAME_BYTES};
 
 	if (map->names.used < PERF_MAP_NAME_BYTES / 2)
-		return;
-	vec_for_each (e, &map->entries) {
-		e->name = arena_strndup(&names, e->name, strlen(e->name));
-		if (!e->name) { /* the old names stay away: read all again */
-			map->entries.len = 0;
-			map->read_to = map->tail_len = 0;
-			break;
-		}
+		return true;
+	if (copy_names(map, &names)) {
+		arena_fini(&names);
+		return false;
 	}
 	arena_fini(&map->names);
 	map->names = names;
+	return true;
 }
 
 int perf_map_read(struct perf_map *map, int fd)
@@ -317,9 +345,10 @@ int perf_map_read(struct perf_map *map, int fd)
 		restart(map, &st);
 	else if (changed_ns == map->seen_ns && (__u64)st.st_size == map->seen_bytes)
 		return 0;
+	if (!compact(map))
+		restart(map, &st);
 	map->seen_ns = changed_ns;
 	map->seen_bytes = (__u64)st.st_size;
-	compact(map);
 	err = read_more(map, fd, MIN((__u64)st.st_size, MAX_FILE_BYTES));
 	settled = settle(map);
 	read_tail(map, fd, map->tail, &map->tail_len);

@@ -61,28 +61,36 @@ static size_t plain_len(const char *s, size_t len)
 	return n;
 }
 
+/* The first character, which is not plain. Its length. */
+static size_t quote_other(struct buf *out, const char *s, size_t len)
+{
+	size_t n = utf8_len(s, len);
+	unsigned char c = (unsigned char)*s;
+
+	if (n == 0) {
+		buf_str(out, "\xef\xbf\xbd");
+		return 1;
+	}
+	if (c < 0x20) {
+		buf_printf(out, "\\u%04x", c);
+		return n;
+	}
+	if (c == '"' || c == '\\')
+		buf_char(out, '\\');
+	buf_add(out, s, n);
+	return n;
+}
+
 void json_quote(struct buf *out, const char *s, size_t len)
 {
 	buf_char(out, '"');
 	while (len) {
-		size_t n = plain_len(s, len), plain = n;
-		unsigned char c = (unsigned char)*s;
+		size_t n = plain_len(s, len);
 
-		if (!plain)
-			n = utf8_len(s, len);
-		if (plain) {
+		if (n)
 			buf_add(out, s, n);
-		} else if (n == 0) {
-			buf_str(out, "\xef\xbf\xbd");
-			n = 1;
-		} else if (c == '"' || c == '\\') {
-			buf_char(out, '\\');
-			buf_char(out, (char)c);
-		} else if (c < 0x20) {
-			buf_printf(out, "\\u%04x", c);
-		} else {
-			buf_add(out, s, n);
-		}
+		else
+			n = quote_other(out, s, len);
 		s += n;
 		len -= n;
 	}

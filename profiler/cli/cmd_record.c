@@ -78,7 +78,7 @@ static int set_cgroup(struct record_request *q, const char *path)
 	if (n < 0)
 		return cli_fail("'%s': %s", path, strerror(-n));
 	q->hierarchy_given = true;
-	q->n_keys = (size_t)n;
+	q->n_keys = (size_t)MIN(n, RECORD_MAX_PIDS); /* the rest follows while it records */
 	q->cgroup = path;
 	return EXIT_OK;
 }

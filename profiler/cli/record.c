@@ -35,7 +35,6 @@
 #define CGROUP_POLL_NS (1 * NS_PER_S)
 #define BAR_WIDTH      30
 #define END_WAIT_S     5
-#define MAX_CGROUPS    4096
 
 struct output {
 	int fd;
@@ -55,6 +54,7 @@ struct recording {
 	__u64 start_ns;
 	struct output output;
 	bool tty;
+	size_t n_refused; /* cgroups beyond what can be followed */
 	/* the router's answer */
 	pthread_mutex_t lock;
 	pthread_cond_t done_cond;
@@ -207,14 +207,15 @@ static void clear_progress(const struct recording *r)
 }
 
 /* New cgroups below the one that is recorded. */
-static void follow_cgroup(const struct recording *r)
+static void follow_cgroup(struct recording *r)
 {
-	static __u64 ids[MAX_CGROUPS];
-	int n = cgroup_tree_ids(r->request->cgroup, ids, MAX_CGROUPS);
+	static __u64 ids[SAMPLER_MAX_TARGETS];
+	int found = cgroup_tree_ids(r->request->cgroup, ids, SAMPLER_MAX_TARGETS), set = 0;
 
-	for (int i = 0; i < n; i++)
-		if (sampler_set_target(engine_sampler(r->engine), ids[i], true))
-			break; /* full: SAMPLER_MAX_TARGETS */
+	while (set < found && set < SAMPLER_MAX_TARGETS &&
+	       !sampler_set_target(engine_sampler(r->engine), ids[set], true))
+		set++;
+	r->n_refused = (size_t)MAX(found - set, (int)r->n_refused);
 }
 
 /* Until the time is up, a signal comes or the command ends. */
@@ -290,6 +291,27 @@ static void arm_abort(const struct recording *r, bool interrupted)
 	sigprocmask(SIG_UNBLOCK, &r->signals, NULL);
 }
 
+/* What was asked for and could not be followed: the profile lacks it. */
+static void warn_refused(const struct recording *r)
+{
+	struct router_stats stats = router_stats(engine_router(r->engine));
+	__u64 forks = 0;
+
+	if (r->request->target == TARGET_TREE)
+		for (int source = 0; source < SOURCE_COUNT; source++)
+			forks += stats.kernel.lost[LOSS_TABLE_FULL][source];
+	if (r->n_refused)
+		fprintf(stderr,
+			"bianque: %zu cgroups are not in it: at most %d are followed; give one "
+			"further down\n",
+			r->n_refused, SAMPLER_MAX_TARGETS);
+	if (forks)
+		fprintf(stderr,
+			"bianque: %llu processes are not in it: at most %d are followed at a "
+			"time; -a takes all\n",
+			(unsigned long long)forks, SAMPLER_MAX_TARGETS);
+}
+
 static void summarise(const struct recording *r)
 {
 	const struct capture *c = r->capture;
@@ -312,6 +334,7 @@ static void summarise(const struct recording *r)
 	if (!n->samples_total)
 		fprintf(stderr, "bianque: nothing ran on a CPU in that time%s\n",
 			r->request->target == TARGET_ALL ? "" : " of what was asked for");
+	warn_refused(r);
 }
 
 static int name_and_write(struct recording *r)
@@ -401,6 +424,8 @@ static int record(struct recording *r)
 		return EXIT_FAILED;
 	release_command(r);
 	r->start_ns = clock_monotonic_ns();
+	if (r->request->target == TARGET_CGROUP)
+		follow_cgroup(r); /* those that did not fit the request, too */
 	wait_for_end(r);
 	interrupted =
 		!r->child_done && (!r->request->duration_ns ||

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The agent's HTTP server: libmicrohttpd in external epoll mode inside the agent's loop (loop.h),
- *so there is no thread and no lock. Whoever has something to serve registers a route:
+ * so there is no thread and no lock. Whoever has something to serve registers a route:
  *
  *	struct hello_query { const char *name; };
  *	static const struct option_row hello_rows[] = {

@@ -98,6 +98,15 @@ static void finish(struct http_exchange *ex, unsigned status, const char *conten
 	http_exchange_answered(ex);
 }
 
+/* Pages that carry a policy of their own within; this part of one works in a header alone. */
+static void refuse_frames(struct MHD_Response *response)
+{
+	add_header(response, "Content-Security-Policy",
+		   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
+	add_header(response, "X-Frame-Options", "DENY");
+	add_header(response, "Referrer-Policy", "no-referrer");
+}
+
 void http_reply(struct http_request *req, unsigned status, const char *content_type,
 		struct buf *body)
 {
@@ -133,6 +142,9 @@ void http_reply(struct http_request *req, unsigned status, const char *content_t
 		if (text)
 			add_header(response, "Vary", "Accept-Encoding");
 		add_header(response, "Cache-Control", "no-store");
+		if (!strncmp(content_type, "text/html", 9) ||
+		    !strncmp(content_type, "image/svg", 9))
+			refuse_frames(response);
 	}
 	finish(ex, status, content_type, response, out.len);
 }

@@ -12,6 +12,7 @@
 
 #include "profiler/agent.h"
 #include "profiler/base/clock.h"
+#include "profiler/base/log.h"
 #include "profiler/cgroup.h"
 #include "profiler/engine.h"
 #include "profiler/export/export.h"
@@ -92,7 +93,7 @@ static bool find_cgroups(struct http_request *req, const char *path,
 	static __u64 ids[MAX_CGROUPS]; /* copied by the capture */
 	enum cgroup_hierarchy hierarchy;
 	__u64 id;
-	int n = cgroup_find(path, &hierarchy, &id);
+	int n = cgroup_is_below_mount(path) ? cgroup_find(path, &hierarchy, &id) : -EINVAL;
 
 	if (n) {
 		http_error(req, 404, "no_cgroup",
@@ -113,7 +114,12 @@ static bool find_cgroups(struct http_request *req, const char *path,
 		return false;
 	}
 	request->cgroup_ids = ids;
-	request->n_cgroup_ids = (size_t)n;
+	request->n_cgroup_ids = (size_t)MIN(n, MAX_CGROUPS);
+	if (n > MAX_CGROUPS)
+		log_limited(http, LOG_LEVEL_WARN,
+			    "'%s' has %d cgroups: a profile takes the first %d, samples of the "
+			    "others are missing",
+			    path, n, MAX_CGROUPS);
 	return true;
 }
 

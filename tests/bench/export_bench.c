@@ -4,7 +4,7 @@
  *	whole tree   every message of the profile in memory, one pack
  *	by message   each sample and location filled into one message and packed on its own
  * export_bench [STACKS [DEPTH]], 100,000 and 40. Each row runs in a child, so that its peak is its
- *own: `peak` is what the child's resident memory grew by beyond the profile's.
+ * own: `peak` is what the child's resident memory grew by beyond the profile's.
  */
 #include <stdio.h>
 #include <stdlib.h>

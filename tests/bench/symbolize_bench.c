@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Look-ups from the index, by library call: random text addresses of a file, all frames of each,
- *for one second; and what opening it cost, built and from the cache. Printed, never asserted.
+ * for one second; and what opening it cost, built and from the cache. Printed, never asserted.
  *
  *	symbolize_bench FILE [CACHE_DIR]
  */

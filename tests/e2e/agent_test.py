@@ -44,6 +44,9 @@ def starts(t):
   state = json.dumps(agent.get("/debug/state").json)
   for table in ("processes", "objects", "stacks", "segments", "ring_0"):
     expect(f'"{table}"' in state, f"no table {table}:", state[:500])
+  root = agent.get("/")
+  expect(root.status == 200 and "format=html" in root.text and "/metrics" in root.text, root.text)
+  expect("http://127.0.0.1:" in agent.log and "serving on" in agent.log, agent.log)
   status = agent.get("/api/v1/status")
   expect(status.status == 200 and isinstance(status.json, dict), status.text[:500])
 

@@ -3,11 +3,13 @@
  * What tests/e2e/stacks.py looks at beside the truth programs:
  *
  *	waits [N]	N (100) threads, most of them blocked in different ways below frames of
- *different shapes, some running; "ready" on stdout once all are there waits churn	threads that
- *begin and end without pause waits wakes	threads that wake up a thousand times a second waits
- *leader	the first thread ends, the others go on waits exec	becomes itself again and
- *again waits signals	counts SIGUSR1 to stdout, a number a line waits zombie	a child that ended
- *and is not reaped; its pid on stdout
+ *			different shapes, some running; "ready" on stdout once all are there
+ *	waits churn	threads that begin and end without pause
+ *	waits wakes	threads that wake up a thousand times a second
+ *	waits leader	the first thread ends, the others go on
+ *	waits exec	becomes itself again and again
+ *	waits signals	counts SIGUSR1 to stdout, a number a line
+ *	waits zombie	a child that ended and is not reaped; its pid on stdout
  */
 #include <alloca.h>
 #include <errno.h>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What following code tells (symbolize/unwind_gap.c) beside what compilers wrote about the same
- *code: the sections of files that are fully described by CFI are followed as if they were not, with
- *their symbols and without, and every state is held against the CFI's row there. A CFA or a slot of
- *rbp that differs is printed; how much of the code got a row is printed for both. Exit 1 when more
- *than LIMIT_PPM millionths of the states that can be compared differ.
+ * What following code tells (symbolize/unwind_gap.c) beside what compilers wrote about the same code:
+ * the sections of files that are fully described by CFI are followed as if they were not, with their
+ * symbols and without, and every state is held against the CFI's row there. A CFA or a slot of rbp
+ * that differs is printed; how much of the code got a row is printed for both.
+ * Exit 1 when more than LIMIT_PPM millionths of the states that can be compared differ.
  *
  *	gap_rows [-v] [FILE...]
  */

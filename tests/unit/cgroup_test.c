@@ -59,10 +59,17 @@ static void folders(void)
 	ASSERT_INT(cgroup_find("/nowhere/at/all", &hierarchy, &id), -ENOENT);
 	ASSERT_INT(cgroup_find("/proc/self/stat", &hierarchy, &id), -ENOTDIR);
 	ASSERT_INT(cgroup_find("/proc", &hierarchy, &id), -EINVAL);
+	CU_ASSERT(!cgroup_is_below_mount("/proc"));
+	CU_ASSERT(!cgroup_is_below_mount("sys/fs/cgroup"));
+	CU_ASSERT(!cgroup_is_below_mount("/sys/fs/cgroup/../../proc"));
+	CU_ASSERT(!cgroup_is_below_mount("/sys/fs/cgroup/a/.."));
+	CU_ASSERT(!cgroup_is_below_mount("/sys/fs/cgroups"));
 	snprintf(path, sizeof(path), "%s/t/a/b/c", test_dir());
 	CU_ASSERT_FATAL(!fs_mkdirs(path));
 	path[strlen(path) - 6] = 0; /* .../t */
-	ASSERT_INT(cgroup_tree_ids(path, ids, 3), 3);
+	ids[2] = 0;
+	ASSERT_INT(cgroup_tree_ids(path, ids, 2), 4); /* all are counted, two are taken */
+	ASSERT_INT(ids[2], 0);
 	path[strlen(path) - 1] = 'n';
 	ASSERT_INT(cgroup_tree_ids(path, ids, 3), 0);
 }

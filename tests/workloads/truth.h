@@ -14,7 +14,7 @@
  * costs the same in every leaf whatever its alignment, and the shares are exact. The order of the
  * units is shuffled, so that a sampler of constant period does not beat with them. Every function
  * of a chain is TRUTH_WHOLE and nothing is tail-called unless a chain says so: the frames are
- *exactly those written.
+ * exactly those written.
  *
  * The expectation, one fact per line (read by tests/e2e/check_folded.py):
  *

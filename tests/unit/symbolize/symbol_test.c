@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "profiler/base/cleanup.h"
 #include "profiler/base/fs.h"
 #include "symbolize/debug_file.h"
 #include "symbolize/kernel_symbols.h"
@@ -282,6 +283,54 @@ static void write_map(const char *path, const char *mode, const char *text)
 	fclose(file);
 }
 
+#define INNER	       20000
+#define INNER_NAME     430
+#define JIT_CODE_START 0x100000
+
+/* A region with a long name and 20,000 functions inside, whose names fill more than half of what
+ * a map may hold: with one line more the names are packed, and all of them are still there. */
+static void packs_split_names(void)
+{
+	static char outer[1001], inner[INNER_NAME + 1];
+	_free_ char *text = NULL;
+	size_t len;
+	FILE *file = open_memstream(&text, &len);
+	struct perf_map map;
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/tmp/perf-%d.map", getpid());
+	memset(outer, 'o', sizeof(outer) - 1);
+	memset(inner, 'i', sizeof(inner) - 1);
+	fprintf(file, "%x %x %s\n", JIT_CODE_START, INNER * 32, outer);
+	for (int i = 0; i < INNER; i++)
+		fprintf(file, "%x 10 %s%d\n", JIT_CODE_START + i * 32, inner, i);
+	fclose(file);
+	write_map(path, "we", text);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	perf_map_init(&map);
+	ASSERT_INT(perf_map_read(&map, fd), 0);
+	CU_ASSERT(map.names.used > PERF_MAP_NAME_BYTES / 2);
+	for (int round = 0; round < 2; round++) {
+		write_map(path, "ae", round ? "2000 10 second\n" : "1000 10 first\n");
+		ASSERT_INT(perf_map_read(&map, fd), 0);
+		ASSERT_STR(perf_map_find(&map, round ? 0x2000 : 0x1000),
+			   round ? "second" : "first");
+		for (int i = 0; i < INNER; i += INNER / 4) {
+			const char *name = perf_map_find(&map, (__u64)JIT_CODE_START + i * 32);
+
+			CU_ASSERT_FATAL(name != NULL);
+			ASSERT_INT(atoi(name + INNER_NAME), i);
+			ASSERT_STR(perf_map_find(&map, (__u64)JIT_CODE_START + i * 32 + 16), outer);
+		}
+	}
+	ASSERT_INT(map.dropped_total, 0);
+	ASSERT_INT(map.restarts_total, 0);
+	unlink(path);
+	close(fd);
+	perf_map_fini(&map);
+}
+
 /* Growth, a line in the making, a file that is written anew, one that is gone. */
 static void follows_perf_map_files(void)
 {
@@ -384,4 +433,5 @@ SUITE_TIMEOUT(symbol, 120, {"finds an inlined call", finds_own_inlined_call},
 	      {"looks in debug folders", looks_in_debug_folders},
 	      {"evicts objects", evicts_objects}, {"reads perf maps", reads_perf_maps},
 	      {"follows perf map files", follows_perf_map_files},
-	      {"whose perf maps", whose_perf_maps}, {"reads kallsyms", reads_kallsyms});
+	      {"whose perf maps", whose_perf_maps}, {"packs split names", packs_split_names},
+	      {"reads kallsyms", reads_kallsyms});
