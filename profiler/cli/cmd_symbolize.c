@@ -15,6 +15,7 @@
 #include "profiler/base/cleanup.h"
 #include "profiler/base/clock.h"
 #include "profiler/base/fs.h"
+#include "profiler/base/log.h"
 #include "profiler/base/json.h"
 #include "profiler/base/plain.h"
 #include "profiler/cli/cli.h"
@@ -393,6 +394,9 @@ static int run_session(struct session *s)
 		if (err && s->options.cache_dir)
 			return cli_fail("cannot use the cache folder '%s': %s", dir,
 					fs_own_dir_error(err));
+		if (err == -EPERM)
+			log_warn(symbol, "cache folder '%s' cannot be used (%s); going on without",
+				 dir, fs_own_dir_error(err));
 		if (!err) {
 			symbols.cache = &s->cache;
 			symbols.scratch_dir = s->cache.dir;
