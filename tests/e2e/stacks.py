@@ -51,12 +51,14 @@ def workload(name, mode="", snapshots=3, names=True, **how):
 
 
 for work_name, work_mode in (
-    ("shares", ""), ("shares-nopie", ""), ("shares-static", ""), ("shares-fp", ""), ("shares-debugfr", ""), ("shares-clang", ""),
+    ("shares", ""), ("shares-nopie", ""), ("shares-static", ""),
+    ("shares-debugfr", ""), ("shares-clang", ""),
     ("stacks", "recurse500"), ("stacks", "huge"), ("stacks", "realign"), ("stacks", "setjmp"),
     ("stacks", "noreturn"), ("stacks", "tail"), ("signals", "alt"), ("signals", "normal"),
     ("signals", "self"), ("signals", "nested"), ("threads", ""), ("cxx", "shares"),
     ("cxx", "caught"), ("rust", "")):
   workload(work_name, work_mode)
+workload("shares-fp", frameless=True)
 workload("shares-stripped", names=False)
 workload("shares-musl", roots=("libc_start_main_stage2", "__libc_start_main", "_start_c", "_start"))
 # Where Go leaves a goroutine's stack, and where its own threads begin.
