@@ -19,6 +19,7 @@
 #define MAX_FILE_BYTES	   ((size_t)16 << 30)
 #define MAX_SECTIONS	   (1u << 20)
 #define MAX_SEGMENTS	   4096u
+#define MAX_NOTES	   65536u /* a file with more has no build id; real ones have some thousands */
 #define MAX_INFLATED_BYTES ((size_t)2 << 30)
 #define GNU_NOTE_BUILD_ID  3
 
@@ -139,14 +140,16 @@ static enum elf_refusal read_sections(struct elf *elf, const Elf64_Ehdr *eh)
 	return ELF_REFUSAL_NONE;
 }
 
-static bool take_build_id(struct elf *elf, struct cursor notes)
+/* max: how many notes may still be looked at, in all notes of the file together. */
+static bool take_build_id(struct elf *elf, struct cursor notes, unsigned *max)
 {
-	while (cursor_left(&notes) >= sizeof(Elf64_Nhdr)) {
+	while (cursor_left(&notes) >= sizeof(Elf64_Nhdr) && *max) {
 		__u32 name_size = cursor_u32(&notes), desc_size = cursor_u32(&notes),
 		      type = cursor_u32(&notes);
 		const void *name = cursor_bytes(&notes, ALIGN_UP((__u64)name_size, 4));
 		const void *desc = cursor_bytes(&notes, desc_size);
 
+		--*max;
 		if (!name || !desc)
 			return false;
 		if (type == GNU_NOTE_BUILD_ID && name_size == 4 && !memcmp(name, "GNU", 4) &&
@@ -163,6 +166,8 @@ static bool take_build_id(struct elf *elf, struct cursor notes)
 
 static void read_build_id(struct elf *elf)
 {
+	unsigned max = MAX_NOTES;
+
 	for (size_t i = 0; i < elf->n_segments; i++) {
 		const struct elf_segment *s = &elf->segments[i];
 		struct cursor c = cursor_of(elf->data, elf->size);
@@ -170,12 +175,13 @@ static void read_build_id(struct elf *elf)
 		if (s->type != PT_NOTE)
 			continue;
 		cursor_seek(&c, s->offset);
-		if (take_build_id(elf, cursor_sub(&c, MIN(s->filesz, (__u64)cursor_left(&c)))))
+		if (take_build_id(elf, cursor_sub(&c, MIN(s->filesz, (__u64)cursor_left(&c))),
+				  &max))
 			return;
 	}
 	for (size_t i = 0; i < elf->n_sections; i++)
 		if (elf->sections[i].type == SHT_NOTE &&
-		    take_build_id(elf, elf_section_raw(elf, &elf->sections[i])))
+		    take_build_id(elf, elf_section_raw(elf, &elf->sections[i]), &max))
 			return;
 }
 
