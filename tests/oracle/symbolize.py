@@ -522,8 +522,9 @@ def main():
             sys.stdout.flush()
     if not args.keep:
         shutil.rmtree(args.work)
-    print("\n%d passed, %d failed, %d skipped in %.0f s" % (
-        results.count(True), results.count(False), results.count(None), time.monotonic() - began))
+    print("%.0f s" % (time.monotonic() - began))
+    print("%d passed, %d failed, %d skipped" % (
+        results.count(True), results.count(False), results.count(None)))
     return 1 if False in results or not results else 0
 
 
