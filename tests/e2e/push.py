@@ -257,6 +257,8 @@ def main():
         sys.exit("usage: push.py BIANQUE")
     os.environ["no_proxy"] = "*"
     stub = Stub()
+    # On an idle host no sample comes, and no profile.
+    work = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     agent = Agent(os.path.abspath(sys.argv[1]), stub)
     try:
         for part in (usual, outage, killed, reload, ending):
@@ -269,8 +271,9 @@ def main():
         if agent.process and agent.process.poll() is None:
             agent.process.kill()
             agent.process.wait()
-        stub.process.kill()
-        stub.process.wait()
+        for process in (work, stub.process):
+            process.kill()
+            process.wait()
         if FAILED:
             print("  log: %s" % agent.log.name, *agent.lines().splitlines()[-20:], sep="\n  ")
         else:
