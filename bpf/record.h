@@ -13,8 +13,8 @@
 #define COMM_BYTES	  16
 #define KERNEL_FRAMES_MAX 127  /* what the kernel's own unwinder gives at most */
 #define USER_FRAMES_MAX	  1024 /* then the stack is marked as truncated */
-#define DWARF_REGS	  33 /* registers by DWARF number: x86-64 0-16, arm64 0-31; the last is ... */
-#define DWARF_PC	  32 /* ... the pc on both */
+#define DWARF_REGS	  33   /* registers by DWARF number: x86-64 0-16, arm64 0-31; the last: */
+#define DWARF_PC	  32   /* the pc, on both */
 
 /* Largest share of a user stack that a sample can carry, and the step in which it is read. */
 #define COPY_MAX_BYTES	 (16u << 10)

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * One step of native unwinding: from a frame's (pc, sp, fp) to its caller's, by the rows of
- * bpf/unwind.h, else by a validated frame pointer. Compiled for BPF, where bpf/stack.bpf.h makes it a
- * global function of its own (so that the verifier sees it once), and natively, where user space
+ * bpf/unwind.h, else by a validated frame pointer. Compiled for BPF, where bpf/stack.bpf.h makes it
+ * a global function of its own (so that the verifier sees it once), and natively, where user space
  * unwinds copied stacks with it and the tests run it over memory images.
  *
  * The includer provides
- *	const __u32 *unw_segment(__u32 i)		words of a segment, NULL when there is none
- *	int unw_read(void *dst, __u32 len, __u64 addr)	0 when user memory was read
- *	__u64 unw_thread_pointer(void)			where thread-local storage is, 0 when unknown
+ *	const __u32 *unw_segment(__u32 i)	words of a segment, NULL when there is none
+ *	int unw_read(void *dst, __u32 len, __u64 addr)
+ *						0 when user memory was read
+ *	__u64 unw_thread_pointer(void)		where thread-local storage is, 0 when unknown
  * Searches are arithmetic, not branches: a branchy one costs the verifier of 6.18 a million states.
  *
- * Cost per frame: a look at the last mapping, one directory word, some eight rows in one or two cache
- * lines, one read of the stack.
+ * Cost per frame: a look at the last mapping, one directory word, some eight rows in one or two
+ * cache lines, one read of the stack.
  */
 #ifndef BPF_UNWIND_BPF_H
 #define BPF_UNWIND_BPF_H
@@ -49,8 +50,7 @@ struct unw_state {
 	__u8 pad[3];
 };
 
-/* ---- reading a segment: every index is masked, so a wrong table cannot leave it ----------------
- */
+/* ---- reading a segment: every index is masked, so a wrong table cannot leave it -------------- */
 
 UNW_INLINE __u64 unw_u64(const __u32 *words, __u32 index)
 {
@@ -88,8 +88,7 @@ UNW_INLINE const void *unw_struct(const __u32 *words, __u32 index)
 	return words + at;
 }
 
-/* ---- searches -----------------------------------------------------------------------------------
- */
+/* ---- searches -------------------------------------------------------------------------------- */
 
 /* All ones when a < b, for values below 2^63; 64-bit arithmetic without a branch. */
 UNW_INLINE __u64 unw_below(__u64 a, __u64 b)
@@ -168,8 +167,7 @@ UNW_INLINE __u32 unw_code(const __u32 *words, const struct unw_mapping *m, __u64
 	return row ? unw_u32(words, m->rows + row - 1) & 0xffff : UNW_CODE_GAP;
 }
 
-/* ---- steps: 0 = the caller's frame is in s, 1 = the stack ends with s->stop
- * ---------------------- */
+/* ---- steps: 0 = the caller's frame is in s, 1 = the stack ends with s->stop ------------------ */
 
 UNW_INLINE int unw_stop(struct unw_state *s, __u8 stop)
 {

@@ -100,8 +100,7 @@ static const struct profile_config *profile_values(const struct agent *agent)
 	return config_get(agent->config, &profile_section);
 }
 
-/* ---- the budget ---------------------------------------------------------------------------------
- */
+/* ---- the budget ------------------------------------------------------------------------------ */
 
 static unsigned wanted_hz(const struct agent *agent)
 {
@@ -180,8 +179,7 @@ static void keep_budget(struct agent *agent, __u64 now_ns)
 	budget_log(b);
 }
 
-/* ---- sampling -----------------------------------------------------------------------------------
- */
+/* ---- sampling -------------------------------------------------------------------------------- */
 
 static bool has(const struct option_list *list, const char *item)
 {
@@ -271,8 +269,7 @@ static void tick(void *arg)
 	loop_timer_set(agent->loop, &agent->tick, now_ns + TICK_NS);
 }
 
-/* ---- reload -------------------------------------------------------------------------------------
- */
+/* ---- reload ---------------------------------------------------------------------------------- */
 
 /* What a reload cannot change: it says so instead of nothing. */
 static void say_what_waits(const struct config *old, const struct config *fresh)
@@ -337,8 +334,7 @@ static void on_signal(void *arg, __u32 events UNUSED)
 	}
 }
 
-/* ---- start and end ------------------------------------------------------------------------------
- */
+/* ---- start and end --------------------------------------------------------------------------- */
 
 static int take_signals(struct agent *agent)
 {

@@ -75,8 +75,7 @@ static void init_queue(struct queue *q)
 	*q = (struct queue){.last = &q->first};
 }
 
-/* ---- pacing -------------------------------------------------------------------------------------
- */
+/* ---- pacing ---------------------------------------------------------------------------------- */
 
 static void add_credit(struct builder *b)
 {
@@ -123,8 +122,7 @@ void builder_set_share(struct builder *b, double share)
 	atomic_store(&b->share, share);
 }
 
-/* ---- the thread ---------------------------------------------------------------------------------
- */
+/* ---- the thread ------------------------------------------------------------------------------ */
 
 static struct builder_job *next_job(struct builder *b)
 {
@@ -200,8 +198,7 @@ static void *run(void *arg)
 	return NULL;
 }
 
-/* ---- the loop's side ----------------------------------------------------------------------------
- */
+/* ---- the loop's side ------------------------------------------------------------------------- */
 
 static void take_finished(void *arg, __u32 events UNUSED)
 {

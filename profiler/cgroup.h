@@ -18,7 +18,7 @@ enum cgroup_hierarchy cgroup_choose(const char *procfs);
 /* The controller's name in /proc/PID/cgroup; NULL for v2. */
 const char *cgroup_controller(enum cgroup_hierarchy hierarchy);
 
-/* By its text alone, without a look at it: a path from a stranger may hang whoever asks for more. */
+/* By its text alone: a stranger's path may hang whoever looks at more of it. */
 bool cgroup_is_below_mount(const char *path);
 /* The hierarchy in which a folder below /sys/fs/cgroup lies, and its id. 0; -ENOENT, -ENOTDIR, or
  * -EINVAL for a folder that is no cgroup of a hierarchy we can follow. */

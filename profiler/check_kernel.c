@@ -120,8 +120,7 @@ HOST_CHECK(perf_events, .order = 32, .required = true, .run = check_events,
 	   .lost = "code that runs with interrupts off: its time shows where they come back on",
 	   .fix = "let the hypervisor pass the PMU through, if this is a guest");
 
-/* ---- kinds of probes ----------------------------------------------------------------------------
- */
+/* ---- kinds of probes ------------------------------------------------------------------------- */
 
 static int load_empty(enum bpf_prog_type type, enum bpf_attach_type attach, const char *target)
 {

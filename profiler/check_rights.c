@@ -23,8 +23,7 @@
 #define MEMLOCK_WANTED	(64ull << 20)
 #define KALLSYMS_LOOKED 262144u /* bytes of /proc/kallsyms; text symbols come early */
 
-/* ---- capabilities -------------------------------------------------------------------------------
- */
+/* ---- capabilities ---------------------------------------------------------------------------- */
 
 static bool holds(cap_value_t cap)
 {
@@ -82,8 +81,7 @@ CAPABILITY(
 	cap_sys_admin, 107, CAP_SYS_ADMIN,
 	"kernel frames of blocked threads in `bianque stacks`, uprobes, other network namespaces");
 
-/* ---- sysctls and limits -------------------------------------------------------------------------
- */
+/* ---- sysctls and limits ---------------------------------------------------------------------- */
 
 /* A file that holds one number; false when it is not there. */
 static bool read_number(const char *path, long *ret_value)
@@ -205,8 +203,7 @@ HOST_CHECK(bpf_stats, .order = 113, .run = check_bpf_stats,
 	   .lost = "what the kernel side costs: agent.cpu_budget_pct holds without it",
 	   .fix = "sysctl kernel.bpf_stats_enabled=1 (some 20 ns a program run)");
 
-/* ---- hardening ----------------------------------------------------------------------------------
- */
+/* ---- hardening ------------------------------------------------------------------------------- */
 
 static enum host_state check_lockdown(const struct host_check *check UNUSED,
 				      const struct config *config UNUSED,

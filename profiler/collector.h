@@ -3,14 +3,16 @@
  * The one interface of metric modules, event modules and autotracing policies: a descriptor that
  * registers itself, and with it a section of the configuration. Name = file stem = config section =
  * metric prefix = name of its part (part.h). The core calls
- *	start once, record for each record of the kinds asked for, tick every period_ms, metrics at each
- *	scrape (timed; duration and success are exported), stop once (also after a failed start).
+ *	start once, record for each record of the kinds asked for, tick every period_ms, metrics
+ *	at each scrape (timed; duration and success are exported), stop once (also after a failed
+ *	start).
  *
  *	static int loadavg_metrics(void *self, struct metric_out *out);
- *	COLLECTOR(loadavg, .help = "load average", .on_by_default = true, .metrics = loadavg_metrics);
+ *	COLLECTOR(loadavg, .help = "load average", .on_by_default = true,
+ *		  .metrics = loadavg_metrics);
  *
- * Threads: record in the router thread (no I/O, no blocking, no allocation), the others in the agent
- * thread (no blocking); calls for one collector never overlap.
+ * Threads: record in the router thread (no I/O, no blocking, no allocation), the others in the
+ * agent thread (no blocking); calls for one collector never overlap.
  */
 #pragma once
 
@@ -64,8 +66,7 @@ struct collector {
 
 REGISTRY(collectors, const struct collector);
 
-/* ---- running them: collector.c ------------------------------------------------------------------
- */
+/* ---- running them: collector.c --------------------------------------------------------------- */
 
 struct collectors;
 struct loop;

@@ -57,8 +57,7 @@ struct loader {
 	struct hmap cgroup_index;
 };
 
-/* ---- queues -------------------------------------------------------------------------------------
- */
+/* ---- queues ---------------------------------------------------------------------------------- */
 
 static void request_free(struct request *request)
 {
@@ -170,8 +169,7 @@ void loader_answer_free(struct loader_answer *a, struct segments *segments)
 	free(a);
 }
 
-/* ---- cgroup paths by id -------------------------------------------------------------------------
- */
+/* ---- cgroup paths by id ---------------------------------------------------------------------- */
 
 static const char *known_cgroup(const struct loader *loader, __u64 id)
 {
@@ -205,8 +203,7 @@ static void learn_cgroup(struct loader *loader, __u64 id, const char *path)
 	free(copy);
 }
 
-/* ---- requests -----------------------------------------------------------------------------------
- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 static void do_load(struct loader *loader, const struct request *r)
 {
@@ -328,8 +325,7 @@ static void *run(void *arg)
 	return NULL;
 }
 
-/* ---- the router's side --------------------------------------------------------------------------
- */
+/* ---- the router's side ----------------------------------------------------------------------- */
 
 bool loader_load_object(struct loader *loader, __u32 object_id, const struct object_source *source)
 {

@@ -161,8 +161,7 @@ void map_list_count_waiting(struct map_list *list)
 			list->maps[i].object && list->maps[i].object->state <= OBJECT_LOADING;
 }
 
-/* ---- publishing ---------------------------------------------------------------------------------
- */
+/* ---- publishing ------------------------------------------------------------------------------ */
 
 struct piece {
 	__u64 start;

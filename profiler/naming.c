@@ -196,8 +196,7 @@ void naming_free(struct naming *n)
 	free(n);
 }
 
-/* ---- symbols of objects -------------------------------------------------------------------------
- */
+/* ---- symbols of objects ---------------------------------------------------------------------- */
 
 static struct symbol_object *open_file(struct naming *n, const struct object *object)
 {
@@ -269,8 +268,7 @@ static size_t least_used_object(const struct naming *n, __u64 min_bytes)
 	return least;
 }
 
-/* ---- the bound on memory ------------------------------------------------------------------------
- */
+/* ---- the bound on memory --------------------------------------------------------------------- */
 
 /* The map of which the file is still open can be read again. */
 static __u64 shrink_jit(struct naming *n, size_t i)
@@ -343,8 +341,7 @@ static size_t room_for(const struct naming *n, const struct named_jit *jit)
 	return n->o.max_bytes - MIN(others, n->o.max_bytes);
 }
 
-/* ---- opening symbols -----------------------------------------------------------------------------
- */
+/* ---- opening symbols ------------------------------------------------------------------------- */
 
 static bool cancelled(const struct naming *n)
 {
@@ -398,8 +395,7 @@ static struct symbol_object *symbols_of(struct naming *n, struct object *object)
 	return named.symbols;
 }
 
-/* ---- the kernel, JITs ---------------------------------------------------------------------------
- */
+/* ---- the kernel, JITs ------------------------------------------------------------------------ */
 
 static struct symbol_object *kernel_symbols(struct naming *n)
 {
@@ -500,8 +496,7 @@ static const char *jit_name(struct naming *n, struct image *image, __u64 addr)
 	return name;
 }
 
-/* ---- locations ----------------------------------------------------------------------------------
- */
+/* ---- locations ------------------------------------------------------------------------------- */
 
 static __u32 add_lines(struct naming *n, struct profile *profile, enum frame_kind kind,
 		       __u32 mapping, __u64 addr, size_t count)
@@ -642,8 +637,7 @@ static __u32 location_of(struct naming *n, struct profile *profile, const struct
 	return key.location;
 }
 
-/* ---- stacks and samples -------------------------------------------------------------------------
- */
+/* ---- stacks and samples ---------------------------------------------------------------------- */
 
 static const struct stop_text {
 	const char *label;
@@ -752,8 +746,7 @@ void naming_sweep(struct naming *n)
 	n->round++;
 }
 
-/* ---- telling ------------------------------------------------------------------------------------
- */
+/* ---- telling --------------------------------------------------------------------------------- */
 
 struct naming_stats naming_stats(const struct naming *n)
 {

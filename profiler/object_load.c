@@ -181,8 +181,7 @@ int object_debug_root(const struct object_source *source, int fd)
 	return is_our_root(root) ? DEBUG_ROOT_HOST : take_fd(&root);
 }
 
-/* ---- images -------------------------------------------------------------------------------------
- */
+/* ---- images ---------------------------------------------------------------------------------- */
 
 static void fail(struct object_image *image, enum object_state state, const char *why)
 {

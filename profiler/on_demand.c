@@ -86,8 +86,7 @@ void on_demands_free(struct on_demands *all, __u64 wait_ns)
 		free(all);
 }
 
-/* ---- the end of one -----------------------------------------------------------------------------
- */
+/* ---- the end of one -------------------------------------------------------------------------- */
 
 static void close_own(struct on_demand *p)
 {
@@ -174,8 +173,7 @@ void on_demand_cancel(struct on_demand *p)
 		end(p, true);
 }
 
-/* ---- the beginning ------------------------------------------------------------------------------
- */
+/* ---- the beginning --------------------------------------------------------------------------- */
 
 static int open_own(struct on_demand *p, unsigned hz, char **ret_why)
 {

@@ -36,8 +36,7 @@ struct process_table {
 	__u64 refused_total, publish_failed_total, published_total, cut_total;
 };
 
-/* ---- identities ---------------------------------------------------------------------------------
- */
+/* ---- identities ------------------------------------------------------------------------------ */
 
 struct identity *identity_ref(struct identity *identity)
 {
@@ -126,8 +125,7 @@ static struct image *image_new(struct process_table *table, __u32 pid, __u64 tim
 	return image;
 }
 
-/* ---- the table ----------------------------------------------------------------------------------
- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 struct process_table *process_table_new(const struct process_table_options *options)
 {
@@ -199,8 +197,7 @@ struct process *process_get(struct process_table *table, __u32 pid, __u64 time_n
 	return NULL;
 }
 
-/* ---- map lists and the processes that share them
- * ------------------------------------------------- */
+/* ---- map lists and the processes that share them --------------------------------------------- */
 
 static void forget_in_kernel(struct process_table *table, struct process *process)
 {
@@ -304,8 +301,7 @@ static void start_image(struct process_table *table, struct process *process, __
 	process->in_kernel = false;
 }
 
-/* ---- events -------------------------------------------------------------------------------------
- */
+/* ---- events ---------------------------------------------------------------------------------- */
 
 void process_on_fork(struct process_table *table, __u32 parent_pid, __u32 child_pid, __u64 time_ns)
 {
@@ -482,8 +478,7 @@ void process_on_objects(struct process_table *table)
 	table->objects_changed = true;
 }
 
-/* ---- publishing ---------------------------------------------------------------------------------
- */
+/* ---- publishing ------------------------------------------------------------------------------ */
 
 static void publish_entry(struct process_table *table, struct process *process)
 {
@@ -596,8 +591,7 @@ void process_table_publish(struct process_table *table)
 	table->dirty.len = kept;
 }
 
-/* ---- the rest -----------------------------------------------------------------------------------
- */
+/* ---- the rest -------------------------------------------------------------------------------- */
 
 static void forget(struct process_table *table, __u32 slot)
 {

@@ -46,8 +46,7 @@ const char *profile_table_name(enum profile_table table)
 	return (unsigned)table < PROFILE_TABLE_COUNT ? names[table] : "?";
 }
 
-/* ---- bounds ------------------------------------------------------------------------------------
- */
+/* ---- bounds ---------------------------------------------------------------------------------- */
 static size_t index_bytes(const struct hmap *map)
 {
 	return map->mask ? ((size_t)map->mask + 1) * sizeof(*map->slots) : 0;
@@ -115,8 +114,7 @@ static bool room_for(const struct profile *p, size_t len, size_t cap, size_t ite
 		new_id_;                                                                           \
 	})
 
-/* ---- life --------------------------------------------------------------------------------------
- */
+/* ---- life ------------------------------------------------------------------------------------ */
 /* The entries 0 that stand for what did not fit. */
 static int add_first_entries(struct profile *p)
 {
@@ -186,8 +184,7 @@ void profile_free(struct profile *p)
 	free(p);
 }
 
-/* ---- strings -----------------------------------------------------------------------------------
- */
+/* ---- strings --------------------------------------------------------------------------------- */
 static bool is_clean(const char *s, size_t len)
 {
 	if (len > PROFILE_MAX_STRING)
@@ -277,8 +274,7 @@ __u32 profile_cstring(struct profile *p, const char *s)
 	return profile_string(p, s, strlen(s));
 }
 
-/* ---- what was measured -------------------------------------------------------------------------
- */
+/* ---- what was measured ----------------------------------------------------------------------- */
 static struct profile_type make_type(struct profile *p, const char *type, const char *unit)
 {
 	char text[64];
@@ -312,8 +308,7 @@ void profile_add_comment(struct profile *p, const char *text)
 	p->comments[p->n_comments++] = profile_cstring(p, text);
 }
 
-/* ---- tables ------------------------------------------------------------------------------------
- */
+/* ---- tables ---------------------------------------------------------------------------------- */
 __u32 profile_mapping(struct profile *p, const struct profile_mapping *m)
 {
 	__u64 hash = hash_mix(hash_mix(hash_mix(hash_mix(m->start, m->limit), m->offset), m->file),
@@ -573,8 +568,7 @@ void profile_add(struct profile *p, __u32 stack, __u32 labels, const __s64 *valu
 	}
 }
 
-/* ---- questions ---------------------------------------------------------------------------------
- */
+/* ---- questions ------------------------------------------------------------------------------- */
 const struct profile_label *profile_label_find(const struct profile *p, __u32 labels, __u32 key)
 {
 	const struct profile_label_set *set = &p->label_sets.data[labels];

@@ -44,8 +44,7 @@ struct resolver {
 	__u64 frames[USER_FRAMES_MAX + KERNEL_FRAMES_MAX];
 };
 
-/* ---- what the tables want -----------------------------------------------------------------------
- */
+/* ---- what the tables want -------------------------------------------------------------------- */
 
 static void load_object(void *arg, struct object *object, const struct process *process,
 			const struct mapping *mapping)
@@ -140,8 +139,7 @@ struct object_table *resolver_objects(struct resolver *r)
 	return r->objects;
 }
 
-/* ---- samples ------------------------------------------------------------------------------------
- */
+/* ---- samples --------------------------------------------------------------------------------- */
 
 /* The image of a sample's task; NULL when the table is full. */
 static struct process *sampled_process(struct resolver *r, const struct rec *head, const char *comm)
@@ -232,8 +230,7 @@ static void on_stack_record(struct resolver *r, const struct rec_stack *rec)
 		r->stats.lost[LOSS_MEMORY]++;
 }
 
-/* ---- copied stacks ------------------------------------------------------------------------------
- */
+/* ---- copied stacks --------------------------------------------------------------------------- */
 
 /* Ids made here never collide with the kernel side's, whose top bit is set. */
 static __u64 copied_stack_id(const struct resolver *r, size_t n, __u16 n_kernel, __u8 stop,
@@ -385,8 +382,7 @@ void resolver_flush(struct resolver *r)
 	retry_pending(r, clock_monotonic_ns(), true);
 }
 
-/* ---- events -------------------------------------------------------------------------------------
- */
+/* ---- events ---------------------------------------------------------------------------------- */
 
 void resolver_record(struct resolver *r, const struct rec *rec)
 {

@@ -72,8 +72,7 @@ struct router {
 	size_t stacks_bytes, idle_rows_bytes; /* bounds of the resolver's tables */
 };
 
-/* ---- feeds --------------------------------------------------------------------------------------
- */
+/* ---- feeds ----------------------------------------------------------------------------------- */
 
 static bool load_head(struct feed *s)
 {
@@ -141,8 +140,7 @@ static void sift_down(struct router *router, size_t i)
 	h[i] = moving;
 }
 
-/* ---- draining -----------------------------------------------------------------------------------
- */
+/* ---- draining -------------------------------------------------------------------------------- */
 
 /* Hand over all records up to the horizon, in order. True when younger ones are left. */
 static bool drain(struct router *router, __u64 horizon_ns)
@@ -205,8 +203,7 @@ static void on_sample(void *arg, const struct sample *sample)
 	}
 }
 
-/* ---- statistics ---------------------------------------------------------------------------------
- */
+/* ---- statistics ------------------------------------------------------------------------------ */
 
 static void add_counters(struct cpu_counters *sum, const struct cpu_counters *one)
 {
@@ -260,8 +257,7 @@ static struct capture_counts counts_now(const struct router *router)
 	return c;
 }
 
-/* ---- captures -----------------------------------------------------------------------------------
- */
+/* ---- captures -------------------------------------------------------------------------------- */
 
 static void finish(struct router *router, struct running *r, __u64 now_ns)
 {
@@ -317,8 +313,7 @@ static bool some_capture_ends(const struct router *router)
 	return false;
 }
 
-/* ---- commands -----------------------------------------------------------------------------------
- */
+/* ---- commands -------------------------------------------------------------------------------- */
 
 static void wake(const struct router *router)
 {
@@ -448,8 +443,7 @@ static bool take_commands(struct router *router)
 	return stopping;
 }
 
-/* ---- the thread ---------------------------------------------------------------------------------
- */
+/* ---- the thread ------------------------------------------------------------------------------ */
 
 static void tick(struct router *router, __u64 now_ns)
 {

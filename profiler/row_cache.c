@@ -54,8 +54,7 @@ struct file_part {
 	__u32 shift;
 };
 
-/* ---- the folder ---------------------------------------------------------------------------------
- */
+/* ---- the folder ------------------------------------------------------------------------------ */
 
 struct row_cache *row_cache_open(const char *dir, __u64 max_bytes)
 {
@@ -149,8 +148,7 @@ void row_cache_close(struct row_cache *cache)
 	free(cache);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------
- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* All that the unwinder and our own walks index must lie within the blob. */
 static bool part_is_sound(const struct unwind_part *part)
@@ -251,8 +249,7 @@ static struct unwind_table *load(struct row_cache *cache, const char *path, __u1
 	return NULL;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------
- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static void write_table(struct buf *out, const struct unwind_table *table)
 {
@@ -313,8 +310,7 @@ static void store(struct row_cache *cache, const char *path, const struct unwind
 		sweep(cache);
 }
 
-/* ---- keys ---------------------------------------------------------------------------------------
- */
+/* ---- keys ------------------------------------------------------------------------------------ */
 
 static __u64 hash_section(struct elf *elf, const char *name, __u64 seed)
 {

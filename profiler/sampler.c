@@ -95,8 +95,7 @@ static char *explain(const char *what, int err)
 	return text;
 }
 
-/* ---- the object ---------------------------------------------------------------------------------
- */
+/* ---- the object ------------------------------------------------------------------------------ */
 
 static __u32 ring_bytes_for(unsigned n_cpus)
 {
@@ -204,8 +203,7 @@ static int map_known(struct sampler *s)
 	return 0;
 }
 
-/* ---- CPUs ---------------------------------------------------------------------------------------
- */
+/* ---- CPUs ------------------------------------------------------------------------------------ */
 
 static int open_event(const struct sampler *s, unsigned cpu, bool pmu)
 {
@@ -409,8 +407,7 @@ bool sampler_update_cpus(struct sampler *s)
 	return changed;
 }
 
-/* ---- life ---------------------------------------------------------------------------------------
- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static int open_sampler(struct sampler *base, const struct sampler_options *options,
 			struct sampler **ret_sampler, char **ret_why)
@@ -572,8 +569,7 @@ int sampler_set_target(struct sampler *s, __u64 key, bool wanted)
 	return err ? -errno : 0;
 }
 
-/* ---- telling ------------------------------------------------------------------------------------
- */
+/* ---- telling --------------------------------------------------------------------------------- */
 
 unsigned sampler_hz(const struct sampler *s)
 {

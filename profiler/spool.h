@@ -5,12 +5,13 @@
  *
  * Folder: segments NNNNNNNNNNNNNNNN.spool (16 hex digits, ascending) of at most 4 MiB, each
  *	head    magic "BQSPOOL1", u32 version, u32 0
- *	record  u32 magic, u32 len, u64 time_ns, u64 check (XXH3-64 of len, time and payload), payload,
- *		padded to 8
- * little-endian, appended only; and `ack`, two slots of {u64 segment, u64 offset, u64 check} written
- * in turn: everything before that place is done. A torn end of a segment is cut off by its checks; a
- * damaged record is skipped where its length still makes sense, else the rest of its segment goes.
- * Nothing is written into a segment of an earlier run. Files are 0600, the folder 0700 and locked.
+ *	record  u32 magic, u32 len, u64 time_ns, u64 check (XXH3-64 of len, time and payload),
+ *		payload, padded to 8
+ * little-endian, appended only; and `ack`, two slots of {u64 segment, u64 offset, u64 check}
+ * written in turn: everything before that place is done. A torn end of a segment is cut off by its
+ * checks; a damaged record is skipped where its length still makes sense, else the rest of its
+ * segment goes. Nothing is written into a segment of an earlier run. Files are 0600, the folder
+ * 0700 and locked.
  *
  * Reading hands out one record at a time (peek) until it is done; done is on disk before the next
  * peek, so a crash makes at most that one record come again (a power cut too, as fdatasync goes).

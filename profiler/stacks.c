@@ -68,8 +68,7 @@ static int fail(struct taking *t, int err, const char *fmt, ...)
 	return err;
 }
 
-/* ---- the process and its threads ----------------------------------------------------------------
- */
+/* ---- the process and its threads ------------------------------------------------------------- */
 
 static bool read_stat(__u32 pid, __u32 tid, struct thread_stat *ret_stat)
 {
@@ -202,8 +201,7 @@ static int load_space(struct taking *t)
 	return 0;
 }
 
-/* ---- one thread ---------------------------------------------------------------------------------
- */
+/* ---- one thread ------------------------------------------------------------------------------ */
 
 static void drop(struct work *w)
 {
@@ -274,8 +272,7 @@ static void take_running(struct taking *t, size_t i, unsigned wait_ms)
 	t->work[i].done = true;
 }
 
-/* ---- rounds -------------------------------------------------------------------------------------
- */
+/* ---- rounds ---------------------------------------------------------------------------------- */
 
 /* What a look says of a thread. True when it is settled. */
 static bool settle(struct taking *t, size_t i, const struct thread_record *r)
@@ -404,8 +401,7 @@ static int attempt(struct taking *t)
 	return space_changed(t->space);
 }
 
-/* ---- names --------------------------------------------------------------------------------------
- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 static int capture_stacks(struct taking *t, struct capture *capture)
 {
@@ -481,8 +477,7 @@ static void sum_up(struct taking *t)
 	s->n = kept;
 }
 
-/* ---- all of it ----------------------------------------------------------------------------------
- */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
 static int take_all(struct taking *t)
 {

@@ -12,8 +12,7 @@
 #include "profiler/stack_table.h"
 #include "profiler/stacks.h"
 
-/* ---- stacks_memory.c: memory of a living process, by page
- * ----------------------------------------- */
+/* ---- stacks_memory.c: memory of a living process, by page ------------------------------------ */
 
 #define MEMORY_SLOTS	  64u
 #define MEMORY_PAGE_BYTES 4096u
@@ -29,8 +28,7 @@ void process_memory_reset(struct process_memory *memory);
 /* copy_source's read. */
 int process_memory_read(void *memory, void *dst, size_t len, __u64 addr);
 
-/* ---- stacks_maps.c
- * -------------------------------------------------------------------------------- */
+/* ---- stacks_maps.c --------------------------------------------------------------------------- */
 
 struct space;
 
@@ -62,8 +60,7 @@ const struct stack *space_unwind(struct space *space, const struct thread_view *
 const struct stack *space_stack_of(struct space *space, const __u64 *pcs, const bool *exact,
 				   size_t n, __u8 stop);
 
-/* ---- stacks_walk.c
- * -------------------------------------------------------------------------------- */
+/* ---- stacks_walk.c --------------------------------------------------------------------------- */
 
 /* In thread_record.flags: only regs[0] (pc) and regs[1] (sp) are known. */
 #define THREAD_PC_SP (1u << 31)
@@ -78,8 +75,7 @@ void walk_close(struct walk *walk);
 MUST_CHECK int walk_look(struct walk *walk, const __u32 *tids, size_t n_tids,
 			 const struct thread_record **ret_records, size_t *ret_n);
 
-/* ---- stacks_sample.c
- * ------------------------------------------------------------------------------ */
+/* ---- stacks_sample.c ------------------------------------------------------------------------- */
 
 struct sampled {
 	struct thread_view view;
@@ -90,8 +86,7 @@ struct sampled {
  * events are refused. */
 MUST_CHECK int sample_thread(__u32 tid, unsigned wait_ms, struct sampled *sampled);
 
-/* ---- stacks_stop.c
- * -------------------------------------------------------------------------------- */
+/* ---- stacks_stop.c --------------------------------------------------------------------------- */
 
 struct stopped; /* threads that are stopped */
 /* Stop all threads of a process, those that start meanwhile, too. 0, -EPERM when it may not be

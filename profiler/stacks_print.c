@@ -72,8 +72,7 @@ static void each_frame(const struct stacks *s, const struct stacks_thread *t, sh
 		each_line(p, &p->locations.data[stack->frames[i]], show, arg);
 }
 
-/* ---- text ---------------------------------------------------------------------------------------
- */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 static void put_frame(void *arg, const struct shown_frame *f)
 {
@@ -105,8 +104,7 @@ void stacks_text(const struct stacks *s, const struct stacks_thread *t, struct b
 		buf_str(out, "  [running]\n");
 }
 
-/* ---- JSON ---------------------------------------------------------------------------------------
- */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 static const char *const how_names[] = {
 #define X(name, text) text,

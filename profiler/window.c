@@ -40,8 +40,7 @@ struct windows {
 	unsigned under_way;
 };
 
-/* ---- naming and encoding: the builder
- * ------------------------------------------------------------ */
+/* ---- naming and encoding: the builder -------------------------------------------------------- */
 
 /* RFC 1952: the last four bytes are the size before compression. */
 static size_t gzip_size(const struct buf *gzip)
@@ -124,8 +123,7 @@ static void window_done(struct builder_job *job)
 	free(w);
 }
 
-/* ---- captures -----------------------------------------------------------------------------------
- */
+/* ---- captures -------------------------------------------------------------------------------- */
 
 /* Router thread. */
 static void capture_done(void *arg, struct capture *capture)

@@ -59,8 +59,7 @@ static __u64 read_pointer(struct cursor *c, __u64 vaddr, __u8 encoding, __u8 add
 	}
 }
 
-/* ---- expressions --------------------------------------------------------------------------------
- */
+/* ---- expressions ----------------------------------------------------------------------------- */
 
 struct shape {
 	__u32 reg;
@@ -143,8 +142,7 @@ static struct reg_rule reg_expression(struct cursor expr)
 	};
 }
 
-/* ---- programs -----------------------------------------------------------------------------------
- */
+/* ---- programs -------------------------------------------------------------------------------- */
 
 struct machine {
 	const struct cfi_section *section;
@@ -397,8 +395,7 @@ int cfi_run(const struct cfi_section *section, const struct cfi_fde *fde,
 	return err;
 }
 
-/* ---- CIEs ---------------------------------------------------------------------------------------
- */
+/* ---- CIEs ------------------------------------------------------------------------------------ */
 
 /* The augmentation string of .eh_frame, and of .debug_frame where it has one. */
 static bool read_augmentation(const struct cfi_section *section, struct cursor *c, const char *aug,
@@ -517,8 +514,7 @@ static int find_cie(struct cfi_section *section, __u64 offset, __u64 faults[UNWI
 	return (int)section->cies.len - 1;
 }
 
-/* ---- FDEs ---------------------------------------------------------------------------------------
- */
+/* ---- FDEs ------------------------------------------------------------------------------------ */
 
 /* One FDE; c is the entry behind its CIE pointer, whose bytes start at section->vaddr + base. */
 static int read_fde(struct cfi_section *section, struct cursor c, __u64 base, __u64 cie_offset,

@@ -136,8 +136,7 @@ static struct elf *open_by_link(const struct debug_root *root, const struct elf 
 	return NULL;
 }
 
-/* ---- debuginfod ---------------------------------------------------------------------------------
- */
+/* ---- debuginfod ------------------------------------------------------------------------------ */
 
 struct debuginfod {
 	void *lib, *client;

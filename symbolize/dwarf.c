@@ -38,8 +38,7 @@ bool dwarf_work(struct dwarf_budget *budget, __u64 n)
 	return budget->left > 0;
 }
 
-/* ---- forms --------------------------------------------------------------------------------------
- */
+/* ---- forms ----------------------------------------------------------------------------------- */
 
 /* Bytes of a form that has a fixed size in this kind of unit, or VARIES. */
 static __u32 form_size(__u16 form, bool is_64, __u16 version)
@@ -167,8 +166,7 @@ bool dwarf_attr_read(struct cursor *c, __u16 form, bool is_64, __u16 version, __
 	}
 }
 
-/* ---- abbreviations ------------------------------------------------------------------------------
- */
+/* ---- abbreviations --------------------------------------------------------------------------- */
 
 static __u8 slot_of(__u64 at)
 {
@@ -382,8 +380,7 @@ void dwarf_trim(struct dwarf_file *file)
 	file->abbrevs_round++;
 }
 
-/* ---- DIEs ---------------------------------------------------------------------------------------
- */
+/* ---- DIEs ------------------------------------------------------------------------------------ */
 
 bool dwarf_die_read(struct dwarf_unit *unit, __u64 offset, struct dwarf_die *ret_die)
 {

@@ -10,8 +10,7 @@
 #define MAX_FORMATS 16u
 #define MAX_ENTRIES (1u << 20)
 
-/* ---- headers ------------------------------------------------------------------------------------
- */
+/* ---- headers --------------------------------------------------------------------------------- */
 
 /* One table of a version 5 header: formats, then entries; `add` gets each entry's path and dir. */
 static int read_table(struct dwarf_unit *unit, struct cursor *c, bool is_64,
@@ -151,8 +150,7 @@ void dwarf_line_header_fini(struct dwarf_line_header *header)
 	vec_free(&header->files);
 }
 
-/* ---- programs -----------------------------------------------------------------------------------
- */
+/* ---- programs -------------------------------------------------------------------------------- */
 
 struct machine {
 	const struct dwarf_line_header *h;

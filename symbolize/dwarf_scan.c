@@ -68,8 +68,7 @@ struct scan {
 	struct buf path;
 };
 
-/* ---- names --------------------------------------------------------------------------------------
- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 /* Follow abstract_origin and specification until there is a linkage name; the first plain name is
  * the fall-back. */
@@ -181,8 +180,7 @@ static __u32 file_of(struct scan *s, __u64 number)
 	return *id;
 }
 
-/* ---- scopes into spans --------------------------------------------------------------------------
- */
+/* ---- scopes into spans ----------------------------------------------------------------------- */
 
 static int by_scope(const void *pa, const void *pb)
 {
@@ -267,8 +265,7 @@ static int add_scope(void *arg, __u64 start, __u64 end)
 	return vec_push(&s->scopes, (struct scope){start, end, a->node, s->order});
 }
 
-/* ---- DIEs ---------------------------------------------------------------------------------------
- */
+/* ---- DIEs ------------------------------------------------------------------------------------ */
 
 static bool has_code(const struct dwarf_die *die)
 {
@@ -408,8 +405,7 @@ static int walk(struct scan *s)
 	return err;
 }
 
-/* ---- lines --------------------------------------------------------------------------------------
- */
+/* ---- lines ----------------------------------------------------------------------------------- */
 
 static int by_span(const void *pa, const void *pb)
 {
@@ -556,8 +552,7 @@ static int run_lines(struct scan *s)
 	return err ? err : add_bare_spans(s);
 }
 
-/* ---- units --------------------------------------------------------------------------------------
- */
+/* ---- units ----------------------------------------------------------------------------------- */
 
 static int scan_unit(struct scan *s, struct dwarf_unit *unit)
 {

@@ -19,7 +19,7 @@
 #define MAX_FILE_BYTES	   ((size_t)16 << 30)
 #define MAX_SECTIONS	   (1u << 20)
 #define MAX_SEGMENTS	   4096u
-#define MAX_NOTES	   65536u /* a file with more has no build id; real ones have some thousands */
+#define MAX_NOTES	   65536u /* of a file; real ones have some thousands */
 #define MAX_INFLATED_BYTES ((size_t)2 << 30)
 #define GNU_NOTE_BUILD_ID  3
 

@@ -16,7 +16,7 @@
 #define MAX_NAME_BYTES	 4096u
 #define NO_FUNC_DATA	 UINT32_MAX
 #define WORK_MIN	 ((__u64)1 << 20)
-#define WORK_PER_BYTE	 16u /* stretches that a whole table may yield: compilers write 0.5 a byte */
+#define WORK_PER_BYTE	 16u /* stretches that a table may yield: compilers write 0.5 a byte */
 #define RELATIVE_X86_64	 8u
 #define RELATIVE_AARCH64 1027u
 
@@ -42,8 +42,7 @@ static const char *string_at(const struct go_table *t, __u64 offset)
 	return memchr(c.pos, 0, MIN(left, (size_t)MAX_NAME_BYTES)) ? (const char *)c.pos : NULL;
 }
 
-/* ---- moduledata ---------------------------------------------------------------------------------
- */
+/* ---- moduledata ------------------------------------------------------------------------------ */
 
 /* What the loader would put at an address of a position-independent file: a relative relocation's
  * addend. False: none there. */
@@ -146,8 +145,7 @@ static void take_module(struct go_table *t)
 		t->text = elf_section(t->elf, ".text")->addr;
 }
 
-/* ---- header -------------------------------------------------------------------------------------
- */
+/* ---- header ---------------------------------------------------------------------------------- */
 
 static int read_header(struct go_table *t)
 {
@@ -215,8 +213,7 @@ int go_table_open(const struct elf *elf, struct go_table *ret_table)
 	return err;
 }
 
-/* ---- functions ----------------------------------------------------------------------------------
- */
+/* ---- functions ------------------------------------------------------------------------------- */
 
 /* Entry i of the function table: address and where its description lies. Entry n_funcs is the end.
  */
@@ -345,8 +342,7 @@ bool go_inlined_at(const struct go_table *t, const struct go_func *func, __s32 i
 	return true;
 }
 
-/* ---- values -------------------------------------------------------------------------------------
- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 struct go_values go_values_of(const struct go_table *t, const struct go_func *func, __u32 offset)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The index of one file: everything that turns an ELF virtual address into frames, compact,
- * position independent, read in place from a mapped file. Built once by index_build.c; an index that
- * comes from disk is a foreign file: header and checksum are verified at open, every read is
+ * position independent, read in place from a mapped file. Built once by index_build.c; an index
+ * that comes from disk is a foreign file: header and checksum are verified at open, every read is
  * bounded, a chain of inlined calls can only lead backwards.
  *
  * Layout, little-endian, sections 8-aligned, addresses as u32 from `base`:

@@ -19,8 +19,7 @@
 #define TRIM_MAX_FILES 65536u
 #define SECRET_FILE    "key"
 
-/* ---- SipHash (Aumasson, Bernstein: "SipHash: a fast short-input PRF", with 128 bits out)
- * --------- */
+/* ---- SipHash (Aumasson, Bernstein: "SipHash: a fast short-input PRF", with 128 bits out) ----- */
 
 struct sip {
 	__u64 v0, v1, v2, v3;
@@ -141,8 +140,7 @@ void index_cache_key(const struct index_cache *cache, const struct elf *const *f
 	sip_final(&sip, ret_key);
 }
 
-/* ---- files --------------------------------------------------------------------------------------
- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 int index_cache_open(struct index_cache *cache, const char *dir, __u64 max_bytes)
 {

@@ -96,8 +96,7 @@ static void add_spill(struct out *o, enum index_section section, struct spill *s
 	section_end(o, section);
 }
 
-/* ---- rows ---------------------------------------------------------------------------------------
- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 struct encoder {
 	struct out *out;
@@ -259,8 +258,7 @@ static int write_rows(struct out *o, struct index_builder *b)
 	return e.err;
 }
 
-/* ---- symbols ------------------------------------------------------------------------------------
- */
+/* ---- symbols --------------------------------------------------------------------------------- */
 
 static int by_symbol(const void *pa, const void *pb)
 {
@@ -354,8 +352,7 @@ static int write_symbols(struct out *o, struct index_builder *b)
 	return f.err;
 }
 
-/* ---- the file -----------------------------------------------------------------------------------
- */
+/* ---- the file -------------------------------------------------------------------------------- */
 
 /* The checksum begins with the header, whose fields are known last, so the body is read back (from
  * the page cache) rather than hashed on its way out. */

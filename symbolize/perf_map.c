@@ -214,8 +214,7 @@ size_t perf_map_bytes(const struct perf_map *map)
 	       map->names.reserved;
 }
 
-/* ---- the file -----------------------------------------------------------------------------------
- */
+/* ---- the file -------------------------------------------------------------------------------- */
 
 /* The process's number in its own PID namespace (the last of NSpid) and its real and effective
  * user. */

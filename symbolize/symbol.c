@@ -156,8 +156,7 @@ int symbol_object_of_index(struct index *index, const char *path,
 	return 0;
 }
 
-/* ---- names --------------------------------------------------------------------------------------
- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 static const char *readable(struct symbol_object *o, __u32 raw)
 {
@@ -192,8 +191,7 @@ static const char *unknown_name(struct symbol_object *o, __u64 vaddr)
 	return o->unknown;
 }
 
-/* ---- look-ups -----------------------------------------------------------------------------------
- */
+/* ---- look-ups -------------------------------------------------------------------------------- */
 
 static struct symbol_frame *name_frame(struct symbol_object *o, struct symbol_frame *frame,
 				       const struct index_node *node)

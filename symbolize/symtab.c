@@ -89,8 +89,7 @@ static int read_table(const struct elf *elf, const struct elf_section *table,
 	return err;
 }
 
-/* ---- PLT ----------------------------------------------------------------------------------------
- */
+/* ---- PLT ------------------------------------------------------------------------------------- */
 
 /* The dynamic symbol that a GOT slot is filled with, by .rela.plt and .rela.dyn. */
 static const char *got_name(const struct elf *elf, __u64 slot)

@@ -306,9 +306,9 @@ static enum unwind_skip compile(struct compile *c)
 	if (c->derive && unwind_fill_open(&c->fill, c->elf, &c->fdes, &c->specials))
 		return UNWIND_SKIP_MEMORY;
 	unwind_specials_order(&c->specials);
-	c->table->faults[UNWIND_FAULT_GAP] = c->fill.left_out;
 	if (compile_fdes(c))
 		return UNWIND_SKIP_MEMORY;
+	c->table->faults[UNWIND_FAULT_GAP] = c->fill.left_out;
 	c->table->specials = c->specials.data;
 	c->table->n_specials = c->specials.len;
 	memset(&c->specials, 0, sizeof(c->specials));

@@ -11,8 +11,7 @@
 #define MAX_RANGES    65536u
 #define MAX_FDE_BYTES 65536u /* of code, read to see whether it goes on behind its end */
 
-/* ---- what to look at ----------------------------------------------------------------------------
- */
+/* ---- what to look at ------------------------------------------------------------------------- */
 
 static bool is_worth(const struct unwind_fill *f, __u64 start, __u64 end)
 {
@@ -108,8 +107,7 @@ static int find_ranges(struct unwind_fill *f, const cfi_fdes *fdes)
 	return err;
 }
 
-/* ---- Go -----------------------------------------------------------------------------------------
- */
+/* ---- Go -------------------------------------------------------------------------------------- */
 
 static int open_go(struct unwind_fill *f, unwind_specials *specials)
 {
@@ -138,8 +136,7 @@ static int take_delta(void *arg, __u64 start, __u64 end, __s32 delta)
 	return unwind_go_rule(delta, &rule) ? t->row(t->arg, start, end, &rule) : 0;
 }
 
-/* ---- other code ---------------------------------------------------------------------------------
- */
+/* ---- other code ------------------------------------------------------------------------------ */
 
 static int take_state(void *arg, __u64 start, __u64 end, const struct frame_state *state)
 {
@@ -199,6 +196,7 @@ static int follow_range(struct unwind_fill *f, const struct gap_function *range,
 		.guess_start = !before,
 		.functions = {f->functions.data, f->functions.len},
 		.before = before,
+		.left_out = &f->left_out,
 		.root = f->elf->entry,
 	};
 

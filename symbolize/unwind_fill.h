@@ -18,7 +18,7 @@ struct unwind_fill {
 	struct gap_function go_text; /* Go's functions */
 	gap_functions ranges;	     /* what to look at, ascending */
 	size_t next;
-	__u64 bytes, left_out; /* of that; beyond GAP_MAX_BYTES */
+	__u64 bytes, left_out; /* of that; beyond GAP_MAX_BYTES or too much work */
 	gap_functions functions;
 };
 

@@ -22,6 +22,7 @@
 #define MAX_PADDING	64u
 #define CODE_ALIGNMENT	16u
 #define PLT_ENTRY_BYTES 16u
+#define WORK_PER_BYTE	256u /* real code takes some ten looks at each */
 #define RT_SIGRETURN	15
 
 enum {
@@ -50,7 +51,8 @@ struct window {
 	VEC(struct frame_state) states;
 	struct hmap state_index;
 	VEC(__u32) todo;
-	bool anew; /* a function was found where code had been reached */
+	__u64 work; /* instructions followed, entries of tables */
+	bool anew;  /* a function was found where code had been reached */
 	bool guessing;
 };
 
@@ -67,8 +69,7 @@ static struct cursor code_at(const struct window *w, size_t at)
 	return c;
 }
 
-/* ---- states -------------------------------------------------------------------------------------
- */
+/* ---- states ---------------------------------------------------------------------------------- */
 
 /* The number of a state; 0 when there are too many, which is as good as knowing nothing. */
 static int number_of(struct window *w, const struct frame_state *state, __u16 *ret_number)
@@ -182,8 +183,7 @@ bool gap_is_padding(const struct elf *elf, __u64 start, __u64 end)
 	return padding_in(elf_at_vaddr(elf, start), end - start) >= end - start;
 }
 
-/* ---- instructions -------------------------------------------------------------------------------
- */
+/* ---- instructions ---------------------------------------------------------------------------- */
 
 struct follow {
 	size_t at;
@@ -216,6 +216,7 @@ static int follow_table(struct window *w, const struct follow *f, __u64 table, b
 			return 0;
 	}
 	*ret_found = true;
+	w->work += n;
 	for (size_t i = 0; !err && i < n; i++)
 		err = reach_from(w, targets[i], &f->state);
 	return err;
@@ -344,6 +345,7 @@ static int follow(struct window *w, size_t at)
 		int err;
 
 		f.state = w->states.data[number - 1];
+		w->work++;
 		if (!x86_insn_read(&c, w->start + f.at, &i)) {
 			w->marks[f.at] |= AT_END;
 			return 0;
@@ -387,17 +389,21 @@ static int follow(struct window *w, size_t at)
 	}
 }
 
+static bool is_exhausted(const struct window *w)
+{
+	return w->work > WORK_PER_BYTE * w->n;
+}
+
 static int follow_all(struct window *w)
 {
 	int err = 0;
 
-	while (!err && w->todo.len)
+	while (!err && w->todo.len && !is_exhausted(w))
 		err = follow(w, w->todo.data[--w->todo.len]);
 	return err;
 }
 
-/* ---- where functions begin ----------------------------------------------------------------------
- */
+/* ---- where functions begin ------------------------------------------------------------------- */
 
 /* Is the byte within a function that a symbol names, behind its first? */
 static bool is_named(const struct window *w, __u64 vaddr)
@@ -574,8 +580,7 @@ static int follow_window(struct window *w)
 	return err;
 }
 
-/* ---- what comes out -----------------------------------------------------------------------------
- */
+/* ---- what comes out -------------------------------------------------------------------------- */
 
 /* Behind an instruction that nothing follows: over a few bytes of padding the row may go on. */
 static size_t stretch_end(const struct window *w, size_t at)
@@ -639,8 +644,7 @@ static int emit(const struct window *w, const struct gap_sink *sink)
 	return err;
 }
 
-/* ---- windows ------------------------------------------------------------------------------------
- */
+/* ---- windows --------------------------------------------------------------------------------- */
 
 /* Where the window that begins at `start` ends: at a function, if one begins in its second half. */
 static __u64 window_end(const struct gap *gap, __u64 start)
@@ -687,7 +691,9 @@ static int follow_stretch(const struct gap *gap, __u64 start, __u64 end,
 	w.marks = calloc(w.n, sizeof(*w.marks));
 	if (w.state && w.len && w.marks)
 		err = follow_window(&w);
-	if (!err)
+	if (!err && is_exhausted(&w))
+		*gap->left_out += w.n;
+	else if (!err)
 		err = emit(&w, sink);
 	window_fini(&w);
 	return err;
@@ -704,8 +710,7 @@ int gap_follow(const struct gap *gap, const struct gap_sink *sink)
 	return err;
 }
 
-/* ---- symbols ------------------------------------------------------------------------------------
- */
+/* ---- symbols --------------------------------------------------------------------------------- */
 
 static int by_start(const void *pa, const void *pb)
 {

@@ -9,7 +9,8 @@
  * A function whose `ret` does not find the return address at the stack pointer was misread: it gets
  * no rows at all.
  *
- * Bounded: windows of GAP_WINDOW_BYTES, GAP_MAX_BYTES of code a file. About 100 ns an instruction.
+ * Bounded: windows of GAP_WINDOW_BYTES, each with a limit of work, GAP_MAX_BYTES of code a file.
+ * About 100 ns an instruction.
  */
 #pragma once
 
@@ -41,6 +42,7 @@ struct gap {
 	const struct frame_state
 		*before; /* the state in which the code before falls in; NULL: unknown */
 	__u64 root;	 /* where the program begins; 0: elsewhere */
+	__u64 *left_out; /* bytes of windows that took too much work are added to it */
 };
 
 /* What is found: stretches [start, end), ascending, with the state at their instructions. */

@@ -50,8 +50,7 @@ struct go_code {
 	__u64 last_return; /* behind the last ret */
 };
 
-/* ---- the code -----------------------------------------------------------------------------------
- */
+/* ---- the code -------------------------------------------------------------------------------- */
 
 struct walk {
 	struct cursor c;
@@ -157,8 +156,7 @@ static void read_saved_fp(const struct elf *elf, const struct go_func *f, struct
 			layout->sched_bp = (__s32)w.insn.value;
 }
 
-/* ---- stretches on another stack -----------------------------------------------------------------
- */
+/* ---- stretches on another stack -------------------------------------------------------------- */
 
 static bool sets_stack_pointer(const struct x86_insn *i)
 {
@@ -214,8 +212,7 @@ static __s32 delta_at(const struct go_code *g, __u64 addr)
 	return go_value_at(g->table, &g->func, g->func.sp, addr, -1);
 }
 
-/* ---- rules --------------------------------------------------------------------------------------
- */
+/* ---- rules ----------------------------------------------------------------------------------- */
 
 bool unwind_go_rule(__s32 delta, struct unw_rule *ret_rule)
 {

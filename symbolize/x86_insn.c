@@ -87,8 +87,7 @@ struct parse {
 	__s64 disp, imm;
 };
 
-/* ---- prefixes and opcodes -----------------------------------------------------------------------
- */
+/* ---- prefixes and opcodes -------------------------------------------------------------------- */
 
 static void invert_rex(struct parse *p, __u8 rxb)
 {
@@ -221,8 +220,7 @@ static bool read_opcode(struct parse *p)
 	return !p->c.bad;
 }
 
-/* ---- operands -----------------------------------------------------------------------------------
- */
+/* ---- operands -------------------------------------------------------------------------------- */
 
 static void read_modrm(struct parse *p)
 {
@@ -339,8 +337,7 @@ static bool read_operands(struct parse *p, char letter)
 	return true;
 }
 
-/* ---- what is written ----------------------------------------------------------------------------
- */
+/* ---- what is written ------------------------------------------------------------------------- */
 
 static bool is_byte_wide(const struct parse *p)
 {
@@ -548,8 +545,7 @@ static __u16 writes_of(const struct parse *p, char letter)
 	return op == 0x61 || op == 0x63 ? RCX : 0;
 }
 
-/* ---- what is done -------------------------------------------------------------------------------
- */
+/* ---- what is done ---------------------------------------------------------------------------- */
 
 static void is_kind(struct x86_insn *insn, enum x86_kind kind, __u8 reg, __u8 base, __s64 value)
 {

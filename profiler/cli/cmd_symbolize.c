@@ -167,8 +167,7 @@ static void answer(struct session *s, const char *line)
 		print_text(s);
 }
 
-/* ---- input --------------------------------------------------------------------------------------
- */
+/* ---- input ----------------------------------------------------------------------------------- */
 
 static int flush(struct session *s)
 {
@@ -252,8 +251,7 @@ static int run_input(struct session *s)
 	return s->bad ? EXIT_FAILED : EXIT_OK;
 }
 
-/* ---- what the addresses belong to
- * ----------------------------------------------------------------- */
+/* ---- what the addresses belong to ------------------------------------------------------------ */
 
 static void print_status(const struct symbol_object *object)
 {

@@ -71,8 +71,7 @@ static int write_profile(struct recording *r, const struct profile *profile)
 	return err;
 }
 
-/* ---- the command --------------------------------------------------------------------------------
- */
+/* ---- the command ----------------------------------------------------------------------------- */
 
 /* In the child: wait for the go, become the command, or say why not. */
 static _Noreturn void run_command(char **command, int parent)
@@ -135,8 +134,7 @@ static void reap_command(struct recording *r)
 		r->child_done = true;
 }
 
-/* ---- waiting ------------------------------------------------------------------------------------
- */
+/* ---- waiting --------------------------------------------------------------------------------- */
 
 static void show_progress(const struct recording *r, __u64 now_ns)
 {
@@ -232,8 +230,7 @@ static bool wait_for_capture(struct recording *r)
 	return done;
 }
 
-/* ---- naming and writing -------------------------------------------------------------------------
- */
+/* ---- naming and writing ---------------------------------------------------------------------- */
 
 static void on_signal(int sig UNUSED)
 {
@@ -342,8 +339,7 @@ static int name_and_write(struct recording *r)
 	return err;
 }
 
-/* ---- the run ------------------------------------------------------------------------------------
- */
+/* ---- the run --------------------------------------------------------------------------------- */
 
 static int start(struct recording *r)
 {

@@ -83,9 +83,11 @@ MUST_CHECK int speedscope_write(const struct profile *profile, const struct expo
  *	kinds       names of frame kinds, by number
  *	scale       what self and total must be multiplied with
  *	frames      columns name, module, file (delta-coded numbers of strings), line, kind,
- *	            inlined; row 0 is `all`, row 1 `other`. Equal rows do not occur: a row is a function
- *	nodes       columns parent (own number minus the parent's; 0 for the root, which is node 0),
- *	            frame (delta-coded), self, total, flags (1: other). Depth first; children by name
+ *	            inlined; row 0 is `all`, row 1 `other`. Equal rows do not occur: a row is a
+ *	            function
+ *	nodes       columns parent (own number minus the parent's; 0 for the root, which is node
+ *	            0), frame (delta-coded), self, total, flags (1: other). Depth first; children by
+ *	            name
  *	strings     number 0 is ""
  *
  * Delta-coded: each entry is the difference to the one before it, the first to 0.

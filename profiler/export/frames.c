@@ -6,8 +6,7 @@
 
 #include "profiler/base/cleanup.h"
 
-/* ---- frames ------------------------------------------------------------------------------------
- */
+/* ---- frames ---------------------------------------------------------------------------------- */
 static const char *base_name(const char *path)
 {
 	const char *slash = strrchr(path, '/');
@@ -75,8 +74,7 @@ static int add_location(struct frames *f, struct hmap *index, const struct profi
 	return err;
 }
 
-/* ---- groups ------------------------------------------------------------------------------------
- */
+/* ---- groups ---------------------------------------------------------------------------------- */
 static const char *group_name(struct frames *f, __u32 labels, enum export_group group)
 {
 	const struct profile *p = f->profile;
@@ -121,8 +119,7 @@ static int add_groups(struct frames *f, struct hmap *index, enum export_group gr
 	return err;
 }
 
-/* ---- ranks -------------------------------------------------------------------------------------
- */
+/* ---- ranks ----------------------------------------------------------------------------------- */
 static int compare_frames(const struct frame *a, const struct frame *b)
 {
 	int order = a->name == b->name ? 0 : strcmp(a->name, b->name);
@@ -200,8 +197,7 @@ void frames_close(struct frames *f)
 	*f = (struct frames){0};
 }
 
-/* ---- stacks in order ---------------------------------------------------------------------------
- */
+/* ---- stacks in order ------------------------------------------------------------------------- */
 struct frame_iter frame_iter_of(const struct frames *f, __u32 sample)
 {
 	const struct profile_sample *s = &f->profile->samples.data[sample];
@@ -276,8 +272,7 @@ int frames_sort(struct frames *f)
 	return 0;
 }
 
-/* ---- the walk ----------------------------------------------------------------------------------
- */
+/* ---- the walk -------------------------------------------------------------------------------- */
 struct step {
 	__u32 frame;
 	__u64 self, total;

@@ -34,8 +34,7 @@ static void add_html(struct sink *sink, const char *s)
 	}
 }
 
-/* ---- JSON inside a script element --------------------------------------------------------------
- */
+/* ---- JSON inside a script element ------------------------------------------------------------ */
 struct sink_script {
 	struct sink sink;
 	struct sink *next;
@@ -70,8 +69,7 @@ static int write_data(const struct profile *profile, const struct export_options
 	return err ? err : sink_finish(&script.sink);
 }
 
-/* ---- the page ----------------------------------------------------------------------------------
- */
+/* ---- the page -------------------------------------------------------------------------------- */
 static void write_head(struct sink *sink, const struct summary *s, const struct web_file *style,
 		       const struct web_file *script)
 {

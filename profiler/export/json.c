@@ -36,8 +36,7 @@ static void add_i64(struct table *t, __s64 value)
 	flush(t, FLUSH_AT);
 }
 
-/* ---- numbering ---------------------------------------------------------------------------------
- */
+/* ---- numbering ------------------------------------------------------------------------------- */
 static __u64 gcd(__u64 a, __u64 b)
 {
 	while (b) {
@@ -93,8 +92,7 @@ static struct frame frame_of(const struct table *t, size_t row)
 			      .kind = FRAME_GROUP};
 }
 
-/* ---- the document ------------------------------------------------------------------------------
- */
+/* ---- the document ---------------------------------------------------------------------------- */
 static void write_about(struct table *t, const struct summary *s)
 {
 	const struct profile *p = s->profile;

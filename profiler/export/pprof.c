@@ -51,8 +51,7 @@ struct part {
 	int err;
 };
 
-/* ---- wire format -------------------------------------------------------------------------------
- */
+/* ---- wire format ----------------------------------------------------------------------------- */
 static inline unsigned varint_size(__u64 value)
 {
 	return value ? (70u - (unsigned)__builtin_clzll(value)) / 7 : 1;
@@ -91,8 +90,7 @@ static void write_message(struct part *part, unsigned field, const ProtobufCMess
 	sink_add(part->sink, part->scratch.data, len);
 }
 
-/* ---- numbering ---------------------------------------------------------------------------------
- */
+/* ---- numbering ------------------------------------------------------------------------------- */
 static int numbering_init(struct numbering *n, size_t len)
 {
 	n->number = calloc(len, sizeof(*n->number));
@@ -196,8 +194,7 @@ static void use_location(struct part *part, __u32 id)
 	part->bytes += record_size(location_size(part, id));
 }
 
-/* ---- stacks ------------------------------------------------------------------------------------
- */
+/* ---- stacks ---------------------------------------------------------------------------------- */
 /* A stack as it is written: leaf side, how many are left out, root side. */
 struct cut {
 	const __u32 *frames;
@@ -233,8 +230,7 @@ static void gap_name(__u32 n, char out[32])
 	snprintf(out, 32, "[%u frames]", n);
 }
 
-/* ---- samples -----------------------------------------------------------------------------------
- */
+/* ---- samples --------------------------------------------------------------------------------- */
 static bool has_value(const struct part *part, const struct profile_sample *s)
 {
 	for (unsigned t = 0; t < part->profile->n_types; t++)
@@ -331,8 +327,7 @@ static void write_sample(struct part *part, const struct profile_sample *s)
 	write_message(part, FIELD_SAMPLE, &out.base);
 }
 
-/* ---- tables ------------------------------------------------------------------------------------
- */
+/* ---- tables ---------------------------------------------------------------------------------- */
 static void write_location(struct part *part, __u32 id)
 {
 	const struct profile_location *l = &part->profile->locations.data[id];
@@ -455,8 +450,7 @@ static void write_gaps(struct part *part)
 	}
 }
 
-/* ---- the head ----------------------------------------------------------------------------------
- */
+/* ---- the head -------------------------------------------------------------------------------- */
 /* A period type is always said: without one a profile has no place in receivers' type lists. */
 static struct profile_type period_type(const struct profile *p)
 {
@@ -558,8 +552,7 @@ static void write_once(struct part *part)
 	sink_add(part->sink, part->scratch.data, len);
 }
 
-/* ---- parts -------------------------------------------------------------------------------------
- */
+/* ---- parts ----------------------------------------------------------------------------------- */
 static void part_fini(struct part *part)
 {
 	numbering_fini(&part->strings);

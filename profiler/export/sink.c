@@ -78,8 +78,7 @@ int sink_finish(struct sink *sink)
 	return sink->err;
 }
 
-/* ---- file descriptor, buf, nothing -------------------------------------------------------------
- */
+/* ---- file descriptor, buf, nothing ----------------------------------------------------------- */
 static int fd_write(struct sink *sink, const void *data, size_t len)
 {
 	return fs_write_all(container_of(sink, struct sink_fd, sink)->fd, data, len);
@@ -121,8 +120,7 @@ void sink_null_init(struct sink *sink)
 	sink->len = 0;
 }
 
-/* ---- gzip --------------------------------------------------------------------------------------
- */
+/* ---- gzip ------------------------------------------------------------------------------------ */
 static int deflate_into(struct sink_gzip *gz, const void *data, size_t len, int how)
 {
 	__u8 out[4096];

@@ -54,8 +54,7 @@ struct picture {
 	unsigned n_deep; /* storeys that are not */
 };
 
-/* ---- text --------------------------------------------------------------------------------------
- */
+/* ---- text ------------------------------------------------------------------------------------ */
 /* XML text: markup escaped, what XML 1.0 cannot hold becomes a space. */
 static void add_xml(struct sink *sink, const char *s, size_t len)
 {
@@ -103,8 +102,7 @@ static void add_cut(struct sink *sink, const char *s, size_t max)
 	add_xml(sink, s + tail, len - tail);
 }
 
-/* ---- layout ------------------------------------------------------------------------------------
- */
+/* ---- layout ---------------------------------------------------------------------------------- */
 static int lay_out(struct picture *pic)
 {
 	size_t n = pic->tree.nodes.len;
@@ -147,8 +145,7 @@ static bool is_drawn(struct picture *pic, size_t i)
 	return true;
 }
 
-/* ---- frames ------------------------------------------------------------------------------------
- */
+/* ---- frames ---------------------------------------------------------------------------------- */
 /* Modules are steps of lightness within a kind's hue: FNV-1a of the module, else of the file. */
 static unsigned step_of(const struct frame *frame)
 {
@@ -224,8 +221,7 @@ static void write_frame(struct picture *pic, size_t i, const char *unit)
 	sink_str(pic->sink, "</g>\n");
 }
 
-/* ---- the page ----------------------------------------------------------------------------------
- */
+/* ---- the page -------------------------------------------------------------------------------- */
 static void write_colours(struct sink *sink, const char *const colours[][STEPS])
 {
 	for (unsigned k = 0; k < FRAME_KIND_COUNT; k++)

@@ -4,8 +4,7 @@
 
 #define DEFAULT_MAX_NODES 50000u
 
-/* ---- how large is large ------------------------------------------------------------------------
- */
+/* ---- how large is large ---------------------------------------------------------------------- */
 /* Totals fall into buckets of at most 1/64 of their size, exact below 128. */
 enum { N_BUCKETS = 58 * 64 + 64, NO_CHILD = 0xffff };
 
@@ -79,8 +78,7 @@ static int choose_cutoff(struct census *c, __u32 max_nodes)
 	return cutoff;
 }
 
-/* ---- keeping -----------------------------------------------------------------------------------
- */
+/* ---- keeping --------------------------------------------------------------------------------- */
 struct keep {
 	struct frames_visitor visitor;
 	struct tree *tree;

@@ -71,6 +71,7 @@ struct http_route {
 #define HTTP_ROUTE(name_, ...)                                                                     \
 	static const struct http_route name_##_route = {__VA_ARGS__};                              \
 	REGISTER(http_routes, const struct http_route, name_##_route)
+REGISTRY(http_routes, const struct http_route);
 
 /* ---- answering: exactly one of these a request, from the agent's thread ------------------ */
 

@@ -49,8 +49,6 @@ static const char *const refusal_names[] = {
 static const unsigned codes[HTTP_N_CODES - 1] = {200, 304, 400, 401, 403, 404,
 						 405, 413, 422, 429, 500, 503};
 
-REGISTRY(http_routes, const struct http_route);
-
 METRIC(http_requests, COUNTER, "bianque_http_requests_total", NULL, "Requests answered");
 METRIC(http_refused, COUNTER, "bianque_http_refused_total", NULL,
        "Requests and connections refused before a handler saw them");

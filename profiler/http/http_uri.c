@@ -10,8 +10,6 @@
 
 #include "profiler/base/utf8.h"
 
-REGISTRY(http_routes, const struct http_route);
-
 static void set_problem(struct http_problem *problem, unsigned status, const char *code,
 			const char *fmt, ...) PRINTF(4, 5);
 static void set_problem(struct http_problem *problem, unsigned status, const char *code,

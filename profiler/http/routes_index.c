@@ -4,8 +4,6 @@
 
 #include "profiler/http/http.h"
 
-REGISTRY(http_routes, const struct http_route);
-
 static const char head[] =
 	"<!doctype html>\n<html lang=en><meta charset=utf-8>"
 	"<meta name=viewport content='width=device-width'><meta name=color-scheme "

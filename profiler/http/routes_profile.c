@@ -84,8 +84,7 @@ static void client_gone(void *arg)
 	free(w);
 }
 
-/* ---- what is asked for --------------------------------------------------------------------------
- */
+/* ---- what is asked for ----------------------------------------------------------------------- */
 
 static bool find_cgroups(struct http_request *req, const char *path,
 			 struct on_demand_request *request)
@@ -230,8 +229,7 @@ HTTP_ROUTE(profile, .method = "GET", .path = "/debug/pprof/profile",
 	   .help = "CPU profile of the next seconds, for go tool pprof", .query = profile_rows,
 	   .query_size = sizeof(struct profile_query), .handle = handle_profile);
 
-/* ---- what else is asked for under /debug/pprof --------------------------------------------------
- */
+/* ---- what else is asked for under /debug/pprof ----------------------------------------------- */
 
 static void handle_index(struct http_request *req)
 {

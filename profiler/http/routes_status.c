@@ -186,8 +186,7 @@ HTTP_ROUTE(status, .method = "GET", .path = "/api/v1/status",
 	   .help = "what runs, what is degraded, losses, whole stacks, the agent's own budget",
 	   .handle = handle_status);
 
-/* ---- processes ----------------------------------------------------------------------------------
- */
+/* ---- processes ------------------------------------------------------------------------------- */
 
 struct row {
 	__u32 pid, parent;

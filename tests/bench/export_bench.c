@@ -22,8 +22,7 @@
 
 static const struct profile *profile;
 
-/* ---- protobuf-c, whole tree --------------------------------------------------------------------
- */
+/* ---- protobuf-c, whole tree ------------------------------------------------------------------ */
 static void *allocate(size_t n, size_t size)
 {
 	void *p = calloc(n ? n : 1, size);
@@ -131,8 +130,7 @@ static int whole_tree(struct sink *sink)
 	return sink_finish(sink);
 }
 
-/* ---- protobuf-c, message by message ------------------------------------------------------------
- */
+/* ---- protobuf-c, message by message ---------------------------------------------------------- */
 static void put(struct sink *sink, char field, const ProtobufCMessage *message)
 {
 	static uint8_t packed[1 << 20];
@@ -180,8 +178,7 @@ static int by_message(struct sink *sink)
 	return sink_finish(sink);
 }
 
-/* ---- rows --------------------------------------------------------------------------------------
- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 static int pprof_plain(struct sink *sink)
 {
 	return pprof_write(profile, &(struct export_options){.gzip_level = -1}, sink);

@@ -77,8 +77,7 @@ static void instructions(void)
 	threads_bpf__destroy(threads);
 }
 
-/* ---- reasons ------------------------------------------------------------------------------------
- */
+/* ---- reasons --------------------------------------------------------------------------------- */
 
 static struct sampler *open_sampler(void)
 {

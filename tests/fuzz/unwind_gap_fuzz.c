@@ -46,12 +46,14 @@ static void follow(const struct elf *elf, const gap_functions *functions, bool p
 {
 	struct found found = {TEXT, TEXT + elf->segments[0].filesz};
 	const struct gap_sink sink = {&found, take_state, take_signal};
+	__u64 left_out = 0;
 	struct gap gap = {.elf = elf,
 			  .start = TEXT,
 			  .end = found.end,
 			  .is_plt = plt,
 			  .guess_start = true,
 			  .functions = {functions->data, functions->len},
+			  .left_out = &left_out,
 			  .root = elf->entry};
 
 	if (gap_follow(&gap, &sink))

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What following code tells (symbolize/unwind_gap.c) beside what compilers wrote about the same code:
- * the sections of files that are fully described by CFI are followed as if they were not, with their
- * symbols and without, and every state is held against the CFI's row there. A CFA or a slot of rbp
- * that differs is printed; how much of the code got a row is printed for both.
- * Exit 1 when more than LIMIT_PPM millionths of the states that can be compared differ.
+ * What following code tells (symbolize/unwind_gap.c) beside what compilers wrote about the same
+ * code: the sections of files that are fully described by CFI are followed as if they were not,
+ * with their symbols and without, and every state is held against the CFI's row there. A CFA or a
+ * slot of rbp that differs is printed; how much of the code got a row is printed for both. Exit 1
+ * when more than LIMIT_PPM millionths of the states that can be compared differ, or when real code
+ * meets the bound on work.
  *
  *	gap_rows [-v] [FILE...]
  */
@@ -33,6 +34,7 @@ static const char *const defaults[] = {"/lib/x86_64-linux-gnu/libc.so.6",
 
 struct tally {
 	const struct unwind_table *table;
+	__u64 left_out; /* bytes */
 	unsigned long long bytes, with_row, compared, same, cfa, slot, shown;
 	const char *path;
 	bool verbose;
@@ -114,6 +116,7 @@ static void follow(struct elf *elf, struct tally *t, bool with_symbols)
 				  .end = range.end,
 				  .is_plt = gap_is_plt(s->name),
 				  .guess_start = true,
+				  .left_out = &t->left_out,
 				  .root = elf->entry};
 
 		if (!(s->flags & SHF_EXECINSTR) || s->type != SHT_PROGBITS)
@@ -155,6 +158,7 @@ static void check_file(const char *path, bool verbose, struct tally *all)
 		all->compared += t.compared;
 		all->cfa += t.cfa;
 		all->slot += t.slot;
+		all->left_out += t.left_out;
 	}
 	unwind_table_free(table);
 	elf_free(elf);
@@ -174,7 +178,7 @@ int main(int argc, char **argv)
 		for (size_t i = 0; i < ARRAY_SIZE(defaults); i++)
 			check_file(defaults[i], verbose, &all);
 	ppm = 1e6 * (double)(all.cfa + all.slot) / (double)(all.compared ? all.compared : 1);
-	printf("%llu states compared, %llu differ (%.0f ppm)\n", all.compared, all.cfa + all.slot,
-	       ppm);
-	return !all.compared || ppm > LIMIT_PPM;
+	printf("%llu states compared, %llu differ (%.0f ppm), %llu bytes took too much work\n",
+	       all.compared, all.cfa + all.slot, ppm, (unsigned long long)all.left_out);
+	return !all.compared || ppm > LIMIT_PPM || all.left_out;
 }

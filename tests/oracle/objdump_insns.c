@@ -60,8 +60,7 @@ static void differ(const char *what, const char *mnemonic, const char *line)
 	d->count++;
 }
 
-/* ---- the text -----------------------------------------------------------------------------------
- */
+/* ---- the text -------------------------------------------------------------------------------- */
 
 struct text {
 	__u64 vaddr;
@@ -170,8 +169,7 @@ static bool only_reads(const char *m)
 	return false;
 }
 
-/* ---- comparing ----------------------------------------------------------------------------------
- */
+/* ---- comparing ------------------------------------------------------------------------------- */
 
 static bool goes_where_it_says(const struct text *t, const struct x86_insn *insn)
 {

@@ -54,8 +54,7 @@ struct row {
 };
 typedef VEC(struct row) rows_t;
 
-/* ---- readelf's side -----------------------------------------------------------------------------
- */
+/* ---- readelf's side -------------------------------------------------------------------------- */
 
 struct parse {
 	rows_t rows;
@@ -235,8 +234,7 @@ static bool readelf_rows(const char *path, rows_t *ret_rows)
 	return true;
 }
 
-/* ---- comparing ----------------------------------------------------------------------------------
- */
+/* ---- comparing ------------------------------------------------------------------------------- */
 
 static int by_start(const void *pa, const void *pb)
 {
@@ -479,8 +477,7 @@ static void check_file(const char *path)
 	elf_free(elf);
 }
 
-/* ---- the whole system ---------------------------------------------------------------------------
- */
+/* ---- the whole system ------------------------------------------------------------------------ */
 
 static bool is_elf(const char *path)
 {

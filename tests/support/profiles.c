@@ -30,8 +30,7 @@ static void add_samples(struct profile *p, __u32 stack, __u32 labels, __u64 n)
 	profile_add(p, stack, labels, (__s64[]){(__s64)n, (__s64)(n * (NS_PER_S / HZ))});
 }
 
-/* ---- folded text -------------------------------------------------------------------------------
- */
+/* ---- folded text ----------------------------------------------------------------------------- */
 struct reader {
 	struct profile *profile;
 	__u32 frames[PROFILE_MAX_FRAMES]; /* root first while a line is read */
@@ -196,8 +195,7 @@ struct profile *profile_of_folded(const char *text, size_t len)
 	return p;
 }
 
-/* ---- made up -----------------------------------------------------------------------------------
- */
+/* ---- made up --------------------------------------------------------------------------------- */
 struct maker {
 	struct profile *profile;
 	__u64 random;
@@ -286,8 +284,7 @@ struct profile *profile_made_up(__u32 n_stacks, __u32 depth)
 	return m.profile;
 }
 
-/* ---- nasty -------------------------------------------------------------------------------------
- */
+/* ---- nasty ----------------------------------------------------------------------------------- */
 static void add_named(struct profile *p, enum frame_kind kind, const char *name)
 {
 	__u32 frames[3] = {profile_named_location(p, kind, name),

@@ -168,8 +168,7 @@ static void overflow(void)
 	teardown();
 }
 
-/* ---- series -------------------------------------------------------------------------------------
- */
+/* ---- series ---------------------------------------------------------------------------------- */
 
 static const char *label(const struct series *s, const char *name)
 {

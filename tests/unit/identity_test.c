@@ -85,8 +85,7 @@ static void long_paths(void)
 	ASSERT_STR(container, "");
 }
 
-/* ---- processes of a /proc of our own ------------------------------------------------------------
- */
+/* ---- processes of a /proc of our own --------------------------------------------------------- */
 
 static void write_file(const char *pid, const char *name, const char *text)
 {

@@ -170,8 +170,7 @@ static void addresses(void)
 	ASSERT_INT(vaddr, 1);
 }
 
-/* ---- real files ---------------------------------------------------------------------------------
- */
+/* ---- real files ------------------------------------------------------------------------------ */
 
 static struct snapshot_map *maps;
 static char *text;

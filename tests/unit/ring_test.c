@@ -153,8 +153,7 @@ static void no_ring(void)
 	perf_ring_close(NULL);
 }
 
-/* ---- perf's ring --------------------------------------------------------------------------------
- */
+/* ---- perf's ring ----------------------------------------------------------------------------- */
 
 static bool put_perf(struct fake_ring *fake, __u32 number, __u16 size)
 {
