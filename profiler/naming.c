@@ -531,7 +531,7 @@ static __u32 kernel_location(struct naming *n, struct profile *profile, __u64 ad
 
 	if (!kernel || !symbol_object_knows(kernel, addr)) {
 		n->stats.unknown_total++;
-		return profile_location(profile, FRAME_KERNEL, id, addr, NULL, 0);
+		return profile_unnamed_location(profile, FRAME_KERNEL, id, addr, addr);
 	}
 	return add_lines(n, profile, FRAME_KERNEL, id, addr,
 			 symbol_object_find(kernel, addr, n->frames));
@@ -586,8 +586,12 @@ static __u32 file_location(struct naming *n, struct profile *profile, const stru
 	mapping = mapping_of(profile, *o, vaddr);
 	symbols = symbols_of(n, *o);
 	if (!symbols || !symbol_object_knows(symbols, vaddr)) {
+		__u64 start = vaddr;
+
 		n->stats.unknown_total++;
-		return profile_location(profile, FRAME_NATIVE, mapping, vaddr, NULL, 0);
+		if (symbols && !symbol_object_unnamed(symbols, vaddr, &start))
+			start = vaddr;
+		return profile_unnamed_location(profile, FRAME_NATIVE, mapping, vaddr, start);
 	}
 	return add_lines(n, profile, FRAME_NATIVE, mapping, vaddr,
 			 symbol_object_find(symbols, vaddr, n->frames));

@@ -380,29 +380,13 @@ static __u32 add_location(struct profile *p, struct profile_location l,
 	return APPEND(p, locations, &p->location_index, hash, 0, l);
 }
 
-__u32 profile_location(struct profile *p, enum frame_kind kind, __u32 mapping, __u64 address,
-		       const struct profile_line *lines, size_t n_lines)
+static __u32 find_or_add_location(struct profile *p, struct profile_location l,
+				  const struct profile_line *lines)
 {
-	struct profile_line cut[PROFILE_MAX_LINES], stub = {0};
-	struct profile_location l = {.address = address,
-				     .mapping = mapping < p->mappings.len ? mapping : 0,
-				     .kind = (unsigned)kind < FRAME_GROUP ? (__u8)kind
-									  : FRAME_NATIVE,
-				     .named = n_lines > 0};
-	__u64 hash;
+	size_t n_lines = l.n_lines;
+	__u64 address = l.address, hash;
 	__u32 id;
 
-	if (n_lines > PROFILE_MAX_LINES) { /* innermost ones and the physical function stay */
-		memcpy(cut, lines, sizeof(cut));
-		cut[PROFILE_MAX_LINES - 1] = lines[n_lines - 1];
-		lines = cut;
-		n_lines = PROFILE_MAX_LINES;
-	} else if (!n_lines) {
-		stub.function = stub_function(p, l.mapping, address);
-		lines = &stub;
-		n_lines = 1;
-	}
-	l.n_lines = (__u16)n_lines;
 	hash = hash_mix(hash_mix(XXH3_64bits(lines, n_lines * sizeof(*lines)), address),
 			(__u64)l.mapping << 8 | l.kind);
 	hmap_for_each_match (&p->location_index, hash, id) {
@@ -414,6 +398,41 @@ __u32 profile_location(struct profile *p, enum frame_kind kind, __u32 mapping, _
 			return id;
 	}
 	return add_location(p, l, lines, hash);
+}
+
+__u32 profile_location(struct profile *p, enum frame_kind kind, __u32 mapping, __u64 address,
+		       const struct profile_line *lines, size_t n_lines)
+{
+	struct profile_line cut[PROFILE_MAX_LINES];
+	struct profile_location l = {.address = address,
+				     .mapping = mapping < p->mappings.len ? mapping : 0,
+				     .kind = (unsigned)kind < FRAME_GROUP ? (__u8)kind
+									  : FRAME_NATIVE,
+				     .named = true};
+
+	if (!n_lines)
+		return profile_unnamed_location(p, kind, mapping, address, address);
+	if (n_lines > PROFILE_MAX_LINES) { /* innermost ones and the physical function stay */
+		memcpy(cut, lines, sizeof(cut));
+		cut[PROFILE_MAX_LINES - 1] = lines[n_lines - 1];
+		lines = cut;
+		n_lines = PROFILE_MAX_LINES;
+	}
+	l.n_lines = (__u16)n_lines;
+	return find_or_add_location(p, l, lines);
+}
+
+__u32 profile_unnamed_location(struct profile *p, enum frame_kind kind, __u32 mapping,
+			       __u64 address, __u64 start)
+{
+	struct profile_location l = {.address = address,
+				     .mapping = mapping < p->mappings.len ? mapping : 0,
+				     .kind = (unsigned)kind < FRAME_GROUP ? (__u8)kind
+									  : FRAME_NATIVE,
+				     .n_lines = 1};
+	struct profile_line line = {.function = stub_function(p, l.mapping, start)};
+
+	return find_or_add_location(p, l, &line);
 }
 
 __u32 profile_named_location(struct profile *p, enum frame_kind kind, const char *name)

@@ -205,11 +205,14 @@ static inline const char *profile_str(const struct profile *profile, __u32 id)
 __u32 profile_mapping(struct profile *profile, const struct profile_mapping *mapping);
 /* An empty name becomes `[unknown]`. */
 __u32 profile_function(struct profile *profile, const struct profile_function *function);
-/* lines innermost first. Without any (n_lines 0) the frame is named by where it is:
- * `libc.so.6+0x1234` after the mapping's file, else `[unknown]`, and counts as without symbol. More
- * than PROFILE_MAX_LINES: those in the middle are left out. */
+/* lines innermost first; none: as profile_unnamed_location. More than PROFILE_MAX_LINES: those in
+ * the middle are left out. */
 __u32 profile_location(struct profile *profile, enum frame_kind kind, __u32 mapping, __u64 address,
 		       const struct profile_line *lines, size_t n_lines);
+/* A frame that is named by where it is: `libc.so.6+0x1234` after the mapping's file and the function's
+ * start (the address, where that is unknown), else `[unknown]`. It counts as without symbol. */
+__u32 profile_unnamed_location(struct profile *profile, enum frame_kind kind, __u32 mapping,
+			       __u64 address, __u64 start);
 /* A frame that is only a name: marks, frames of interpreters. */
 __u32 profile_named_location(struct profile *profile, enum frame_kind kind, const char *name);
 /* frames: locations, leaf first; more than PROFILE_MAX_FRAMES, or none, is stack 0. */

@@ -11,6 +11,7 @@
 
 #define MAX_REMEMBERED 64u
 #define MAX_CIES       (1u << 20)
+#define MAX_FDES       (4u << 20) /* of a file; the largest browsers have about one million */
 
 /* An encoded pointer (LSB 10.5). `vaddr` is the address of the window's start. */
 static __u64 read_pointer(struct cursor *c, __u64 vaddr, __u8 encoding, __u8 address_size)
@@ -57,6 +58,52 @@ static __u64 read_pointer(struct cursor *c, __u64 vaddr, __u8 encoding, __u8 add
 		cursor_fail(c);
 		return 0;
 	}
+}
+
+/* ---- sections -------------------------------------------------------------------------------- */
+
+/* .eh_frame by PT_GNU_EH_FRAME, for files without section headers. Its size is not told: to the end
+ * of its segment, the terminator ends it before. */
+static struct cursor eh_frame_by_segment(const struct elf *elf, __u64 *ret_vaddr)
+{
+	for (size_t i = 0; i < elf->n_segments; i++) {
+		struct cursor hdr;
+		__u64 at;
+
+		if (elf->segments[i].type != PT_GNU_EH_FRAME)
+			continue;
+		at = elf->segments[i].vaddr;
+		hdr = elf_at_vaddr(elf, at);
+		/* version 1, eh_frame_ptr pc-relative signed 4 bytes: what every linker writes */
+		if (cursor_u8(&hdr) != 1 || cursor_u8(&hdr) != (DW_EH_PE_pcrel | DW_EH_PE_sdata4))
+			continue;
+		cursor_skip(&hdr, 2);
+		*ret_vaddr = at + 4 + (__u64)(__s64)cursor_s32(&hdr);
+		if (!hdr.bad)
+			return elf_at_vaddr(elf, *ret_vaddr);
+	}
+	return cursor_of(NULL, 0);
+}
+
+void cfi_find(struct elf *elf, const struct unwind_arch *arch,
+	      struct cfi_section sections[CFI_SECTION_COUNT])
+{
+	struct cfi_section *eh = &sections[CFI_EH_FRAME], *debug = &sections[CFI_DEBUG_FRAME];
+	const struct elf_section *s = elf_section(elf, ".eh_frame");
+	int err;
+
+	eh->is_eh = true;
+	eh->arch = debug->arch = arch;
+	eh->number = CFI_EH_FRAME;
+	debug->number = CFI_DEBUG_FRAME;
+	if (s) {
+		eh->data = elf_section_raw(elf, s);
+		eh->vaddr = s->addr;
+	} else {
+		eh->data = eh_frame_by_segment(elf, &eh->vaddr);
+	}
+	/* A .debug_frame that cannot be decompressed is as good as absent. */
+	debug->data = elf_debug_data(elf, "debug_frame", &err);
 }
 
 /* ---- expressions ----------------------------------------------------------------------------- */
@@ -538,7 +585,7 @@ static int read_fde(struct cfi_section *section, struct cursor c, __u64 base, __
 	len = read_pointer(&c, 0, cie->fde_encoding & DW_EH_PE_format_mask, cie->address_size);
 	if (cie->has_augmentation)
 		cursor_skip(&c, cursor_uleb(&c));
-	if (c.bad || __builtin_add_overflow(fde.start, len, &fde.end)) {
+	if (c.bad || fdes->len >= MAX_FDES || __builtin_add_overflow(fde.start, len, &fde.end)) {
 		faults[UNWIND_FAULT_FDE]++;
 		return 0;
 	}

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Call frame information as it stands in a file: the FDEs of one section, and the interpreter of
- * their programs. The compiler (unwind_compile.c) is its only user; it wants three registers (CFA,
- * frame pointer, return address) and skips the rest.
+ * their programs. The compiler (unwind_compile.c) wants three registers (CFA, frame pointer, return
+ * address), the rest is skipped; the index of symbols wants where functions are (unnamed.h).
  */
 #pragma once
 
 #include "profiler/base/cursor.h"
 #include "profiler/base/hmap.h"
 #include "profiler/base/vec.h"
+#include "symbolize/elf.h"
 #include "symbolize/unwind.h"
 #include "symbolize/unwind_arch.h"
 
@@ -44,6 +45,14 @@ struct cfi_section {
 };
 
 typedef VEC(struct cfi_fde) cfi_fdes;
+
+/* Where FDEs come from, in the order of their claims. */
+enum { CFI_EH_FRAME, CFI_DEBUG_FRAME, CFI_SECTION_COUNT };
+
+/* The sections of a file, numbered so; without data those it lacks. Zeroed before. Borrows from the
+ * file. */
+void cfi_find(struct elf *elf, const struct unwind_arch *arch,
+	      struct cfi_section sections[CFI_SECTION_COUNT]);
 
 /* Append the section's FDEs in file order, counting what cannot be read. 0 or -ENOMEM. */
 MUST_CHECK int cfi_read(struct cfi_section *section, cfi_fdes *fdes,

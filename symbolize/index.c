@@ -170,8 +170,11 @@ static bool find_symbol(const struct index *index, __u32 addr, struct index_hit 
 
 	if (i == UINT32_MAX || !index->symbol_names[i])
 		return false;
-	hit->symbol = index->symbol_names[i];
 	hit->symbol_start = index->symbol_starts[i];
+	hit->unnamed = index->symbol_names[i] == INDEX_UNNAMED;
+	if (hit->unnamed)
+		return false;
+	hit->symbol = index->symbol_names[i];
 	if (index->symbol_owners)
 		hit->owner = index->symbol_owners[i];
 	return true;

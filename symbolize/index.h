@@ -18,8 +18,9 @@
  *		 from 1.
  *	funcs	 struct index_func x n_funcs
  *	files	 u32 x n_files		string offsets; 0 is ""
- *	symbols	 u32 x n_symbols starts, then u32 x n_symbols names (0: no symbol here), then, when
- *		 has_owners, u32 x n_symbols owners
+ *	symbols	 u32 x n_symbols starts, then u32 x n_symbols names (0: no symbol here;
+ *		 INDEX_UNNAMED: a function without one), then, when has_owners, u32 x n_symbols
+ *		 owners
  *	strings	 NUL-terminated; offset 0 is ""
  */
 #pragma once
@@ -31,9 +32,10 @@
 #include "profiler/base/mapfile.h"
 
 #define INDEX_MAGIC	 0x5844495351425142ULL
-#define INDEX_VERSION	 2u
+#define INDEX_VERSION	 3u
 #define INDEX_BLOCK_ROWS 8u
 #define INDEX_KEY_BYTES	 16
+#define INDEX_UNNAMED	 UINT32_MAX
 
 struct index_func {
 	__u32 name; /* raw, a string offset */
@@ -104,9 +106,10 @@ struct index_hit {
 	__u32 symbol_start; /* from base */
 	__u32 symbol;	    /* string offset; 0: none */
 	__u32 owner;	    /* string offset; 0: none */
+	bool unnamed;	    /* a function without a name begins at symbol_start */
 };
 
-/* What holds at an address; false when nothing does. */
+/* What holds at an address; false when nothing is known that has a name or a line. */
 bool index_find(const struct index *index, __u64 vaddr, struct index_hit *ret_hit);
 
 struct index_node {

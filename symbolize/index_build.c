@@ -58,6 +58,7 @@ void index_builder_fini(struct index_builder *b)
 	vec_free(&b->files);
 	vec_free(&b->pieces);
 	vec_free(&b->symbols);
+	vec_free(&b->unnamed);
 	hmap_fini(&b->name_index);
 	hmap_fini(&b->func_index);
 	hmap_fini(&b->file_index);
@@ -280,4 +281,16 @@ int index_symbol(struct index_builder *b, __u64 addr, __u64 size, __u32 name, __
 	if (symbol.end > symbol.start)
 		symbol.rank += INDEX_SYMBOL_SIZED;
 	return vec_push(&b->symbols, symbol);
+}
+
+int index_unnamed(struct index_builder *b, __u64 start, __u64 end)
+{
+	if (start >= end || !index_is_text(b, start, end))
+		return 0;
+	if (b->unnamed.len >= MAX_SYMBOLS) {
+		b->dropped_total++;
+		return 0;
+	}
+	return vec_push(&b->unnamed,
+			(struct index_unnamed){(__u32)(start - b->base), (__u32)(end - b->base)});
 }

@@ -50,6 +50,11 @@ struct index_range {
 	__u64 start, end;
 };
 
+/* A function that has no name. */
+struct index_unnamed {
+	__u32 start, end; /* from base */
+};
+
 struct index_builder {
 	__u64 base, end;	      /* of all text; at most 4 GiB apart */
 	VEC(struct index_range) text; /* ascending, disjoint */
@@ -62,6 +67,7 @@ struct index_builder {
 	struct hmap file_index;
 	VEC(struct index_piece) pieces;
 	VEC(struct index_symbol_in) symbols;
+	VEC(struct index_unnamed) unnamed;
 	struct index_piece open;  /* n_rows 0: none */
 	struct index_row last;	  /* of the open piece, not yet in the spill */
 	struct index_facts facts; /* what the header will say */
@@ -97,6 +103,9 @@ MUST_CHECK int index_piece_end(struct index_builder *b, __u64 end);
 /* A symbol of text. owner: a module's name (kernel) or 0. */
 MUST_CHECK int index_symbol(struct index_builder *b, __u64 addr, __u64 size, __u32 name,
 			    __u32 owner, __u32 rank);
+/* A function without a name: kept where it begins outside of every symbol, up to the next one of
+ * either. What is not text is left out. 0 or -ENOMEM. */
+MUST_CHECK int index_unnamed(struct index_builder *b, __u64 start, __u64 end);
 
 size_t index_put_uleb(__u8 *out, __u64 value);
 /* Write the whole index to fd (at offset 0). 0 or -errno. */

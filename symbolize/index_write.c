@@ -8,6 +8,7 @@
  *     global or weak before local, fewer leading underscores, the longer extent, the later one in
  * the table (getcontext, not __getcontext);
  *   - a sized symbol ends where it says; an unsized one at the next symbol or the end of the text;
+ *   - where there is none, a function without a name may begin (unnamed.h);
  *   - a sized symbol within another one rules its own range; a label within a sized symbol is
  *     passed over.
  */
@@ -281,6 +282,13 @@ struct flat {
 	int err;
 };
 
+static void flat_fini(struct flat *f)
+{
+	vec_free(&f->starts);
+	vec_free(&f->names);
+	vec_free(&f->owners);
+}
+
 static void flat_add(struct flat *f, __u32 start, const struct index_symbol_in *symbol)
 {
 	if (f->starts.len && f->starts.data[f->starts.len - 1] == start) {
@@ -332,6 +340,56 @@ static void flatten(struct flat *f, struct index_builder *b)
 	flat_leave(f, UINT32_MAX);
 }
 
+/* ---- functions without a name, in the holes between symbols ---------------------------------- */
+
+static int by_unnamed(const void *pa, const void *pb)
+{
+	const struct index_unnamed *a = pa, *b = pb;
+
+	if (a->start != b->start)
+		return a->start < b->start ? -1 : 1;
+	return a->end > b->end ? -1 : a->end < b->end;
+}
+
+static void fill_hole(struct flat *f, struct index_builder *b, size_t *next, __u32 start, __u32 end)
+{
+	static const struct index_symbol_in unnamed = {.name = INDEX_UNNAMED};
+
+	while (*next < b->unnamed.len && b->unnamed.data[*next].start < start)
+		(*next)++;
+	while (*next < b->unnamed.len && b->unnamed.data[*next].start < end) {
+		const struct index_unnamed *u = &b->unnamed.data[(*next)++];
+		bool last = *next == b->unnamed.len || b->unnamed.data[*next].start >= end;
+
+		flat_add(f, u->start, &unnamed);
+		if (u->end < (last ? end : b->unnamed.data[*next].start))
+			flat_add(f, u->end, NULL);
+	}
+}
+
+/* The whole again, holes filled. */
+static void fill_holes(struct flat *f, struct index_builder *b)
+{
+	struct flat filled = {.err = f->err};
+	size_t next = 0, n = f->starts.len;
+
+	if (!b->unnamed.len)
+		return;
+	qsort(b->unnamed.data, b->unnamed.len, sizeof(*b->unnamed.data), by_unnamed);
+	fill_hole(&filled, b, &next, 0, n ? f->starts.data[0] : UINT32_MAX);
+	for (size_t i = 0; i < n; i++) {
+		const struct index_symbol_in symbol = {.name = f->names.data[i],
+						       .owner = f->owners.data[i]};
+
+		flat_add(&filled, f->starts.data[i], &symbol);
+		if (!symbol.name)
+			fill_hole(&filled, b, &next, f->starts.data[i],
+				  i + 1 < n ? f->starts.data[i + 1] : UINT32_MAX);
+	}
+	flat_fini(f);
+	*f = filled;
+}
+
 static int write_symbols(struct out *o, struct index_builder *b)
 {
 	struct flat f = {0};
@@ -339,6 +397,7 @@ static int write_symbols(struct out *o, struct index_builder *b)
 	if (b->symbols.len)
 		qsort(b->symbols.data, b->symbols.len, sizeof(*b->symbols.data), by_symbol);
 	flatten(&f, b);
+	fill_holes(&f, b);
 	o->header.n_symbols = (__u32)f.starts.len;
 	section_begin(o, INDEX_SYMBOLS);
 	out_add(o, f.starts.data, f.starts.len * sizeof(__u32));
@@ -346,9 +405,7 @@ static int write_symbols(struct out *o, struct index_builder *b)
 	if (b->facts.flags & INDEX_HAS_OWNERS)
 		out_add(o, f.owners.data, f.starts.len * sizeof(__u32));
 	section_end(o, INDEX_SYMBOLS);
-	vec_free(&f.starts);
-	vec_free(&f.names);
-	vec_free(&f.owners);
+	flat_fini(&f);
 	return f.err;
 }
 

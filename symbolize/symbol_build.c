@@ -17,6 +17,7 @@
 #include "symbolize/dwarf_split.h"
 #include "symbolize/go_scan.h"
 #include "symbolize/symtab.h"
+#include "symbolize/unnamed.h"
 
 enum { FILE_MAIN, FILE_DEBUG, FILE_ALT, FILE_DWP, FILE_COUNT };
 
@@ -145,6 +146,8 @@ static int collect(struct build *b, struct index_builder *ib)
 		err = symtab_read(b->files[FILE_DEBUG], ib);
 	if (!err && !(ib->facts.flags & INDEX_HAS_SYMTAB))
 		err = symtab_read_mini(b->files[FILE_MAIN], ib);
+	if (!err && !(ib->facts.flags & (INDEX_HAS_SYMTAB | INDEX_HAS_MINI)))
+		err = unnamed_read(b->files[FILE_MAIN], ib);
 	if (!err && !b->symbols_only)
 		err = scan_dwarf(b, ib);
 	if (!err && !b->symbols_only)

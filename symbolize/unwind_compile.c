@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "symbolize/cfi.h"
-#include "symbolize/dwarf_ops.h"
 #include "symbolize/unwind_fill.h"
 #include "symbolize/unwind_pack.h"
 
@@ -47,14 +46,14 @@ const struct unwind_arch *unwind_arch_of(__u16 machine)
 }
 
 /* Where rows come from, in the order of their claims. */
-enum { EH_FRAME, DEBUG_FRAME, N_CFI_SECTIONS, ENTRY = N_CFI_SECTIONS };
+#define ENTRY ((__u16)CFI_SECTION_COUNT) /* besides the sections of CFI */
 
 #define ENTRY_BYTES 64 /* of code at a program's entry point, when nothing else describes it */
 
 struct compile {
 	struct elf *elf;
 	struct unwind_table *table;
-	struct cfi_section sections[N_CFI_SECTIONS];
+	struct cfi_section sections[CFI_SECTION_COUNT];
 	cfi_fdes fdes;
 	struct unwind_packer packer;
 	__u64 clip;    /* rows before this address belong to an earlier FDE */
@@ -66,49 +65,6 @@ struct compile {
 	size_t next_special;
 	__u64 packed; /* the end of the last special that was */
 };
-
-/* .eh_frame by PT_GNU_EH_FRAME, for files without section headers. Its size is not told: to the end
- * of its segment, the terminator ends it before. */
-static struct cursor eh_frame_by_segment(const struct elf *elf, __u64 *ret_vaddr)
-{
-	for (size_t i = 0; i < elf->n_segments; i++) {
-		struct cursor hdr;
-		__u64 at;
-
-		if (elf->segments[i].type != PT_GNU_EH_FRAME)
-			continue;
-		at = elf->segments[i].vaddr;
-		hdr = elf_at_vaddr(elf, at);
-		/* version 1, eh_frame_ptr pc-relative signed 4 bytes: what every linker writes */
-		if (cursor_u8(&hdr) != 1 || cursor_u8(&hdr) != (DW_EH_PE_pcrel | DW_EH_PE_sdata4))
-			continue;
-		cursor_skip(&hdr, 2);
-		*ret_vaddr = at + 4 + (__u64)(__s64)cursor_s32(&hdr);
-		if (!hdr.bad)
-			return elf_at_vaddr(elf, *ret_vaddr);
-	}
-	return cursor_of(NULL, 0);
-}
-
-static void find_sections(struct compile *c, const struct unwind_arch *arch)
-{
-	struct cfi_section *eh = &c->sections[EH_FRAME], *debug = &c->sections[DEBUG_FRAME];
-	const struct elf_section *s = elf_section(c->elf, ".eh_frame");
-	int err;
-
-	eh->is_eh = true;
-	eh->arch = debug->arch = arch;
-	eh->number = EH_FRAME;
-	debug->number = DEBUG_FRAME;
-	if (s) {
-		eh->data = elf_section_raw(c->elf, s);
-		eh->vaddr = s->addr;
-	} else {
-		eh->data = eh_frame_by_segment(c->elf, &eh->vaddr);
-	}
-	/* A .debug_frame that cannot be decompressed is as good as absent. */
-	debug->data = elf_debug_data(c->elf, "debug_frame", &err);
-}
 
 static int by_start(const void *pa, const void *pb)
 {
@@ -263,7 +219,7 @@ static int compile_fdes(struct compile *c)
 			err = fill_gap(c, fde->start, last);
 		if (err)
 			return err;
-		if (fde->start < c->clip && fde->section == EH_FRAME)
+		if (fde->start < c->clip && fde->section == CFI_EH_FRAME)
 			c->table->faults[UNWIND_FAULT_OVERLAP]++;
 		if (fde->end <= c->clip)
 			continue;
@@ -295,7 +251,7 @@ static int compile_fdes(struct compile *c)
 
 static enum unwind_skip compile(struct compile *c)
 {
-	for (int i = 0; i < N_CFI_SECTIONS; i++) {
+	for (int i = 0; i < CFI_SECTION_COUNT; i++) {
 		c->sections[i].track_bx = c->table->tracks_bx;
 		if (cfi_read(&c->sections[i], &c->fdes, c->table->faults))
 			return UNWIND_SKIP_MEMORY;
@@ -330,7 +286,7 @@ static enum unwind_skip refuse(const struct elf *elf, const struct compile *c)
 		text |= elf->segments[i].type == PT_LOAD && elf->segments[i].flags & PF_X;
 	if (!text)
 		return UNWIND_SKIP_NO_TEXT;
-	for (int i = 0; i < N_CFI_SECTIONS; i++)
+	for (int i = 0; i < CFI_SECTION_COUNT; i++)
 		if (cursor_left(&c->sections[i].data))
 			return UNWIND_SKIP_NONE;
 	return c->derive ? UNWIND_SKIP_NONE : UNWIND_SKIP_NO_CFI;
@@ -351,7 +307,7 @@ static struct unwind_table *compile_once(struct elf *elf, enum unwind_scope scop
 		return NULL;
 	table->machine = elf->machine;
 	table->tracks_bx = track_bx;
-	find_sections(&c, arch);
+	cfi_find(elf, arch, c.sections);
 	*ret_why = refuse(elf, &c);
 	if (*ret_why == UNWIND_SKIP_NONE)
 		*ret_why = compile(&c);
@@ -360,7 +316,7 @@ static struct unwind_table *compile_once(struct elf *elf, enum unwind_scope scop
 	vec_free(&c.fdes);
 	vec_free(&c.specials);
 	unwind_fill_fini(&c.fill);
-	for (int i = 0; i < N_CFI_SECTIONS; i++)
+	for (int i = 0; i < CFI_SECTION_COUNT; i++)
 		cfi_section_fini(&c.sections[i]);
 	if (*ret_why == UNWIND_SKIP_NONE)
 		return table;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* By the first byte: MiniDebugInfo as it stands in a file (xz), the symbols of a whole ELF file, or
- * its links to debug files (looked for in an empty root). */
+/* By the first byte: MiniDebugInfo as it stands in a file (xz), a whole ELF file's symbols and its
+ * functions without one, or its links to debug files (looked for in an empty root). */
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -8,10 +8,11 @@
 
 #include "symbolize/debug_file.h"
 #include "symbolize/symtab.h"
+#include "symbolize/unnamed.h"
 
 int LLVMFuzzerTestOneInput(const __u8 *data, size_t size);
 
-static void build(struct index_builder *b, const struct elf *elf, bool mini)
+static void build(struct index_builder *b, struct elf *elf, bool mini)
 {
 	struct index_range text = {0x1000, 0x100000};
 	int fd = scratch_open(SCRATCH_IN_MEMORY, NULL);
@@ -21,7 +22,7 @@ static void build(struct index_builder *b, const struct elf *elf, bool mini)
 		if (index_builder_text(b, &text, 1))
 			abort();
 	}
-	if (mini ? symtab_read_mini(elf, b) : symtab_read(elf, b))
+	if (mini ? symtab_read_mini(elf, b) : symtab_read(elf, b) || unnamed_read(elf, b))
 		abort();
 	if (index_builder_finish(b, fd))
 		abort();

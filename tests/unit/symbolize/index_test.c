@@ -82,6 +82,53 @@ static void chooses_symbols(void)
 	index_close(&index);
 }
 
+/* Where the unnamed function at an address begins; 0: none. */
+static __u64 unnamed_at(const struct index *index, __u64 addr)
+{
+	struct index_hit hit = {0};
+
+	CU_ASSERT(!index_find(index, addr, &hit) || !hit.unnamed);
+	return hit.unnamed ? index->header->base + hit.symbol_start : 0;
+}
+
+static void fills_holes(void)
+{
+	struct index_builder b;
+	struct index index;
+
+	begin(&b);
+	symbol(&b, TEXT + 0x100, 0x40, "sized", INDEX_SYMBOL_FUNCTION + 7);
+	symbol(&b, TEXT + 0x300, 0x10, "other", INDEX_SYMBOL_FUNCTION + 7);
+	ASSERT_INT(index_unnamed(&b, TEXT + 0x220, TEXT + 0x230), 0);
+	ASSERT_INT(index_unnamed(&b, TEXT, TEXT + 0x20), 0);
+	ASSERT_INT(index_unnamed(&b, TEXT + 0x110, TEXT + 0x180), 0); /* begins in a symbol */
+	ASSERT_INT(index_unnamed(&b, TEXT + 0x200, TEXT + 0x228), 0); /* the next begins before */
+	ASSERT_INT(index_unnamed(&b, TEXT + 0x2f0, TEXT + 0x308), 0); /* ends in a symbol */
+	ASSERT_INT(index_unnamed(&b, TEXT + 0x400, TEXT + 0x410), 0);
+	ASSERT_INT(index_unnamed(&b, TEXT + 0x400, TEXT + 0x410), 0);
+	ASSERT_INT(index_unnamed(&b, TEXT + 0xff0, TEXT + 0x1010), 0); /* leaves the text */
+	ASSERT_INT(index_unnamed(&b, TEXT + 0x500, TEXT + 0x500), 0);
+	ASSERT_INT(finish(&b, &index), 0);
+	ASSERT_INT(unnamed_at(&index, TEXT), TEXT);
+	ASSERT_INT(unnamed_at(&index, TEXT + 0x1f), TEXT);
+	ASSERT_INT(unnamed_at(&index, TEXT + 0x20), 0);
+	ASSERT_STR(symbol_at(&index, TEXT + 0x13f), "sized");
+	ASSERT_INT(unnamed_at(&index, TEXT + 0x13f), 0);
+	ASSERT_INT(unnamed_at(&index, TEXT + 0x150), 0);
+	ASSERT_INT(unnamed_at(&index, TEXT + 0x21f), TEXT + 0x200);
+	ASSERT_INT(unnamed_at(&index, TEXT + 0x220), TEXT + 0x220);
+	ASSERT_INT(unnamed_at(&index, TEXT + 0x22f), TEXT + 0x220);
+	ASSERT_INT(unnamed_at(&index, TEXT + 0x230), 0);
+	ASSERT_INT(unnamed_at(&index, TEXT + 0x2ff), TEXT + 0x2f0);
+	ASSERT_STR(symbol_at(&index, TEXT + 0x300), "other");
+	ASSERT_INT(unnamed_at(&index, TEXT + 0x310), 0);
+	ASSERT_INT(unnamed_at(&index, TEXT + 0x40f), TEXT + 0x400);
+	ASSERT_INT(unnamed_at(&index, TEXT + 0x410), 0);
+	ASSERT_INT(unnamed_at(&index, TEXT + 0x500), 0);
+	ASSERT_INT(unnamed_at(&index, TEXT + 0xff8), 0);
+	index_close(&index);
+}
+
 /* 1,000 rows with a chain of three, so that blocks are crossed. */
 static void build_rows(struct index_builder *b, __u32 *outer, __u32 *inner)
 {
@@ -225,6 +272,6 @@ static void spills_read_back(void)
 	spill_fini(&spill);
 }
 
-SUITE(index, {"chooses symbols", chooses_symbols}, {"finds rows and chains", finds_rows_and_chains},
-      {"settles overlaps", settles_overlaps}, {"refuses damage", refuses_damage},
-      {"spills read back", spills_read_back});
+SUITE(index, {"chooses symbols", chooses_symbols}, {"fills holes", fills_holes},
+      {"finds rows and chains", finds_rows_and_chains}, {"settles overlaps", settles_overlaps},
+      {"refuses damage", refuses_damage}, {"spills read back", spills_read_back});

@@ -20,6 +20,8 @@
 #include "symbolize/kernel_symbols.h"
 #include "symbolize/perf_map.h"
 #include "symbolize/process_symbols.h"
+#include "symbolize/symtab.h"
+#include "symbolize/unnamed.h"
 #include "tests/unit/test.h"
 
 static inline __attribute__((always_inline)) __u64 here(void)
@@ -72,6 +74,40 @@ static void finds_own_inlined_call(void)
 	ASSERT_INT(cache.misses_total, 2);
 	symbol_cache_fini(&cache);
 	ASSERT_INT(process_symbols_open(0x3ffffff, &cache, &process), -ESRCH);
+}
+
+extern const char __ehdr_start[]; /* the linker's: where this program lies */
+
+/* This very program without its symbols. */
+static void knows_unnamed(void)
+{
+	__u64 start = (__u64)((const char *)&caller_of_here - __ehdr_start);
+	_close_ int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	struct index_builder b;
+	enum elf_refusal why;
+	struct elf *elf = elf_open(fd, &why);
+	int out;
+	struct index index;
+	struct index_hit hit;
+
+	CU_ASSERT_FATAL(elf != NULL && elf->type == ET_DYN);
+	ASSERT_INT(index_builder_init(&b, NULL), 0);
+	ASSERT_INT(symtab_text(elf, &b), 0);
+	ASSERT_INT(unnamed_read(elf, &b), 0);
+	elf_free(elf);
+	out = scratch_open(NULL, NULL);
+	ASSERT_INT(index_builder_finish(&b, out), 0);
+	index_builder_fini(&b);
+	ASSERT_INT(index_open(out, NULL, &index), 0);
+	close(out);
+	for (__u64 addr = start; addr < start + 4; addr++) {
+		CU_ASSERT_FALSE(index_find(&index, addr, &hit));
+		CU_ASSERT(hit.unnamed);
+		ASSERT_INT(index.header->base + hit.symbol_start, start);
+	}
+	CU_ASSERT(!index_find(&index, start - 1, &hit) &&
+		  (!hit.unnamed || index.header->base + hit.symbol_start < start));
+	index_close(&index);
 }
 
 static void names_jit_and_vdso(void)
@@ -429,6 +465,7 @@ static void reads_kallsyms(void)
 }
 
 SUITE_TIMEOUT(symbol, 120, {"finds an inlined call", finds_own_inlined_call},
+	      {"knows where functions without a name begin", knows_unnamed},
 	      {"names JIT code and the vDSO", names_jit_and_vdso}, {"keeps indexes", keeps_indexes},
 	      {"looks in debug folders", looks_in_debug_folders},
 	      {"evicts objects", evicts_objects}, {"reads perf maps", reads_perf_maps},
