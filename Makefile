@@ -23,9 +23,11 @@ DEPS_BUILD := gcc make pkg-config clang llvm bpftool libbpf-dev libelf-dev libdw
 DEPS_TEST := libcunit1-dev libclang-rt-14-dev clang-format clang-tidy cppcheck python3 curl binutils \
 	elfutils gdb linux-perf g++ musl-tools lld dwz xz-utils libc6-dbg python3.11 python3.11-dbg \
 	openjdk-17-jre-headless openjdk-17-dbg chromium universal-ctags gcc-aarch64-linux-gnu \
-	libc6-dev-arm64-cross \
+	libc6-dev-arm64-cross redis-tools wrk libpq5 libldap-2.5-0 libxslt1.1 libpam0g libicu72 tzdata \
 	$(if $(call have,go),,golang-go) $(if $(call have,rustc),,rustc) \
 	$(if $(call have,node),,nodejs) $(if $(call have,npm),,npm)
+# Servers that tests record: unpacked, for an installed one would be started on this host.
+UNPACK_TEST := nginx postgresql-15
 # Guests with Debian's kernels (tests/vm): the emulator, and what makes their initial ramdisk.
 DEPS_VM	:= qemu-system-x86 busybox-static cpio kmod xz-utils zstd
 
@@ -114,6 +116,7 @@ deps-build:
 	$(Q)$(call install_packages,$(DEPS_BUILD))
 deps:
 	$(Q)$(call install_packages,$(DEPS_BUILD) $(DEPS_TEST))
+	$(Q)tests/support/unpack.sh $(B)/servers $(UNPACK_TEST); status=$$?; $(or $(GIVE_BACK),:); exit $$status
 deps-bench: deps-build
 	$(Q)$(call install_packages,$(DEPS_BENCH))
 deps-vm:
@@ -126,8 +129,8 @@ run: deps-build
 
 # Suites, in this order. Those of ROOT_SUITES load BPF programs or read other users' processes.
 SUITES	:= unit bpf asan clang cross lint export mock truth-tools web unwind-rows code-rows symbolize stacks \
-	push e2e
-ROOT_SUITES := bpf unwind-rows stacks push e2e
+	push e2e servers
+ROOT_SUITES := bpf unwind-rows stacks push e2e servers
 # Everything is built as the tree's owner first; then suites find nothing left to build.
 test: deps
 	$(Q)[ $$(id -u) = 0 ] || { echo "some tests need root: sudo make test" >&2; exit 1; }
