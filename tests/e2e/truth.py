@@ -3,7 +3,7 @@
 """Records every truth program with one recorder and prints a table of what it got right.
 
   truth.py [-r perf-fp|perf-dwarf|gdb|bianque] [--seconds 5] [--hz 997] [--no-check]
-           [--known FILE] [--again N] [NAME[:MODE]...]
+           [--running S] [--known FILE] [--again N] [NAME[:MODE]...]
 
 gdb is no profiler: it stops the program some times and shows the stack, which proves that what a
 truth program says of itself is true.
@@ -11,6 +11,10 @@ truth program says of itself is true.
 Programs are those of build/workloads (`make workloads`). With --no-check (a table of what a peer
 does) the exit status is 0 whatever the figures are; else 1 when a row is below the thresholds of
 check_folded.py. A program that this machine cannot run is a row that says why.
+
+--running S (bianque only): a program of one process has been running for S seconds when its recording
+begins. An emulated machine is so slow that the start of a program and of the recorder would be most of
+what is seen. Those of many processes are recorded from their start on all the same.
 
 --again N: a row below a threshold is recorded once more for N times as long, since on a busy
 machine the first milliseconds of a program may weigh much. FILE of --known has lines
@@ -131,21 +135,40 @@ class Bianque(Recorder):
 
   inline = True
 
+  def __init__(self, hz, work, running, seconds):
+    super().__init__(hz, work)
+    self.running, self.seconds = running, seconds
+
   def record(self, argv, expected, timeout):
     del expected
     out = os.path.join(self.work, "out.folded")
-    status, text = self.run([BIANQUE, "record", "-F", str(self.hz), "-f", "folded", "-o", out,
-                             "--", *argv], timeout)
+    command = [BIANQUE, "record", "-F", str(self.hz), "-f", "folded", "-o", out]
+    if self.running and os.path.basename(argv[0]) not in MANY_PROCESSES:
+      status, text = self.record_running(command, argv, timeout)
+    else:
+      status, text = self.run([*command, "--", *argv], timeout)
     if status:
       return status, text, ""
     return 0, text, check_folded.read(out)
 
+  def record_running(self, command, argv, timeout):
+    argv = [*argv[:-1], str(timeout)]  # its --seconds: until it is ended
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT) as program:
+      time.sleep(self.running)
+      if program.poll() is not None:
+        return program.returncode, program.stdout.read().decode(errors="replace")
+      try:
+        return self.run([*command, "-d", str(self.seconds), "-p", str(program.pid)], timeout)
+      finally:
+        program.kill()
+
 
 RECORDERS = {
-    "perf-fp": lambda hz, work: Perf(hz, work, "fp"),
-    "perf-dwarf": lambda hz, work: Perf(hz, work, "dwarf,16384"),
-    "gdb": Gdb,
-    "bianque": Bianque,
+    "perf-fp": lambda args, work: Perf(args.hz, work, "fp"),
+    "perf-dwarf": lambda args, work: Perf(args.hz, work, "dwarf,16384"),
+    "gdb": lambda args, work: Gdb(args.hz, work),
+    "bianque": lambda args, work: Bianque(args.hz, work, args.running, args.seconds),
 }
 
 
@@ -234,6 +257,7 @@ def main():
   parser.add_argument("--hz", type=int, default=997)
   parser.add_argument("--no-check", action="store_true")
   parser.add_argument("--known", metavar="FILE", help="rows that are known not to hold, and why")
+  parser.add_argument("--running", type=int, default=0, metavar="S")
   parser.add_argument("--again", type=int, default=0, metavar="N")
   parser.add_argument("--show", type=int, default=0, help="unmatched stacks printed per row")
   check_folded.add_limits(parser)
@@ -243,7 +267,7 @@ def main():
   print(f"{args.recorder}, {args.hz} Hz, {args.seconds} s each; %, %, points")
   print(f"{'program':24} {'samples':>8} {'whole':>8} {'chains':>8} {'error':>8}")
   with tempfile.TemporaryDirectory(prefix="bianque-truth.") as work:
-    counts, gone = run_rows(RECORDERS[args.recorder](args.hz, work), known, args)
+    counts, gone = run_rows(RECORDERS[args.recorder](args, work), known, args)
   for row in gone:
     print(f"known no longer: {row}; take its line out of {args.known}")
   print(f"{counts[True]} passed, {counts[False]} failed, {counts[None]} skipped")
