@@ -21,6 +21,7 @@
 #include "bpf/profile.skel.h"
 #include "bpf/unwind.h"
 #include "profiler/base/cleanup.h"
+#include "profiler/base/clock.h"
 #include "profiler/base/log.h"
 #include "profiler/cpus.h"
 #include "profiler/ring.h"
@@ -535,7 +536,9 @@ void sampler_enable(struct sampler *s, bool on)
 
 int sampler_set_hz(struct sampler *s, unsigned hz)
 {
-	__u64 value = hz;
+	/* cpu-clock has forgotten that it was asked for a frequency (kernel/events/core.c,
+	 * perf_swevent_init_hrtimer): what it takes is a period. */
+	__u64 value = s->has_pmu ? hz : NS_PER_S / hz;
 	int err = 0;
 
 	pthread_mutex_lock(&s->lock);

@@ -200,6 +200,7 @@ static void rates_of_their_own(void)
 static void the_rate_follows(void)
 {
 	struct sampler *s;
+	size_t n;
 
 	if (!two_cpus())
 		SKIP("needs root and two CPUs");
@@ -207,6 +208,11 @@ static void the_rate_follows(void)
 	s = open_one();
 	if (!s)
 		SKIP("this kernel takes no BPF programs");
+	CU_ASSERT(!sampler_set_hz(s, 97));
+	samples_in(sampler_ring(s, 0));
+	work_on(s, 0, 200 * NS_PER_MS);
+	n = samples_in(sampler_ring(s, 0));
+	CU_ASSERT(n >= 5 && n <= 60); /* 20, unless the machine is busy */
 	CU_ASSERT(!sampler_set_hz(s, 1));
 	ASSERT_INT(sampler_hz(s), 1);
 	set_online("0-1\n");
