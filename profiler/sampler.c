@@ -259,39 +259,57 @@ static void close_event(struct cpu *c)
 	c->enabled_ns = 0;
 }
 
-static int open_ring(struct sampler *s, unsigned cpu)
+static void close_ring(struct cpu *c)
 {
-	int rings = bpf_map__fd(s->skel->maps.rings), err;
-	_close_ int fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "ring", 0, 0, s->ring_bytes, NULL);
-	struct ring *ring;
+	ring_close(c->ring);
+	if (c->ring_fd >= 0)
+		close(c->ring_fd);
+	c->ring = NULL;
+	c->ring_fd = -1;
+}
 
-	if (fd < 0)
-		return -errno;
-	err = ring_open(fd, s->ring_bytes, &ring);
-	if (err)
-		return err;
-	if (bpf_map_update_elem(rings, &cpu, &fd, BPF_ANY)) {
-		err = -errno;
-		ring_close(ring);
-		return err;
+static int open_ring(struct cpu *c, __u32 bytes)
+{
+	c->ring_fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "ring", 0, 0, bytes, NULL);
+	return c->ring_fd < 0 ? -errno : ring_open(c->ring_fd, bytes, &c->ring);
+}
+
+/*
+ * Makes the rings of these CPUs and tells the programs. The kernel waits after each such change
+ * until no program runs that may see what was there before, 10-25 ms (kernel/bpf/syscall.c,
+ * maybe_wait_bpf_programs): so it is one change for all where the kernel can do that.
+ */
+static int open_rings(const struct sampler *s, const __u32 *cpus, __u32 n)
+{
+	int map = bpf_map__fd(s->skel->maps.rings), err = 0;
+	_free_ __u32 *fds = calloc(n + 1, sizeof(*fds));
+	__u32 entered = n;
+
+	if (!fds)
+		return -ENOMEM;
+	for (__u32 i = 0; !err && i < n; i++) {
+		err = open_ring(&s->cpus[cpus[i]], s->ring_bytes);
+		fds[i] = (__u32)s->cpus[cpus[i]].ring_fd;
 	}
-	s->cpus[cpu].ring = ring;
-	s->cpus[cpu].ring_fd = take_fd(&fd);
-	return 0;
+	if (!err && n > 1 && !bpf_map_update_batch(map, cpus, fds, &entered, NULL))
+		return 0;
+	for (__u32 i = 0; !err && i < n; i++)
+		if (bpf_map_update_elem(map, &cpus[i], &fds[i], BPF_ANY))
+			err = -errno;
+	for (__u32 i = 0; err && i < n; i++)
+		close_ring(&s->cpus[cpus[i]]);
+	return err;
 }
 
 static void close_cpu(struct cpu *c)
 {
 	sideband_close(c->sideband);
-	ring_close(c->ring);
+	close_ring(c);
 	close_event(c);
-	if (c->ring_fd >= 0)
-		close(c->ring_fd);
 	*c = (struct cpu){.event_fd = -1, .ring_fd = -1};
 }
 
-/* Rings come before what fills them. A ring outlives its CPU's offline time: it may hold records.
- */
+/* What fills its ring, which is there. */
 static int open_cpu(struct sampler *s, unsigned cpu)
 {
 	struct cpu *c = &s->cpus[cpu];
@@ -299,9 +317,7 @@ static int open_cpu(struct sampler *s, unsigned cpu)
 
 	sideband_close(c->sideband); /* of its last time online: read since */
 	c->sideband = NULL;
-	if (!s->base && !c->ring)
-		err = open_ring(s, cpu);
-	if (!err && !s->base)
+	if (!s->base)
 		err = sideband_open((int)cpu, SIDEBAND_PAGES, &c->sideband);
 	if (!err)
 		err = open_sampling(s, cpu);
@@ -330,16 +346,23 @@ static bool probe_pmu(const struct sampler *s, const bool *online)
 static int open_cpus(struct sampler *s, char **ret_why)
 {
 	_free_ bool *online = calloc(s->n_cpus, sizeof(*online));
-	int err = online ? 0 : -ENOMEM;
+	_free_ __u32 *cpus = calloc(s->n_cpus, sizeof(*cpus));
+	__u32 n = 0;
+	int err = 0;
 
-	if (err)
-		return err;
+	if (!online || !cpus)
+		return -ENOMEM;
 	cpus_online(s->o.online_path, online, s->n_cpus);
 	s->has_pmu = s->base ? s->base->has_pmu : probe_pmu(s, online);
-	for (unsigned cpu = 0; !err && cpu < s->n_cpus; cpu++) {
-		if (!online[cpu])
-			continue;
-		err = open_cpu(s, cpu);
+	for (unsigned cpu = 0; cpu < s->n_cpus; cpu++)
+		if (online[cpu])
+			cpus[n++] = cpu;
+	if (!s->base)
+		err = open_rings(s, cpus, n);
+	if (err)
+		*ret_why = explain("the rings cannot be made", err);
+	for (__u32 i = 0; !err && i < n; i++) {
+		err = open_cpu(s, cpus[i]);
 		if (err)
 			*ret_why = explain("perf events cannot be opened", err);
 	}
@@ -360,12 +383,16 @@ static bool stands_still(const struct sampler *s, struct cpu *c)
 	return still;
 }
 
+/* A ring outlives its CPU's offline time: it may hold records. */
 static bool bring_up(struct sampler *s, unsigned cpu)
 {
-	int err;
+	int err = 0;
 
 	close_event(&s->cpus[cpu]);
-	err = open_cpu(s, cpu);
+	if (!s->base && !s->cpus[cpu].ring)
+		err = open_rings(s, &cpu, 1);
+	if (!err)
+		err = open_cpu(s, cpu);
 	if (err)
 		log_limited(ring, LOG_LEVEL_WARN, "CPU %u came online and is not sampled: %s", cpu,
 			    strerror(-err));
