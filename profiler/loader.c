@@ -211,6 +211,7 @@ static void do_load(struct loader *loader, const struct request *r)
 
 	a.image = object_load(&r->source, loader->o.segments, loader->o.cache);
 	answer(loader, &a);
+	segments_make_room(loader->o.segments);
 }
 
 static void do_maps(struct loader *loader, __u32 pid)
@@ -431,6 +432,7 @@ int loader_start(const struct loader_options *options, struct loader **ret_loade
 		loader_free(loader);
 		return err;
 	}
+	segments_make_room(loader->o.segments); /* not when the first program waits for it */
 	err = thread_start(&loader->thread, "loader", run, loader);
 	if (err) {
 		loader_free(loader);

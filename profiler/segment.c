@@ -27,7 +27,8 @@ struct segment {
 };
 
 struct segments {
-	pthread_mutex_t lock;
+	pthread_mutex_t growing; /* held while a segment is made; taken before the other one */
+	pthread_mutex_t lock;	 /* of what follows; n and what is below it change under both */
 	int map_fd;
 	size_t budget;
 	struct segment all[UNW_MAX_SEGMENTS];
@@ -45,6 +46,7 @@ struct segments *segments_new(int map_fd, size_t budget)
 
 	if (!s)
 		return NULL;
+	pthread_mutex_init(&s->growing, NULL);
 	pthread_mutex_init(&s->lock, NULL);
 	s->map_fd = map_fd;
 	s->budget = MIN(budget, (size_t)UNW_MAX_SEGMENTS * UNW_SEGMENT_BYTES);
@@ -67,11 +69,13 @@ void segments_free(struct segments *s)
 		vec_free(&s->all[i].free);
 	}
 	vec_free(&s->graves);
+	pthread_mutex_destroy(&s->growing);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
 }
 
-/* The memory of segment i: a BPF array that is also put into the map of segments. */
+/* The memory of segment i: a BPF array that is also put into the map of segments, which waits for
+ * the programs that run (kernel/bpf/syscall.c, maybe_wait_bpf_programs). */
 static int map_segment(const struct segments *s, __u32 i, __u32 **ret_words)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
@@ -99,22 +103,28 @@ static int map_segment(const struct segments *s, __u32 i, __u32 **ret_words)
 	return err;
 }
 
+/* Under `growing` alone: who needs space that there is does not wait meanwhile. */
 static int add_segment(struct segments *s)
 {
 	struct segment *segment = &s->all[s->n];
+	__u32 *words = NULL;
 	int err;
 
 	if ((size_t)(s->n + 1) * UNW_SEGMENT_BYTES > s->budget)
 		return -ENOSPC;
-	if (vec_push(&segment->free, (struct extent){.n_words = UNW_SEGMENT_WORDS}))
-		return -ENOMEM;
-	err = map_segment(s, s->n, &segment->words);
-	if (err) {
-		vec_free(&segment->free);
+	err = map_segment(s, s->n, &words);
+	if (err)
 		return err;
+	pthread_mutex_lock(&s->lock);
+	err = vec_push(&segment->free, (struct extent){.n_words = UNW_SEGMENT_WORDS});
+	if (!err) {
+		segment->words = words;
+		s->n++;
 	}
-	s->n++;
-	return 0;
+	pthread_mutex_unlock(&s->lock);
+	if (err)
+		munmap(words, mapped_bytes()); /* the next one takes its place in the map */
+	return err;
 }
 
 static bool take_extent(struct segment *segment, __u32 n_words, __u32 *ret_offset)
@@ -176,35 +186,63 @@ static void bury(struct segments *s)
 	memmove(s->graves.data, s->graves.data + done, s->graves.len * sizeof(*s->graves.data));
 }
 
-static int alloc_locked(struct segments *s, __u32 n_words, struct blob *ret_blob)
+/* From the segments that there are. */
+static bool alloc_here(struct segments *s, __u32 n_words, struct blob *ret_blob)
 {
-	int err = 0;
+	bool found = false;
 
+	pthread_mutex_lock(&s->lock);
 	bury(s);
-	for (__u32 i = 0; !err; i++) {
-		if (i == s->n)
-			err = add_segment(s);
-		if (!err && take_extent(&s->all[i], n_words, &ret_blob->offset)) {
+	for (__u32 i = 0; !found && i < s->n; i++) {
+		found = take_extent(&s->all[i], n_words, &ret_blob->offset);
+		if (found) {
 			ret_blob->segment = i;
 			ret_blob->n_words = n_words;
 			memset(s->all[i].words + ret_blob->offset, 0, (size_t)n_words * 4);
-			return 0;
 		}
 	}
-	return err;
+	pthread_mutex_unlock(&s->lock);
+	return found;
 }
 
 int segments_alloc(struct segments *s, __u32 n_words, struct blob *ret_blob)
 {
-	int err;
+	int err = 0;
 
 	n_words = ALIGN_UP(n_words, 2);
 	if (n_words == 0 || n_words > UNW_SEGMENT_WORDS)
 		return -ENOSPC;
-	pthread_mutex_lock(&s->lock);
-	err = alloc_locked(s, n_words, ret_blob);
-	pthread_mutex_unlock(&s->lock);
+	if (alloc_here(s, n_words, ret_blob))
+		return 0;
+	pthread_mutex_lock(&s->growing);
+	/* Somebody else may have made one, and others may use it up. */
+	while (!err && !alloc_here(s, n_words, ret_blob))
+		err = add_segment(s);
+	pthread_mutex_unlock(&s->growing);
 	return err;
+}
+
+static bool has_room(struct segments *s, __u32 n_words)
+{
+	bool found = false;
+
+	pthread_mutex_lock(&s->lock);
+	bury(s);
+	for (__u32 i = 0; !found && i < s->n; i++) {
+		vec_for_each (e, &s->all[i].free)
+			found |= e->n_words >= n_words;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return found;
+}
+
+void segments_make_room(struct segments *s)
+{
+	pthread_mutex_lock(&s->growing);
+	if (!has_room(s, UNW_PART_MAX_BYTES / 4) && add_segment(s)) {
+		/* who needs the space is told */
+	}
+	pthread_mutex_unlock(&s->growing);
 }
 
 void segments_release(struct segments *s, struct blob *blob)

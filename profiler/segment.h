@@ -7,7 +7,8 @@
  * A freed blob may still be read by a program that looked up its place a moment ago: the space is
  * reused only after SEGMENT_GRACE_NS.
  *
- * Thread-safe (one lock; calls are short).
+ * Thread-safe. Calls are short, but a new segment is 10-25 ms: the kernel waits until no program can
+ * see the old map. So the loader makes one ahead (segments_make_room).
  */
 #pragma once
 
@@ -30,6 +31,8 @@ void segments_free(struct segments *segments);
 /* n_words (<= a segment) of zeroed space at an even offset. 0, -ENOSPC when the budget is used up,
  * or -errno of the map that could not be made. */
 MUST_CHECK int segments_alloc(struct segments *segments, __u32 n_words, struct blob *ret_blob);
+/* A further segment when none has room for the largest part: where nobody waits for it. */
+void segments_make_room(struct segments *segments);
 /* Give a blob back and forget it; a blob of 0 words is ignored. */
 void segments_release(struct segments *segments, struct blob *blob);
 /* The words of a blob. */

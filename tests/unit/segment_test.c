@@ -46,6 +46,30 @@ static void bounds(void)
 	segments_free(NULL);
 }
 
+/* One segment ahead, never more, and none beyond the budget. */
+static void room(void)
+{
+	struct segments *s = segments_new(-1, 2 * MIB);
+	struct blob a, b, c;
+
+	for (int i = 0; i < 3; i++) {
+		segments_make_room(s);
+		ASSERT_INT(segments_stats(s).n_segments, 1);
+	}
+	CU_ASSERT(!segments_alloc(s, UNW_PART_MAX_BYTES / 4, &a));
+	segments_make_room(s); /* the largest part still fits */
+	ASSERT_INT(segments_stats(s).n_segments, 1);
+	CU_ASSERT(!segments_alloc(s, 2, &b));
+	segments_make_room(s);
+	ASSERT_INT(segments_stats(s).n_segments, 2);
+	CU_ASSERT(!segments_alloc(s, UNW_SEGMENT_WORDS, &c));
+	ASSERT_INT(c.segment, 1);
+	segments_make_room(s);
+	ASSERT_INT(segments_stats(s).n_segments, 2);
+	ASSERT_INT(segments_alloc(s, UNW_PART_MAX_BYTES / 4, &c), -ENOSPC);
+	segments_free(s);
+}
+
 /* A program may still read what was given back: it is reused only later, and zeroed. */
 static void grace(void)
 {
@@ -106,4 +130,4 @@ static void churn(void)
 	segments_free(s);
 }
 
-SUITE(segment, {"bounds", bounds}, {"grace", grace}, {"churn", churn});
+SUITE(segment, {"bounds", bounds}, {"room", room}, {"grace", grace}, {"churn", churn});
