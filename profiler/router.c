@@ -22,6 +22,9 @@
 #define LEFTOVER_MS	3		  /* until records younger than the slack are read */
 #define END_PATIENCE_NS (300 * NS_PER_MS) /* a capture's end waits for held samples so long */
 #define MAX_EVENTS	64
+#define EARLY_PACE_NS	MERGE_SLACK_NS
+#define EARLY_MAX	6u		 /* such rounds in a row */
+#define EARLY_EVERY_NS	(50 * NS_PER_MS) /* and for ever */
 
 /* A ring or a side-band, with its oldest unread record. */
 struct feed {
@@ -56,6 +59,8 @@ struct router {
 	struct feed **heap;
 	size_t n_feeds, n_heap;
 	__u64 drained_ns, tick_ns, batch_ns;
+	__u64 early_ns;	  /* when the last early round was earned */
+	unsigned n_early; /* earned and not used yet */
 	__u64 records_total, batches_total, wakeups_total;
 	struct cpu_counters *counters; /* per possible CPU */
 	struct not_run not_run;
@@ -87,10 +92,11 @@ static bool load_head(struct feed *s)
 	return true;
 }
 
-static void watch(struct router *router, int fd)
+/* urgent: what it brings lets the kernel side unwind what is copied until then. */
+static void watch(struct router *router, int fd, bool urgent)
 {
 	/* Edges: a ring with young records left in it would else be ready for ever. */
-	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.fd = fd};
+	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u32 = urgent};
 
 	if (fd >= 0 && epoll_ctl(router->epoll_fd, EPOLL_CTL_ADD, fd, &event) && errno != EEXIST)
 		log_warn(ring, "a ring cannot be watched (%s): it is read every %d ms only",
@@ -111,11 +117,11 @@ static void take_feeds(struct router *router)
 
 		if (ring) {
 			feeds[n++].ring = ring;
-			watch(router, sampler_ring_fd(router->o.sampler, cpu));
+			watch(router, sampler_ring_fd(router->o.sampler, cpu), false);
 		}
 		if (sideband) {
 			feeds[n++].sideband = sideband;
-			watch(router, sideband_fd(sideband));
+			watch(router, sideband_fd(sideband), true);
 		}
 	}
 	router->n_feeds = n;
@@ -142,10 +148,18 @@ static void sift_down(struct router *router, size_t i)
 
 /* ---- draining -------------------------------------------------------------------------------- */
 
-/* Hand over all records up to the horizon, in order. True when younger ones are left. */
-static bool drain(struct router *router, __u64 horizon_ns)
+/* Records that were too young for a round. */
+enum left { LEFT_NONE, LEFT_SOME, LEFT_URGENT };
+
+static enum left left_of(const struct feed *s)
 {
-	bool left = false;
+	return s->sideband ? LEFT_URGENT : LEFT_SOME;
+}
+
+/* Hand over all records up to the horizon, in order. */
+static enum left drain(struct router *router, __u64 horizon_ns)
+{
+	enum left left = LEFT_NONE;
 	__u64 records = 0;
 
 	router->n_heap = 0;
@@ -155,7 +169,7 @@ static bool drain(struct router *router, __u64 horizon_ns)
 		if (!load_head(s))
 			continue;
 		if (s->time_ns > horizon_ns)
-			left = true;
+			left = MAX(left, left_of(s));
 		else
 			router->heap[router->n_heap++] = s;
 	}
@@ -175,7 +189,8 @@ static bool drain(struct router *router, __u64 horizon_ns)
 		}
 		records++;
 		if (!load_head(s) || s->time_ns > horizon_ns) {
-			left |= s->time_ns > horizon_ns;
+			if (s->time_ns > horizon_ns)
+				left = MAX(left, left_of(s));
 			router->heap[0] = router->heap[--router->n_heap];
 		}
 		if (router->n_heap)
@@ -462,44 +477,69 @@ static void tick(struct router *router, __u64 now_ns)
 }
 
 /* Let records gather when the last round was a moment ago. */
-static void pace(const struct router *router)
+static void pace(struct router *router, bool urgent)
 {
 	__u64 now_ns = clock_monotonic_ns(), next_ns = router->batch_ns + ROUTER_PACE_NS;
-	struct timespec wait = {.tv_nsec = (long)(next_ns - now_ns)};
+	struct timespec wait = {0};
 
+	if (now_ns >= router->early_ns + EARLY_EVERY_NS) {
+		router->n_early = (unsigned)MIN(router->n_early + (now_ns - router->early_ns) /
+									  EARLY_EVERY_NS,
+						(__u64)EARLY_MAX);
+		router->early_ns = now_ns;
+	}
+	if (urgent && router->n_early && now_ns < next_ns) {
+		router->n_early--;
+		next_ns = router->batch_ns + EARLY_PACE_NS;
+	}
+	wait.tv_nsec = (long)(next_ns - now_ns);
 	if (now_ns < next_ns)
 		nanosleep(&wait, NULL);
 }
 
-static void run_batch(struct router *router, bool *ret_left)
+static enum left run_batch(struct router *router, bool urgent)
 {
+	enum left left;
 	__u64 now_ns;
 
-	pace(router);
+	pace(router, urgent);
 	now_ns = router->batch_ns = clock_monotonic_ns();
-	*ret_left = drain(router, now_ns - MERGE_SLACK_NS);
+	left = drain(router, now_ns - MERGE_SLACK_NS);
 	if (router->o.loader)
 		resolver_answers(router->resolver);
 	resolver_batch_end(router->resolver, router->drained_ns);
 	finish_captures(router, false);
 	if (now_ns >= router->tick_ns + TICK_NS)
 		tick(router, now_ns);
+	return left;
+}
+
+/* Until something comes: at most until what was left is old enough. */
+static bool wait_for_work(struct router *router, enum left left)
+{
+	static const int timeouts_ms[] = {
+		[LEFT_NONE] = ROUTER_PERIOD_MS, [LEFT_SOME] = LEFTOVER_MS, [LEFT_URGENT] = 1};
+	struct epoll_event events[MAX_EVENTS];
+	bool urgent = left == LEFT_URGENT;
+	int n;
+
+	if (left == LEFT_NONE && some_capture_ends(router))
+		left = LEFT_SOME;
+	n = epoll_wait(router->epoll_fd, events, MAX_EVENTS, timeouts_ms[left]);
+	router->wakeups_total += n > 0;
+	for (int i = 0; i < n; i++)
+		urgent |= events[i].data.u32;
+	return urgent;
 }
 
 static void *run(void *arg)
 {
 	struct router *router = arg;
-	struct epoll_event events[MAX_EVENTS];
-	bool left = false;
+	enum left left = LEFT_NONE;
 
 	thread_raise();
-	while (!take_commands(router)) {
-		int timeout = left || some_capture_ends(router) ? LEFTOVER_MS : ROUTER_PERIOD_MS;
-
-		if (epoll_wait(router->epoll_fd, events, MAX_EVENTS, timeout) > 0)
-			router->wakeups_total++;
-		run_batch(router, &left);
-	}
+	while (!take_commands(router))
+		left = run_batch(router, wait_for_work(router, left));
 	drain(router, UINT64_MAX);
 	resolver_answers(router->resolver);
 	resolver_batch_end(router->resolver, clock_monotonic_ns());
@@ -561,9 +601,9 @@ static int init(struct router *router)
 	err = not_run_init(&router->not_run, n_cpus);
 	if (err)
 		return err;
-	watch(router, router->command_fd);
+	watch(router, router->command_fd, false);
 	if (o->loader)
-		watch(router, loader_fd(o->loader));
+		watch(router, loader_fd(o->loader), true);
 	take_feeds(router);
 	for (size_t i = 0; i < o->n_pids; i++)
 		if (!loader_read_maps(o->loader, (__u32)o->pids[i]))
