@@ -33,6 +33,7 @@ struct bpf_config {
 	__u32 hierarchy;    /* enum cgroup_hierarchy */
 	__u32 max_frames;   /* user frames, <= USER_FRAMES_MAX */
 	__u32 wakeup_bytes; /* data in a ring that wakes the router */
+	__u32 copies_bytes; /* data in a ring beyond which no stack is copied any more */
 };
 
 /* What user space changes while the programs run (.bss, mapped there). */

@@ -91,12 +91,10 @@ static __always_inline void take_sample(struct bpf_perf_event_data *ctx, struct 
 	bpf_get_current_comm(s->sample.comm, sizeof(s->sample.comm));
 	user_stack(ctx, s, level, in_kernel);
 	if (s->state.stop == STOP_NOT_LOADED || s->state.stop == STOP_UNMAPPED) {
-		if (copy_allowed(local, s->sample.head.pid, s->sample.head.time_ns)) {
-			if (!send_copy(ctx, s, c, ring, in_kernel))
-				return;
-		} else if (s->state.stop == STOP_NOT_LOADED) {
-			s->state.stop = STOP_COPY_LIMITED;
-		}
+		if (copy_allowed(local, ring, s->sample.head.pid, s->sample.head.time_ns) &&
+		    !send_copy(ctx, s, c, ring, in_kernel))
+			return;
+		s->state.stop = STOP_COPY_LIMITED;
 		push_leaf(s);
 	}
 	n = s->state.n_frames;

@@ -21,12 +21,12 @@
 	X(READ_FAULT, "read_fault", 0) /* the stack cannot be read (not resident) */               \
 	X(RULE, "rule", 0)	       /* an expression or register that is not followed */        \
 	X(NO_PROGRESS, "no_progress", 0) /* the stack pointer does not grow */                     \
-	X(NOT_LOADED, "not_loaded",                                                                \
-	  0) /* the process or its rows were not loaded, nothing copied */                         \
-	X(COPY_LIMITED, "copy_limited", 0) /* the same, beyond the rate of stack copies */         \
-	X(COPY_SHORT, "copy_short", 0)	   /* the stack is longer than the copy */                 \
-	X(COMPAT, "32bit", 0)		   /* a 32-bit program */                                  \
-	X(FILE_GONE, "file_gone", 0)	   /* the mapped file cannot be opened any more */
+	X(NOT_LOADED, "not_loaded", 0)	 /* the process or its rows were not loaded in time */     \
+	X(COPY_LIMITED, "copy_limited",                                                            \
+	  0) /* to be unwound from a copy: beyond their rate, or no room in the ring */            \
+	X(COPY_SHORT, "copy_short", 0) /* the stack is longer than the copy */                     \
+	X(COMPAT, "32bit", 0)	       /* a 32-bit program */                                      \
+	X(FILE_GONE, "file_gone", 0)   /* the mapped file cannot be opened any more */
 
 enum stop {
 #define X(name, label, whole) STOP_##name,

@@ -254,8 +254,10 @@ static __always_inline void send_stack(struct scratch *s, struct cpu_counters *c
 		c->samples[config.source & 7]++;
 }
 
-/* One more copy within the limits of this second: of this CPU, and of this process on it. */
-static __always_inline int copy_allowed(struct cpu_local *local, __u32 pid, __u64 now_ns)
+/* One more copy within the limits of this second: of this CPU, and of this process on it. The rest
+ * of a ring is for samples: copies fill it within milliseconds when the router is late. */
+static __always_inline int copy_allowed(struct cpu_local *local, void *ring, __u32 pid,
+					__u64 now_ns)
 {
 	__u64 second = now_ns >> 30;
 	__u32 slot = (pid * 0x9e3779b1u >> 20) & (COPY_PIDS - 1);
@@ -265,7 +267,8 @@ static __always_inline int copy_allowed(struct cpu_local *local, __u32 pid, __u6
 		local->copies = 0;
 		__builtin_memset(local->by_pid, 0, sizeof(local->by_pid));
 	}
-	if (local->copies >= knobs.copies_per_s)
+	if (local->copies >= knobs.copies_per_s ||
+	    bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) > config.copies_bytes)
 		return 0;
 	if (local->by_pid[slot].pid != pid) {
 		local->by_pid[slot].pid = pid;

@@ -53,12 +53,14 @@ struct sampler {
 	struct profile_bpf *skel;
 	struct sampler *base; /* of a request with its own rate; NULL: this is it */
 	struct sampler_options o;
-	pthread_mutex_t lock; /* of cpus, o.hz and enabled */
+	pthread_mutex_t lock; /* of cpus, o.hz, enabled, demand_hz and copies */
 	struct cpu *cpus;
 	unsigned n_cpus; /* possible */
 	unsigned round;	 /* of looking for events that stand still */
 	__u32 ring_bytes;
 	bool has_pmu, enabled;
+	unsigned demand_hz; /* of the requests over its maps, together */
+	double copies;	    /* sampler_set_copies */
 	__u64 *known;
 };
 
@@ -112,6 +114,7 @@ static void fill_config(struct sampler *s)
 	config->hierarchy = s->o.hierarchy;
 	config->max_frames = s->o.max_frames;
 	config->wakeup_bytes = s->ring_bytes / 4;
+	config->copies_bytes = s->ring_bytes / 4 * 3;
 }
 
 static int size_maps(struct sampler *s)
@@ -435,6 +438,35 @@ bool sampler_update_cpus(struct sampler *s)
 	return changed;
 }
 
+/* ---- limits of stack copies ------------------------------------------------------------------ */
+
+/* At factor 1 every sample of one process may be a copy: one that loads and unloads code all the
+ * time is always a moment ahead of us. Under lock. */
+static void limit_copies(struct sampler *s)
+{
+	unsigned hz = s->o.hz + s->demand_hz;
+
+	s->skel->bss->knobs.copies_per_s = (__u32)(MAX(COPIES_PER_HZ * hz, MIN_COPIES) * s->copies);
+	s->skel->bss->knobs.copies_per_pid = (__u32)(MAX(hz, MIN_PID_COPIES) * s->copies);
+}
+
+void sampler_set_copies(struct sampler *s, double factor)
+{
+	pthread_mutex_lock(&s->lock);
+	s->copies = factor;
+	limit_copies(s);
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* The requests of a base share its limits. */
+static void add_demand(struct sampler *base, int hz)
+{
+	pthread_mutex_lock(&base->lock);
+	base->demand_hz += (unsigned)hz;
+	limit_copies(base);
+	pthread_mutex_unlock(&base->lock);
+}
+
 /* ---- life ------------------------------------------------------------------------------------ */
 
 static int open_sampler(struct sampler *base, const struct sampler_options *options,
@@ -467,6 +499,8 @@ static int open_sampler(struct sampler *base, const struct sampler_options *opti
 	}
 	for (unsigned cpu = 0; cpu < s->n_cpus; cpu++)
 		s->cpus[cpu] = (struct cpu){.event_fd = -1, .ring_fd = -1};
+	if (base)
+		add_demand(base, (int)s->o.hz);
 	err = load(s, ret_why);
 	if (!err && !base) {
 		sampler_set_copies(s, 1);
@@ -540,6 +574,8 @@ void sampler_close(struct sampler *s)
 		return;
 	for (unsigned cpu = 0; cpu < s->n_cpus; cpu++)
 		close_cpu(&s->cpus[cpu]);
+	if (s->base)
+		add_demand(s->base, -(int)s->o.hz);
 	if (s->known)
 		munmap(s->known, (size_t)bpf_map__max_entries(s->skel->maps.known) * sizeof(__u64));
 	profile_bpf__destroy(s->skel);
@@ -579,15 +615,6 @@ int sampler_set_hz(struct sampler *s, unsigned hz)
 	}
 	pthread_mutex_unlock(&s->lock);
 	return err;
-}
-
-void sampler_set_copies(struct sampler *s, double factor)
-{
-	__u32 copies = MAX(COPIES_PER_HZ * s->o.hz, MIN_COPIES);
-	__u32 pid_copies = MAX(s->o.hz / 2, MIN_PID_COPIES);
-
-	s->skel->bss->knobs.copies_per_s = (__u32)(copies * factor);
-	s->skel->bss->knobs.copies_per_pid = (__u32)(pid_copies * factor);
 }
 
 int sampler_set_target(struct sampler *s, __u64 key, bool wanted)

@@ -57,7 +57,8 @@ void sampler_close(struct sampler *sampler);
 void sampler_enable(struct sampler *sampler, bool on);
 /* Change the rate of all events. 0 or -errno. */
 MUST_CHECK int sampler_set_hz(struct sampler *sampler, unsigned hz);
-/* How much of the usual rate of stack copies is allowed: 0 (none) to 1. */
+/* How much of the usual rate of stack copies is allowed, of the requests over its maps, too: 0 (none)
+ * to 1, where each sample may be one. */
 void sampler_set_copies(struct sampler *sampler, double factor);
 unsigned sampler_hz(const struct sampler *sampler);
 /* "cycles" or "cpu-clock". */

@@ -163,6 +163,39 @@ static void copy_limited(void)
 	sampler_close(sampler);
 }
 
+/* Nobody reads the rings: copies stop while there is room for samples. */
+static void room_for_samples(void)
+{
+	struct sampler *sampler = open_sampler();
+	__u64 end_ns = clock_monotonic_ns() + 10 * NS_PER_S, lost = 0, limited = 0, copies = 0;
+	struct cpu_counters *counters;
+	unsigned n;
+	pid_t pid;
+
+	if (!sampler)
+		SKIP("sampling needs root and BPF");
+	n = sampler_possible_cpus(sampler);
+	counters = calloc(n, sizeof(*counters));
+	CU_ASSERT_PTR_NOT_NULL_FATAL(counters);
+	pid = start(burn);
+	while (!limited && clock_monotonic_ns() < end_ns) {
+		nanosleep(&(struct timespec){.tv_nsec = (long)(5 * NS_PER_MS)}, NULL);
+		ASSERT_INT(sampler_counters(sampler, counters), 0);
+		copies = 0;
+		for (unsigned cpu = 0; cpu < n; cpu++) {
+			limited += counters[cpu].stops[STOP_COPY_LIMITED];
+			lost += counters[cpu].lost[LOSS_RING_FULL][SOURCE_CPU];
+			copies += counters[cpu].copies;
+		}
+	}
+	CU_ASSERT(copies > 0);
+	CU_ASSERT(limited > 0);
+	ASSERT_INT(lost, 0);
+	end(pid);
+	free(counters);
+	sampler_close(sampler);
+}
+
 /* Much written and synced: kernel threads have to work. */
 static void write_and_sync(void)
 {
@@ -364,5 +397,6 @@ static void kernel_frames(void)
 }
 
 SUITE_TIMEOUT(bpf_kernel, 120, {"instructions of the verifier", instructions},
-	      {"copy_limited", copy_limited}, {"no_user", no_user}, {"32bit", compat},
-	      {"exec", exec_in_the_middle}, {"kernel_frames", kernel_frames});
+	      {"copy_limited", copy_limited}, {"room_for_samples", room_for_samples},
+	      {"no_user", no_user}, {"32bit", compat}, {"exec", exec_in_the_middle},
+	      {"kernel_frames", kernel_frames});

@@ -222,5 +222,41 @@ static void the_rate_follows(void)
 	sampler_close(s);
 }
 
+/* A process that is never known: each of its samples is a copy, at a request's rate, too. */
+static void copies_at_every_rate(void)
+{
+	struct sampler_options o = {.hz = 997, .source = SOURCE_ON_DEMAND};
+	struct sampler *s, *own = NULL;
+	unsigned n = 0, copies = 0;
+	char *why;
+
+	if (!two_cpus())
+		SKIP("needs root and two CPUs");
+	set_online("0-1\n");
+	s = open_one();
+	if (!s)
+		SKIP("this kernel takes no BPF programs");
+	CU_ASSERT(!sampler_set_hz(s, 19));
+	sampler_set_copies(s, 1);
+	CU_ASSERT_FATAL(!sampler_open_on_demand(s, &o, &own, &why));
+	for (int i = 0; i < 400 && n < 300; i++) {
+		struct ring *ring = sampler_ring(s, 1);
+
+		work_on(own, 1, 8 * NS_PER_MS);
+		for (const struct rec *rec; (rec = ring_peek(ring)); ring_pop(ring)) {
+			bool ours = rec->source == SOURCE_ON_DEMAND && rec->pid == (__u32)getpid();
+
+			n += ours && (rec->kind == REC_COPY || rec->kind == REC_SAMPLE);
+			copies += ours && rec->kind == REC_COPY;
+		}
+		ring_release(ring);
+	}
+	CU_ASSERT(n >= 300);
+	CU_ASSERT(copies >= n * 9 / 10); /* the rest: a ring that was full for a moment */
+	sampler_close(own);
+	sampler_close(s);
+}
+
 SUITE(sampler, {"CPUs come and go", cpus_come_and_go}, {"a CPU that fails", a_cpu_that_fails},
-      {"rates of their own", rates_of_their_own}, {"the rate follows", the_rate_follows});
+      {"rates of their own", rates_of_their_own}, {"the rate follows", the_rate_follows},
+      {"copies at every rate", copies_at_every_rate});
