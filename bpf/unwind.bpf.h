@@ -9,11 +9,14 @@
  *	const __u32 *unw_segment(__u32 i)	words of a segment, NULL when there is none
  *	int unw_read(void *dst, __u32 len, __u64 addr)
  *						0 when user memory was read
+ *	int unw_near(struct unw_state *s, __u64 *value, __u64 addr)
+ *						the same for a word of the stack, where the next
+ *						ones are likely to be a little above
  *	__u64 unw_thread_pointer(void)		where thread-local storage is, 0 when unknown
  * Searches are arithmetic, not branches: a branchy one costs the verifier of 6.18 a million states.
  *
  * Cost per frame: a look at the last mapping, one directory word, some eight rows in one or two
- * cache lines, one read of the stack.
+ * cache lines, a word or two of the stack.
  */
 #ifndef BPF_UNWIND_BPF_H
 #define BPF_UNWIND_BPF_H
@@ -49,6 +52,8 @@ struct unw_state {
 	__u8 stop;     /* enum stop, valid once a step returned 1 */
 	__u8 pad[3];
 };
+
+UNW_INLINE int unw_near(struct unw_state *s, __u64 *value, __u64 addr);
 
 /* ---- reading a segment: every index is masked, so a wrong table cannot leave it -------------- */
 
@@ -199,18 +204,18 @@ UNW_INLINE int unw_caller(struct unw_state *s, __u64 pc, __u64 sp, __u64 fp)
 /* No row: believe a frame pointer that is aligned, above the stack pointer and not far. */
 UNW_INLINE int unw_by_fp(struct unw_state *s)
 {
-	__u64 pair[2], fp = s->fp;
+	__u64 fp = s->fp, next, pc;
 
 	if (!fp && s->by_fp)
 		return unw_stop(s, STOP_ROOT); /* the end of a chain of frame pointers */
 	if (fp & 7 || fp < s->sp || fp - s->sp > UNW_FP_MAX_FRAME)
 		return unw_stop(s, STOP_NO_ROW);
-	if (unw_read(pair, sizeof(pair), fp))
+	if (unw_near(s, &next, fp) || unw_near(s, &pc, fp + 8))
 		return unw_stop(s, STOP_READ_FAULT);
-	if (pair[0] && pair[0] <= fp)
-		pair[0] = ~0ull; /* chains grow: the next step stops there */
+	if (next && next <= fp)
+		next = ~0ull; /* chains grow: the next step stops there */
 	s->by_fp = 1;
-	return unw_caller(s, unw_strip(pair[1]), fp + 16, pair[0]);
+	return unw_caller(s, unw_strip(pc), fp + 16, next);
 }
 
 /* A register of this frame: sp and fp always, others only in a leaf or an interrupted frame. */

@@ -36,7 +36,7 @@ UNW_INLINE __u32 unw_context_offset(__u32 reg)
  * registers. */
 UNW_INLINE int unw_inline(struct unw_state *s, __u32 code)
 {
-	__u64 cfa = code & UNW_CODE_FP ? s->fp : s->sp, pair[2];
+	__u64 cfa = code & UNW_CODE_FP ? s->fp : s->sp, fp, pc;
 	__u32 slot = code & UNW_CODE_SLOT_MASK;
 
 	cfa += (code >> UNW_CODE_CFA_SHIFT & UNW_CODE_CFA_MASK) * 8;
@@ -47,9 +47,9 @@ UNW_INLINE int unw_inline(struct unw_state *s, __u32 code)
 	}
 	if (cfa <= s->sp)
 		return unw_stop(s, STOP_NO_PROGRESS);
-	if (unw_read(pair, 16, cfa - slot * 8))
+	if (unw_near(s, &fp, cfa - slot * 8) || unw_near(s, &pc, cfa - slot * 8 + 8))
 		return unw_stop(s, STOP_READ_FAULT);
-	return unw_caller(s, unw_strip(pair[1]), cfa, pair[0]);
+	return unw_caller(s, unw_strip(pc), cfa, fp);
 }
 
 #ifdef __bpf__

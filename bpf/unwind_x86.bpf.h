@@ -31,23 +31,15 @@ UNW_INLINE __u32 unw_context_offset(__u32 reg)
  */
 UNW_INLINE int unw_inline(struct unw_state *s, __u32 code)
 {
-	__u64 cfa = code & UNW_CODE_FP ? s->fp : s->sp, pair[2];
+	__u64 cfa = code & UNW_CODE_FP ? s->fp : s->sp, fp = s->fp, pc;
 	__u32 slot = code & UNW_CODE_SLOT_MASK;
 
 	cfa += (code >> UNW_CODE_CFA_SHIFT & UNW_CODE_CFA_MASK) * 8;
 	if (cfa <= s->sp)
 		return unw_stop(s, STOP_NO_PROGRESS);
-	pair[0] = s->fp;
-	if (slot == 2) { /* push rbp right below: one read for both */
-		if (unw_read(pair, 16, cfa - 16))
-			return unw_stop(s, STOP_READ_FAULT);
-	} else {
-		if (unw_read(&pair[1], 8, cfa - 8))
-			return unw_stop(s, STOP_READ_FAULT);
-		if (slot && unw_read(&pair[0], 8, cfa - slot * 8))
-			return unw_stop(s, STOP_READ_FAULT);
-	}
-	return unw_caller(s, pair[1], cfa, pair[0]);
+	if ((slot && unw_near(s, &fp, cfa - slot * 8)) || unw_near(s, &pc, cfa - 8))
+		return unw_stop(s, STOP_READ_FAULT);
+	return unw_caller(s, pc, cfa, fp);
 }
 
 #ifdef __bpf__

@@ -42,6 +42,11 @@ static __u64 unw_thread_pointer(void)
 
 #include "bpf/unwind.bpf.h"
 
+static inline int unw_near(struct unw_state *s UNUSED, __u64 *value, __u64 addr)
+{
+	return unw_read(value, sizeof(*value), addr);
+}
+
 size_t copy_unwind(const struct copy_source *source, __u64 *frames, __u8 *ret_stop)
 {
 	struct unw_state s = {

@@ -37,6 +37,11 @@ static __u64 unw_thread_pointer(void)
 
 #include "bpf/unwind.bpf.h"
 
+static inline int unw_near(struct unw_state *s UNUSED, __u64 *value, __u64 addr)
+{
+	return unw_read(value, sizeof(*value), addr);
+}
+
 void picture_init(struct picture *picture)
 {
 	*picture = (struct picture){.segments = segments_new(-1, 8u << 20)};
