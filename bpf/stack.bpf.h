@@ -16,8 +16,8 @@
 #define KNOWN_SLOTS	(1u << 15)
 #define COPY_STEP_BYTES 1024u
 #define COPY_LAST_BYTES 64u
-#define NEAR_BYTES	256u
-#define COPY_PIDS	64u /* per CPU: pids whose copies are counted */
+#define COPY_PIDS	64u  /* per CPU: pids whose copies are counted */
+#define NEAR_BYTES	256u /* of a user stack, read at once; a power of two */
 
 /* bpf/unwind.h says what a segment is. */
 struct segment {
