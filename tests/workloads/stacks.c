@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Stacks that are hard to walk in one thread: deep, with huge frames, realigned, cut by longjmp,
- * with a call as a function's last instruction, with tail calls.
+ * with a call as a function's last instruction, with tail calls, at the end of readable memory.
  */
 #include <alloca.h>
 #include <setjmp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "tests/workloads/truth.h"
 
@@ -188,6 +190,58 @@ static void expect_tail(void)
 	truth_print(50, "truth_run;tail_caller;stack_leaf");
 }
 
+/* ---- a stack whose first words are the last that can be read --------------------------------- */
+
+enum { EDGE_STACK = 64 << 10, EDGE_GUARD = 4096 };
+
+TRUTH_FRAME unsigned long edge_work(unsigned long x)
+{
+	for (unsigned i = 0; i < 100; i++)
+		x = stack_leaf(x);
+	return x + 1;
+}
+
+TRUTH_FRAME void edge_outer(void)
+{
+	unsigned long x = 1;
+
+	while (!truth_over())
+		x = edge_work(x);
+	exit(0);
+}
+
+/* Calls `run` on the stack that ends at `end`. */
+void edge_start(void *end, void (*run)(void));
+__asm__(".text\n"
+	".type edge_start, @function\n"
+	"edge_start:\n"
+	".cfi_startproc\n"
+	".cfi_undefined rip\n"
+	"mov %rdi, %rsp\n"
+	"call *%rsi\n"
+	"ud2\n"
+	".cfi_endproc\n"
+	".size edge_start, . - edge_start\n");
+
+static int run_edge(void)
+{
+	char *stack = mmap(NULL, EDGE_STACK + EDGE_GUARD, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (stack == MAP_FAILED || mprotect(stack + EDGE_STACK, EDGE_GUARD, PROT_NONE)) {
+		perror("stacks edge");
+		return 1;
+	}
+	edge_start(stack + EDGE_STACK, edge_outer);
+	return 1;
+}
+
+static void expect_edge(void)
+{
+	puts("root edge_start");
+	puts("100 edge_start;edge_outer;edge_work;stack_leaf");
+}
+
 static const struct truth truths[] = {
 	{"recurse500", .units = {{100, recurse_500, ""}}, .expect = expect_500},
 	{"recurse3000", .units = {{100, recurse_3000, ""}}, .expect = expect_3000},
@@ -200,6 +254,7 @@ static const struct truth truths[] = {
 	 .units = {{50, noreturn_outer, "noreturn_outer;noreturn_last;noreturn_burn;stack_leaf"},
 		   {50, noreturn_beside, "noreturn_beside;noreturn_follows;stack_leaf"}}},
 	{"tail", .units = {{100, tail_caller, ""}}, .expect = expect_tail},
+	{"edge", .run = run_edge, .expect = expect_edge},
 	{0},
 };
 
