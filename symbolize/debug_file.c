@@ -14,7 +14,6 @@
 #include "profiler/base/cleanup.h"
 #include "profiler/base/fs.h"
 
-#define CRC_STEP       ((size_t)1 << 20)
 #define MAX_CRC_BYTES  ((size_t)4 << 30)
 #define ALT_SECTION    ".gnu_debugaltlink"
 #define DEBUGINFOD_LIB "libdebuginfod.so.1"
@@ -100,8 +99,10 @@ static bool crc_matches(const struct elf *elf, __u32 crc)
 
 	if (elf->size > MAX_CRC_BYTES)
 		return false;
-	for (size_t at = 0; at < elf->size; at += CRC_STEP)
-		value = crc32(value, elf->data + at, (uInt)MIN(elf->size - at, CRC_STEP));
+	for (size_t at = 0; at < elf->size; at += ELF_DROP_BYTES) {
+		value = crc32(value, elf->data + at, (uInt)MIN(elf->size - at, ELF_DROP_BYTES));
+		elf_drop_pages(elf);
+	}
 	return value == crc;
 }
 

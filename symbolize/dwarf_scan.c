@@ -23,7 +23,6 @@
 #define MAX_ACTIVE     256u  /* scopes that overlap at one address */
 #define MAX_NAME_CACHE (512u << 10)
 #define MAX_PATH_BYTES ((size_t)8192)
-#define DROP_BYTES     ((__u64)32 << 20) /* of .debug_info between two giving-backs of pages */
 #define UNKNOWN	       UINT32_MAX
 
 struct scope { /* one range of one node, as the DIEs give it */
@@ -600,7 +599,7 @@ int dwarf_scan(struct dwarf_file *file, struct dwarf_split *split, struct index_
 			continue;
 		err = scan_unit(s, unit);
 		b->facts.n_units++;
-		if (unit->end - dropped > DROP_BYTES) {
+		if (unit->end - dropped >= ELF_DROP_BYTES) {
 			elf_drop_pages(file->elf);
 			dropped = unit->end;
 		}

@@ -51,6 +51,7 @@ static bool read_unit_header(struct cursor *c, struct dwarf_unit *unit)
 static int list_units(struct dwarf_file *file)
 {
 	struct cursor c = file->sections[DWARF_INFO];
+	__u64 dropped = 0;
 
 	while (cursor_left(&c)) {
 		struct dwarf_unit unit = {
@@ -64,6 +65,10 @@ static int list_units(struct dwarf_file *file)
 		    !dwarf_work(file->budget, 1)) {
 			file->bad_total++;
 			return 0;
+		}
+		if (unit.end - dropped >= ELF_DROP_BYTES) {
+			elf_drop_pages(file->elf);
+			dropped = unit.end;
 		}
 		if (!unit.type || unit.die >= unit.end) {
 			file->bad_total++;

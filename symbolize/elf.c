@@ -330,6 +330,44 @@ static int compression(const struct elf_section *section, struct cursor *c, __u3
 	return 0;
 }
 
+struct inflating {
+	struct spill spill;
+	const struct elf *elf;
+	size_t dropped; /* bytes out when pages of the file were given back last */
+};
+
+static int put_inflated(void *arg, const __u8 *bytes, size_t n)
+{
+	struct inflating *i = arg;
+
+	spill_add(&i->spill, bytes, n);
+	if (i->spill.len - i->dropped >= ELF_DROP_BYTES) {
+		mapfile_drop_pages(&i->elf->file);
+		i->dropped = i->spill.len;
+	}
+	return i->spill.err;
+}
+
+static int inflate_section(const struct elf *elf, __u32 type, struct cursor c, __u64 size,
+			   struct scratch *ret_block)
+{
+	struct inflating i = {.elf = elf};
+	int err = inflate_check(type, cursor_left(&c), (size_t)size);
+
+	if (!err)
+		err = spill_init(&i.spill, elf->scratch_dir);
+	if (err)
+		return err;
+	spill_reserve(&i.spill, size);
+	err = i.spill.err;
+	if (!err)
+		err = inflate_stream(type, c.pos, cursor_left(&c), (size_t)size, put_inflated, &i);
+	if (!err)
+		return scratch_take(&i.spill, ret_block);
+	spill_fini(&i.spill);
+	return err;
+}
+
 struct cursor elf_section_data(struct elf *elf, const struct elf_section *section, int *ret_err)
 {
 	struct cursor c = elf_section_raw(elf, section), none = cursor_of(NULL, 0);
@@ -348,23 +386,15 @@ struct cursor elf_section_data(struct elf *elf, const struct elf_section *sectio
 	*ret_err = -EFBIG;
 	if (size > elf->inflate_limit || elf->inflated_bytes > elf->inflate_limit - size)
 		return none;
-	*ret_err = inflate_check(type, cursor_left(&c), (size_t)size);
-	if (*ret_err)
-		return none;
 	*ret_err = -ENOMEM;
 	inflated = calloc(1, sizeof(*inflated));
 	if (!inflated)
 		return none;
-	*ret_err = scratch_alloc(elf->scratch_dir, (size_t)size, &inflated->block);
-	if (!*ret_err)
-		*ret_err = inflate_block(type, c.pos, cursor_left(&c), inflated->block.data,
-					 (size_t)size);
+	*ret_err = inflate_section(elf, type, c, size, &inflated->block);
 	if (*ret_err) {
-		scratch_free(&inflated->block);
 		free(inflated);
 		return none;
 	}
-	mapfile_drop_pages(&elf->file);
 	inflated->offset = section->offset;
 	inflated->next = elf->inflated;
 	elf->inflated = inflated;

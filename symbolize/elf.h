@@ -18,6 +18,7 @@
 #include "profiler/base/mapfile.h"
 
 #define ELF_BUILD_ID_MAX 64
+#define ELF_DROP_BYTES	 ((size_t)16 << 20)
 
 /* Why a file could not be opened: the text after the name in every message. */
 #define ELF_REFUSALS(X)                                                                            \
@@ -87,7 +88,8 @@ struct cursor elf_section_data(struct elf *elf, const struct elf_section *sectio
 /* elf_section_data of .NAME or .zNAME ("debug_info"); empty when there is none. */
 struct cursor elf_debug_data(struct elf *elf, const char *name, int *ret_err);
 
-/* Let go of resident pages of the file and of decompressed sections; they come back when read. */
+/* Let go of resident pages of the file and of decompressed sections; they come back when read. Who
+ * reads a file from end to end does so every ELF_DROP_BYTES. */
 void elf_drop_pages(const struct elf *elf);
 
 /* Bytes from vaddr to the end of the file-backed part of its PT_LOAD; empty when none holds it. */

@@ -2,7 +2,8 @@
 /*
  * pclntab into rows and nodes, see go_scan.h. A function's three value tables (file, line, inline
  * index) are walked side by side; an inlined call's parent is what the tables say at its parent pc,
- * which lies in the same function. Chains and look-ups are bounded by a budget per file.
+ * which lies in the same function. Chains and look-ups are bounded by a budget per file. A function
+ * that DWARF has is left to it: it knows where a call in generated code stands, pclntab does not.
  */
 #include "symbolize/go_scan.h"
 
@@ -26,6 +27,7 @@ struct go_scan {
 	/* the last file's id: neighbours share it */
 	const char *last_name;
 	__u32 last_file;
+	size_t n_pieces, at; /* DWARF's, and which of them the walk has reached */
 };
 
 static __u32 file_id(struct go_scan *s, __s32 value)
@@ -99,6 +101,17 @@ static __s32 value_until(struct go_values *v, __u64 addr, __s32 fall_back, __u64
 	return v->value;
 }
 
+/* Functions come in order of address. */
+static bool has_rows(struct go_scan *s)
+{
+	const struct index_piece *pieces = s->b->pieces.data;
+	__u64 base = s->b->base;
+
+	while (s->at < s->n_pieces && base + pieces[s->at].end <= s->func.start)
+		s->at++;
+	return s->at < s->n_pieces && base + pieces[s->at].start <= s->func.start;
+}
+
 static int scan_func(struct go_scan *s)
 {
 	struct go_values files, lines, inlining;
@@ -139,9 +152,11 @@ int go_scan(struct elf *elf, struct index_builder *b)
 		return 0;
 	s.work = WORK_MIN + (__u64)cursor_left(&s.table.data) * WORK_PER_BYTE;
 	b->facts.flags |= INDEX_HAS_GO;
+	index_sort_pieces(b);
+	s.n_pieces = b->pieces.len;
 	for (__u64 i = 0; i < s.table.n_funcs && !err && s.work; i++) {
 		s.work--;
-		if (go_func_at(&s.table, i, &s.func))
+		if (go_func_at(&s.table, i, &s.func) && !has_rows(&s))
 			err = scan_func(&s);
 	}
 	if (!s.work)

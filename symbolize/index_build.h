@@ -99,6 +99,8 @@ __u32 index_node(struct index_builder *b, __u32 func, __u32 parent, __u32 call_f
  * closes the run. Addresses must be text. 0 or -ENOMEM. */
 MUST_CHECK int index_row(struct index_builder *b, __u64 addr, const struct index_row *row);
 MUST_CHECK int index_piece_end(struct index_builder *b, __u64 end);
+/* Bring the pieces so far into order of address. */
+void index_sort_pieces(struct index_builder *b);
 
 /* A symbol of text. owner: a module's name (kernel) or 0. */
 MUST_CHECK int index_symbol(struct index_builder *b, __u64 addr, __u64 size, __u32 name,

@@ -100,16 +100,36 @@ static void sip_final(struct sip *s, __u8 out[16])
 	}
 }
 
+/* The same of a part of a file, whose pages are given back on the way. */
+static void sip_part(struct sip *s, const struct elf *elf, const __u8 *data, size_t len,
+		     size_t *held)
+{
+	size_t n;
+
+	do {
+		n = MIN(len, ELF_DROP_BYTES);
+		sip_block(s, data, n);
+		data += n;
+		len -= n;
+		*held += n;
+		if (*held >= ELF_DROP_BYTES) {
+			elf_drop_pages(elf);
+			*held = 0;
+		}
+	} while (len);
+}
+
 /* What an index is made from: everything but the program's loaded bytes; of those the symbols, the
  * PLT and notes. Go's tables refer into its data, so all of such a file counts. */
 static void sip_elf(struct sip *s, const struct elf *elf)
 {
 	bool whole = elf->n_sections == 0;
+	size_t held = 0;
 
 	for (size_t i = 0; i < elf->n_sections; i++)
 		whole |= strstr(elf->sections[i].name, "gopclntab") != NULL;
 	if (whole) {
-		sip_block(s, elf->data, elf->size);
+		sip_part(s, elf, elf->data, elf->size, &held);
 		return;
 	}
 	sip_block(s, elf->data, MIN(elf->size, (size_t)4096)); /* file and program headers */
@@ -122,7 +142,7 @@ static void sip_elf(struct sip *s, const struct elf *elf)
 		sip_block(s, (const __u8 *)section->name, strlen(section->name));
 		if (!(section->flags & SHF_ALLOC) || section->type != SHT_PROGBITS ||
 		    !strncmp(section->name, ".plt", 4))
-			sip_block(s, c.pos, cursor_left(&c));
+			sip_part(s, elf, c.pos, cursor_left(&c), &held);
 	}
 }
 

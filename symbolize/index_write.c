@@ -219,6 +219,12 @@ static int by_place(const void *pa, const void *pb)
 	return a->order < b->order ? -1 : a->order > b->order;
 }
 
+void index_sort_pieces(struct index_builder *b)
+{
+	if (b->pieces.len) /* an empty VEC has no block */
+		qsort(b->pieces.data, b->pieces.len, sizeof(*b->pieces.data), by_place);
+}
+
 /* Of pieces that overlap (folded or duplicate functions) the one that starts first keeps its bytes.
  */
 static int write_rows(struct out *o, struct index_builder *b)
@@ -227,8 +233,7 @@ static int write_rows(struct out *o, struct index_builder *b)
 	__u32 claimed = 0;
 	bool any = false;
 
-	if (b->pieces.len) /* an empty VEC has no block */
-		qsort(b->pieces.data, b->pieces.len, sizeof(*b->pieces.data), by_place);
+	index_sort_pieces(b);
 	section_begin(o, INDEX_ROWS);
 	e.first = o->at;
 	vec_for_each (p, &b->pieces) {

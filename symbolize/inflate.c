@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-/* zlib, zstd and xz, see inflate.h. A size that no compressor reaches is refused before malloc. */
+/*
+ * zlib, zstd and xz, see inflate.h. A size that no compressor reaches is refused before any space is
+ * taken. zlib itself, not a faster library: those that beat it decode whole blocks only, and a debug
+ * file's .debug_info is hundreds of megabytes.
+ */
 #include "symbolize/inflate.h"
 
 #include <elf.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
-#include <libdeflate.h>
 #include <lzma.h>
+#define ZLIB_CONST
+#include <zlib.h>
 #include <zstd.h>
+
+#include "profiler/base/cleanup.h"
 
 #ifndef ELFCOMPRESS_ZSTD
 #define ELFCOMPRESS_ZSTD 2
@@ -17,20 +23,71 @@
 
 #define ZLIB_MAX_RATIO 1040u  /* RFC 1951: 258 bytes from 2 bits, headers aside */
 #define ZSTD_MAX_RATIO 43700u /* RFC 8878: 128 KiB from a 3-byte block header */
+#define ZSTD_WINDOW    26     /* log2 of its largest window: 64 MiB */
 #define XZ_DICTIONARY  ((uint64_t)64 << 20)
 #define XZ_FIRST_BYTES ((size_t)256 << 10)
+#define STEP_BYTES     ((size_t)128 << 10)
+#define FEED_BYTES     ((size_t)1 << 30) /* zlib counts its input in 32 bits */
 
-/* libdeflate: whole blocks only, which is all we have, at two to three times zlib's speed. */
-static int inflate_zlib(const __u8 *data, size_t len, __u8 *out, size_t size)
+struct sink {
+	__u8 *step; /* STEP_BYTES */
+	size_t left;
+	int (*put)(void *arg, const __u8 *bytes, size_t n);
+	void *arg;
+};
+
+static int give(struct sink *sink, size_t n)
 {
-	struct libdeflate_decompressor *d = libdeflate_alloc_decompressor();
-	enum libdeflate_result result;
+	if (n > sink->left)
+		return -EINVAL;
+	sink->left -= n;
+	return n ? sink->put(sink->arg, sink->step, n) : 0;
+}
 
-	if (!d)
+static int stream_zlib(const __u8 *data, size_t len, struct sink *sink)
+{
+	z_stream z = {0};
+	int ret = Z_OK, err = 0;
+
+	if (inflateInit(&z) != Z_OK)
 		return -ENOMEM;
-	result = libdeflate_zlib_decompress(d, data, len, out, size, NULL);
-	libdeflate_free_decompressor(d);
-	return result == LIBDEFLATE_SUCCESS ? 0 : -EINVAL;
+	while (!err && ret == Z_OK) { /* without progress it is Z_BUF_ERROR */
+		if (!z.avail_in) {
+			z.next_in = data;
+			z.avail_in = (uInt)MIN(len, FEED_BYTES);
+			data += z.avail_in;
+			len -= z.avail_in;
+		}
+		z.next_out = sink->step;
+		z.avail_out = (uInt)STEP_BYTES;
+		ret = inflate(&z, Z_NO_FLUSH);
+		err = give(sink, STEP_BYTES - z.avail_out);
+	}
+	inflateEnd(&z);
+	if (err)
+		return err;
+	return ret == Z_STREAM_END ? 0 : ret == Z_MEM_ERROR ? -ENOMEM : -EINVAL;
+}
+
+static int stream_zstd(const __u8 *data, size_t len, struct sink *sink)
+{
+	ZSTD_DCtx *d = ZSTD_createDCtx();
+	ZSTD_inBuffer in = {data, len, 0};
+	size_t ret = 0;
+	int err = 0;
+
+	if (!d || ZSTD_isError(ZSTD_DCtx_setParameter(d, ZSTD_d_windowLogMax, ZSTD_WINDOW)))
+		err = -ENOMEM;
+	while (!err) { /* without progress it is an error, too */
+		ZSTD_outBuffer out = {sink->step, STEP_BYTES, 0};
+
+		ret = ZSTD_decompressStream(d, &out, &in);
+		err = ZSTD_isError(ret) ? -EINVAL : give(sink, out.pos);
+		if (in.pos == in.size && (!ret || out.pos < STEP_BYTES))
+			break;
+	}
+	ZSTD_freeDCtx(d);
+	return err || !ret ? err : -EINVAL;
 }
 
 int inflate_check(__u32 type, size_t len, size_t size)
@@ -41,13 +98,20 @@ int inflate_check(__u32 type, size_t len, size_t size)
 											 : 0;
 }
 
-int inflate_block(__u32 type, const __u8 *data, size_t len, __u8 *out, size_t size)
+int inflate_stream(__u32 type, const __u8 *data, size_t len, size_t size,
+		   int (*put)(void *arg, const __u8 *bytes, size_t n), void *arg)
 {
+	_free_ __u8 *step = malloc(STEP_BYTES);
+	struct sink sink = {.step = step, .left = size, .put = put, .arg = arg};
+	int err = -ENOTSUP;
+
+	if (!step)
+		return -ENOMEM;
 	if (type == ELFCOMPRESS_ZLIB)
-		return inflate_zlib(data, len, out, size);
-	if (type == ELFCOMPRESS_ZSTD)
-		return ZSTD_decompress(out, size, data, len) == size ? 0 : -EINVAL;
-	return -ENOTSUP;
+		err = stream_zlib(data, len, &sink);
+	else if (type == ELFCOMPRESS_ZSTD)
+		err = stream_zstd(data, len, &sink);
+	return err ? err : sink.left ? -EINVAL : 0;
 }
 
 int inflate_xz(const __u8 *data, size_t len, size_t max, __u8 **ret_data, size_t *ret_size)

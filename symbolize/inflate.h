@@ -7,11 +7,14 @@
 #include "profiler/base/check.h"
 
 /* Whether `size` bytes can come out of len bytes of a type (ELFCOMPRESS_ZLIB or ELFCOMPRESS_ZSTD,
- * gABI): to be asked before memory is reserved. 0, -ENOTSUP for another type, -EFBIG. */
+ * gABI): to be asked before space is taken. 0, -ENOTSUP for another type, -EFBIG. */
 MUST_CHECK int inflate_check(__u32 type, size_t len, size_t size);
-/* Exactly `size` bytes must come out, into the caller's block. 0, -ENOTSUP, -EINVAL for damaged
- * data, -ENOMEM. */
-MUST_CHECK int inflate_block(__u32 type, const __u8 *data, size_t len, __u8 *out, size_t size);
+/* Give what comes out to `put`, in order and in steps: neither the block nor its contents need to
+ * be in memory as a whole. Exactly `size` bytes must come out. Beside the step there is the
+ * decoder's own memory: 40 KiB for zlib, for zstd the frame's window, at most 64 MiB. 0, -ENOTSUP,
+ * -EINVAL for damaged data, -ENOMEM, or what `put` returned, which ends it when it is not 0. */
+MUST_CHECK int inflate_stream(__u32 type, const __u8 *data, size_t len, size_t size,
+			      int (*put)(void *arg, const __u8 *bytes, size_t n), void *arg);
 
 /* An .xz stream (MiniDebugInfo) of unknown size, at most `max` bytes out and 64 MiB of dictionary.
  * The result is malloc'd, the caller's. 0, -EINVAL, -EFBIG, -ENOMEM. */

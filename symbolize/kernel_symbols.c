@@ -152,7 +152,7 @@ int kernel_symbols_parse(const char *data, size_t len, const struct symbol_optio
 }
 
 /* /proc files have no size: copy into a scratch block first, 6 MB on a usual host. */
-static int slurp(int fd, const char *scratch_dir, struct scratch *ret_block, size_t *ret_len)
+static int slurp(int fd, const char *scratch_dir, struct scratch *ret_block)
 {
 	struct spill spill;
 	_free_ char *step = malloc(STEP_BYTES);
@@ -175,14 +175,8 @@ static int slurp(int fd, const char *scratch_dir, struct scratch *ret_block, siz
 			break;
 		}
 	}
-	*ret_len = (size_t)spill.len;
 	if (!err)
-		err = scratch_alloc(scratch_dir, *ret_len, ret_block);
-	if (!err) {
-		err = spill_read(&spill, ret_block->data, *ret_len, 0);
-		if (err)
-			scratch_free(ret_block);
-	}
+		return scratch_take(&spill, ret_block);
 	spill_fini(&spill);
 	return err;
 }
@@ -192,15 +186,14 @@ int kernel_symbols_open(const char *kallsyms, const struct symbol_options *optio
 {
 	_close_ int fd = open(kallsyms ? kallsyms : "/proc/kallsyms", O_RDONLY | O_CLOEXEC);
 	struct scratch block;
-	size_t len;
 	int err;
 
 	if (fd < 0)
 		return errno == EPERM ? -EACCES : -errno;
-	err = slurp(fd, options->scratch_dir, &block, &len);
+	err = slurp(fd, options->scratch_dir, &block);
 	if (err)
 		return err;
-	err = kernel_symbols_parse(block.data, len, options, ret_object);
+	err = kernel_symbols_parse(block.data, block.size, options, ret_object);
 	scratch_free(&block);
 	return err;
 }

@@ -12,7 +12,6 @@
 #include "profiler/base/cleanup.h"
 #include "profiler/base/fs.h"
 
-#define SMALL_BLOCK  ((size_t)128 << 10)
 #define SPILL_BUFFER ((size_t)64 << 10)
 
 int scratch_open(const char *dir, bool *ret_in_memory)
@@ -37,75 +36,43 @@ int scratch_open(const char *dir, bool *ret_in_memory)
 	return fd >= 0 ? fd : -errno;
 }
 
-int scratch_alloc(const char *dir, size_t size, struct scratch *ret_scratch)
-{
-	struct scratch s = {.size = size};
-	_close_ int fd = -1;
-	bool in_memory;
-	int err;
-
-	if (size <= SMALL_BLOCK) {
-		s.data = malloc(size ? size : 1);
-		if (!s.data)
-			return -ENOMEM;
-		*ret_scratch = s;
-		return 0;
-	}
-	fd = scratch_open(dir, &in_memory);
-	if (fd < 0)
-		return fd;
-	if (in_memory && size > SCRATCH_MEMORY_MAX)
-		return -ENOSPC;
-	err = posix_fallocate(fd, 0, (off_t)size);
-	if (err)
-		return -err;
-	s.mapped = true;
-	s.data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (s.data == MAP_FAILED)
-		return -errno;
-	*ret_scratch = s;
-	return 0;
-}
-
-void scratch_free(struct scratch *scratch)
-{
-	if (scratch->mapped)
-		munmap(scratch->data, scratch->size);
-	else
-		free(scratch->data);
-	*scratch = (struct scratch){0};
-}
-
-void scratch_drop_pages(const struct scratch *scratch)
-{
-	if (scratch->mapped)
-		madvise(scratch->data, scratch->size, MADV_DONTNEED);
-}
-
 int spill_init(struct spill *spill, const char *dir)
 {
-	*spill = (struct spill){.fd = -1};
+	*spill = (struct spill){.fd = -1, .dir = dir};
 	spill->buf = malloc(SPILL_BUFFER);
-	if (!spill->buf)
-		return -ENOMEM;
-	spill->fd = scratch_open(dir, &spill->in_memory);
-	if (spill->fd < 0) {
-		int err = spill->fd;
-
-		spill_fini(spill);
-		return err;
-	}
-	return 0;
+	return spill->buf ? 0 : -ENOMEM;
 }
 
-int spill_flush(struct spill *spill)
+static void need_file(struct spill *spill, __u64 bytes)
 {
-	if (!spill->err && spill->in_memory && spill->len > SCRATCH_MEMORY_MAX)
+	if (!spill->err && spill->fd < 0) {
+		spill->fd = scratch_open(spill->dir, &spill->in_memory);
+		spill->err = MIN(spill->fd, 0);
+	}
+	if (!spill->err && spill->in_memory && bytes > SCRATCH_MEMORY_MAX)
 		spill->err = -ENOSPC;
-	if (!spill->err && spill->fill)
-		spill->err = fs_write_all(spill->fd, spill->buf, spill->fill);
+}
+
+void spill_reserve(struct spill *spill, __u64 bytes)
+{
+	if (bytes <= SPILL_BUFFER)
+		return;
+	need_file(spill, bytes);
+	if (!spill->err && !spill->in_memory)
+		spill->err = -posix_fallocate(spill->fd, 0, (off_t)bytes);
+}
+
+static void write_out(struct spill *spill, const void *data, size_t len)
+{
+	need_file(spill, spill->len);
+	if (!spill->err && len)
+		spill->err = fs_write_all(spill->fd, data, len);
+}
+
+static void empty_buffer(struct spill *spill)
+{
+	write_out(spill, spill->buf, spill->fill);
 	spill->fill = 0;
-	return spill->err;
 }
 
 void spill_add(struct spill *spill, const void *data, size_t len)
@@ -116,12 +83,16 @@ void spill_add(struct spill *spill, const void *data, size_t len)
 	while (len && !spill->err) {
 		size_t n = MIN(len, SPILL_BUFFER - spill->fill);
 
+		if (n == SPILL_BUFFER) { /* nothing waits in the buffer */
+			write_out(spill, p, len);
+			return;
+		}
 		memcpy(spill->buf + spill->fill, p, n);
 		spill->fill += n;
 		p += n;
 		len -= n;
-		if (spill->fill == SPILL_BUFFER && spill_flush(spill))
-			return;
+		if (spill->fill == SPILL_BUFFER)
+			empty_buffer(spill);
 	}
 }
 
@@ -153,4 +124,55 @@ void spill_fini(struct spill *spill)
 		close(spill->fd);
 	free(spill->buf);
 	*spill = (struct spill){.fd = -1};
+}
+
+static int map_spill(struct spill *spill, struct scratch *ret_scratch)
+{
+	struct scratch s = {.size = (size_t)spill->len, .mapped = true};
+
+	empty_buffer(spill);
+	if (spill->err)
+		return spill->err;
+	s.data = mmap(NULL, s.size, PROT_READ, MAP_SHARED, spill->fd, 0);
+	if (s.data == MAP_FAILED)
+		return -errno;
+	*ret_scratch = s;
+	return 0;
+}
+
+/* The buffer itself, cut to what it holds. */
+static void take_buffer(struct spill *spill, struct scratch *ret_scratch)
+{
+	void *cut = realloc(spill->buf, MAX(spill->fill, (size_t)1));
+
+	if (cut)
+		spill->buf = cut;
+	*ret_scratch = (struct scratch){.data = take(spill->buf), .size = spill->fill};
+}
+
+int scratch_take(struct spill *spill, struct scratch *ret_scratch)
+{
+	int err = spill->err;
+
+	if (!err && spill->fd >= 0)
+		err = map_spill(spill, ret_scratch);
+	else if (!err)
+		take_buffer(spill, ret_scratch);
+	spill_fini(spill);
+	return err;
+}
+
+void scratch_free(struct scratch *scratch)
+{
+	if (scratch->mapped)
+		munmap(scratch->data, scratch->size);
+	else
+		free(scratch->data);
+	*scratch = (struct scratch){0};
+}
+
+void scratch_drop_pages(const struct scratch *scratch)
+{
+	if (scratch->mapped)
+		madvise(scratch->data, scratch->size, MADV_DONTNEED);
 }

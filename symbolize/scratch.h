@@ -3,8 +3,8 @@
  * Large temporaries that must not be anonymous memory: decompressed debug sections and the streams
  * of an index under construction live in unlinked files, whose pages the kernel can take back. A
  * file is made in `dir` (the cache folder), else /var/tmp, else /tmp, else in memory, where at most
- * SCRATCH_MEMORY_MAX bytes each are allowed. Space is reserved before it is mapped, so a full disk
- * is an error code and never a signal. One thread per object.
+ * SCRATCH_MEMORY_MAX bytes each are allowed. They are written, not mapped for writing: a full disk
+ * is an error code and never a signal, and nothing is resident meanwhile. One thread per object.
  */
 #pragma once
 
@@ -20,32 +20,35 @@
  */
 MUST_CHECK int scratch_open(const char *dir, bool *ret_in_memory);
 
-/* A block of fixed size; small ones come from malloc. */
-struct scratch {
-	void *data;
-	size_t size;
-	bool mapped;
-};
-/* 0, -ENOSPC (disk full, memory bound) or -errno. */
-MUST_CHECK int scratch_alloc(const char *dir, size_t size, struct scratch *ret_scratch);
-void scratch_free(struct scratch *scratch);
-/* Give resident pages back; their bytes stay. */
-void scratch_drop_pages(const struct scratch *scratch);
-
-/* A byte stream that is written once and read back at any offset. An error sticks: write all, test
- * `err` once. */
+/* A byte stream that is written once and read back at any offset. What fits its buffer makes no
+ * file. An error sticks: write all, test `err` once. */
 struct spill {
-	int fd;
+	const char *dir; /* borrowed */
+	int fd;		 /* -1: no file yet */
 	bool in_memory;
 	int err;
 	__u64 len;   /* bytes written, those in the buffer included */
 	size_t fill; /* bytes in the buffer */
 	__u8 *buf;
 };
+/* 0 or -ENOMEM. */
 MUST_CHECK int spill_init(struct spill *spill, const char *dir);
+/* Take the space of that many bytes, if they need a file: a disk without it is known before it is
+ * filled. */
+void spill_reserve(struct spill *spill, __u64 bytes);
 void spill_add(struct spill *spill, const void *data, size_t len);
 /* len bytes at offset; bytes still in the buffer included. 0 or -errno. */
 MUST_CHECK int spill_read(struct spill *spill, void *out, size_t len, __u64 offset);
-/* Write the buffer out. 0 or the error that stuck. */
-MUST_CHECK int spill_flush(struct spill *spill);
 void spill_fini(struct spill *spill);
+
+/* What was written, as a block to read from. */
+struct scratch {
+	void *data;
+	size_t size;
+	bool mapped;
+};
+/* The spill's bytes; the spill is finished, also on failure. 0 or -errno. */
+MUST_CHECK int scratch_take(struct spill *spill, struct scratch *ret_scratch);
+void scratch_free(struct scratch *scratch);
+/* Give resident pages back; their bytes stay. */
+void scratch_drop_pages(const struct scratch *scratch);

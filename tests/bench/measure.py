@@ -214,14 +214,20 @@ def run_tool(name, *args, timeout=300):
   return done.stdout.decode(errors="replace")
 
 
+# A process keeps the peak RSS of what it was before its exec: of us, who may be large. This one is small.
+LAUNCHER = """
+import resource, subprocess, sys
+status = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(status, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+"""
+
+
 def usage_of(argv, data=b""):
-  """(CPU seconds, peak RSS in MiB) of a command that is given `data`."""
-  read, write = os.pipe()
-  with open(os.devnull, "wb") as null:
-    process = subprocess.Popen(argv, stdin=read, stdout=null, stderr=null)
-  os.close(read)
-  with os.fdopen(write, "wb") as pipe, contextlib.suppress(BrokenPipeError):
-    pipe.write(data)
-  _, status, usage = os.wait4(process.pid, 0)
-  process.returncode = os.waitstatus_to_exitcode(status)
-  return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+  """(CPU seconds, peak RSS in MiB, pages of files included) of a command that is given `data`."""
+  ran = subprocess.run([sys.executable, "-S", "-c", LAUNCHER, *argv], input=data,
+                       stdout=subprocess.PIPE, check=True)
+  status, used_s, peak_mib = ran.stdout.split()
+  if int(status):
+    raise RuntimeError(f"{argv[0]} ended with {int(status)}")
+  return float(used_s), float(peak_mib)

@@ -414,8 +414,8 @@ def symbols(folder):
   begin, size = (int(g, 16) for g in text.groups())
   rand = random.Random(1)
   addresses = "".join(f"0x{begin + rand.randrange(size):x}\n" for _ in range(100000)).encode()
-  cold = usage_of(["env", f"XDG_CACHE_HOME={folder}", BIANQUE, "symbolize", "-i", "--json", "-e",
-                   path], addresses)
+  cold = usage_of([BIANQUE, "symbolize", "--cache", os.path.join(folder, "cold"), "-i", "--json",
+                   "-e", path], addresses)
   theirs = usage_of(["llvm-symbolizer", "-i", "-f", "-C", "-e", path], addresses)
   name = os.path.basename(path)
   TABLE.put("cold_time", cold[0] / theirs[0],

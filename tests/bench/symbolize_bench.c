@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "profiler/base/cleanup.h"
@@ -19,18 +18,18 @@
 
 #define ADDRESSES 65536u
 
-/* RssAnon + RssShmem of this process, in KiB. */
-static long rss_kib(void)
+/* KiB of this process by the name in its status. (getrusage's peak is that of what ran before exec,
+ * too.) */
+static long status_kib(const char *name)
 {
 	_fclose_ FILE *f = fopen("/proc/self/status", "re");
 	char line[256];
-	long total = 0, kib;
+	size_t len = strlen(name);
 
 	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "RssAnon: %ld", &kib) == 1 ||
-		    sscanf(line, "RssShmem: %ld", &kib) == 1)
-			total += kib;
-	return total;
+		if (!strncmp(line, name, len) && line[len] == ':')
+			return atol(line + len + 1);
+	return 0;
 }
 
 static bool find_text(const char *path, __u64 *ret_start, __u64 *ret_size)
@@ -87,7 +86,8 @@ static struct symbol_object *open_timed(const char *path, const struct symbol_op
 	symbol_object_info(object, &info);
 	printf("%s: %.3f CPU s, index %.1f MB%s, RssAnon+RssShmem now %ld KiB\n", what,
 	       (double)(clock_process_cpu_ns() - began) / 1e9, (double)info.index_bytes / 1e6,
-	       info.from_cache ? " (from the cache)" : "", rss_kib());
+	       info.from_cache ? " (from the cache)" : "",
+	       status_kib("RssAnon") + status_kib("RssShmem"));
 	return object;
 }
 
@@ -96,7 +96,6 @@ int main(int argc, char **argv)
 	struct symbol_options options = {0};
 	struct symbol_object *object;
 	struct index_cache cache = {0};
-	struct rusage usage;
 	__u64 start, size;
 
 	if (argc < 2 || !find_text(argv[1], &start, &size)) {
@@ -108,8 +107,7 @@ int main(int argc, char **argv)
 		options.scratch_dir = cache.dir;
 	}
 	object = open_timed(argv[1], &options, "open");
-	getrusage(RUSAGE_SELF, &usage);
-	printf("peak RSS, file pages included: %ld KiB\n", usage.ru_maxrss);
+	printf("peak RSS, file pages included: %ld KiB\n", status_kib("VmHWM"));
 	if (options.cache) {
 		symbol_object_free(object);
 		object = open_timed(argv[1], &options, "open again");

@@ -251,27 +251,6 @@ static void refuses_damage(void)
 	free(copy);
 }
 
-static void spills_read_back(void)
-{
-	struct spill spill;
-	__u8 out[16];
-	int wrong = 0;
-
-	ASSERT_INT(spill_init(&spill, SCRATCH_IN_MEMORY), 0);
-	for (__u32 i = 0; i < 100000; i++)
-		spill_add(&spill, &i, sizeof(i));
-	for (__u32 i = 0; i + 4 < 100000; i += 77) {
-		__u32 got;
-
-		wrong += spill_read(&spill, out, sizeof(out), (__u64)i * 4) != 0;
-		memcpy(&got, out + 12, 4);
-		wrong += got != i + 3;
-	}
-	ASSERT_INT(wrong, 0);
-	ASSERT_INT(spill_read(&spill, out, sizeof(out), 400000 - 8), -EINVAL);
-	spill_fini(&spill);
-}
-
 SUITE(index, {"chooses symbols", chooses_symbols}, {"fills holes", fills_holes},
       {"finds rows and chains", finds_rows_and_chains}, {"settles overlaps", settles_overlaps},
-      {"refuses damage", refuses_damage}, {"spills read back", spills_read_back});
+      {"refuses damage", refuses_damage});
