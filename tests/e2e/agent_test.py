@@ -18,7 +18,7 @@ import time
 import check_folded
 from harness import (BIANQUE, CAPABILITIES, Agent, Skipped, as_nobody, case, expect, free_port,
                      full_folder, hidden_kallsyms, mounted, need, other_file, start_tests, stop,
-                     wait_for, workload)
+                     stopped_thread, wait_for, workload)
 
 PROFILE = "/debug/pprof/profile"
 METRICS = ("bianque_profile_samples_total", "bianque_profile_stacks_total", "bianque_lost_total",
@@ -173,6 +173,23 @@ def processes(t):
     expect(reply.status == 200, reply.status, reply.text[:300])
     return f'"pid":{shares.pid},' in reply.text.replace(" ", "") and "shares" in reply.text
   wait_for("shares in the list", listed)
+  expect(agent.get("/api/v1/processes").json["left_out"] == 0, "left out")
+
+
+@case("/api/v1/processes: one that takes long holds nobody, a fifth is told to wait")
+def processes_stuck(t):
+  agent = Agent(t)
+  agent.ready()
+  with concurrent.futures.ThreadPoolExecutor(5) as pool:
+    with stopped_thread(agent.process.pid, "builder"):
+      running = [pool.submit(agent.get, "/api/v1/processes") for _ in range(5)]
+      wait_for("one is refused", lambda: [r for r in running if r.done()])
+      expect(agent.get("/healthz", timeout=5).status == 200, "held")
+      expect([r.result().status for r in running if r.done()] == [429], "not one of five")
+    for reply in (r.result(30) for r in running):
+      expect(reply.status == 429 or any(p["pid"] == agent.process.pid
+                                        for p in reply.json["processes"]), reply.text[:300])
+  expect(agent.get("/api/v1/processes").status == 200, "afterwards")
 
 
 # ---- reload and end ------------------------------------------------------------------------------

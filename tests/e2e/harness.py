@@ -11,6 +11,8 @@ BIANQUE=FILE in the environment is another build, such as one with a sanitizer.
     expect(done.status == 0, done.text)
 """
 
+import contextlib
+import ctypes
 import json
 import os
 import signal
@@ -30,6 +32,7 @@ WORKLOADS = os.path.join(ROOT, "build", "workloads")
 # What the profiler needs and no more (kernel 5.11 and later).
 CAPABILITIES = ("bpf", "perfmon", "sys_ptrace", "dac_read_search", "syslog", "checkpoint_restore")
 NOBODY = 65534
+PTRACE_ATTACH, PTRACE_DETACH, WALL = 16, 17, 0x40000000  # linux/ptrace.h, linux/wait.h
 CASES = []
 
 
@@ -171,6 +174,21 @@ def stop(process, sig=signal.SIGTERM, timeout=30):
   except subprocess.TimeoutExpired as err:
     raise Failed(f"still runs {timeout} s after {signal.Signals(sig).name}\n{log(process)}") from err
   return status, time.monotonic() - began
+
+
+@contextlib.contextmanager
+def stopped_thread(pid, name):
+  """One thread of a process stands still meanwhile, as one whose read does not return would."""
+  folder = f"/proc/{pid}/task"
+  tid = next(int(tid) for tid in os.listdir(folder) if log_text(f"{folder}/{tid}/comm") == name + "\n")
+  ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+  if ptrace(PTRACE_ATTACH, tid, None, None):
+    raise Skipped(f"cannot stop a thread: {os.strerror(ctypes.get_errno())}")
+  os.waitpid(tid, WALL)
+  try:
+    yield
+  finally:
+    ptrace(PTRACE_DETACH, tid, None, None)
 
 
 def wait_for(what, condition, timeout=30):
