@@ -17,11 +17,12 @@ import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 
 import check_folded
-from harness import (BIANQUE, CAPABILITIES, Skipped, as_nobody, case, expect, full_folder,
-                     hidden_kallsyms, log, need, other_file, start_tests, stop, workload)
+from harness import (BIANQUE, CAPABILITIES, Failed, Skipped, as_nobody, case, expect, full_folder,
+                     hidden_kallsyms, log, need, other_file, start_tests, stop, wait_for, workload)
 
 SUMMARY = re.compile(r"bianque: (\d+) samples in [\d.]+ s at (\d+) Hz, [\d.]+ % whole stacks, "
                      r"(\d+) lost")
+DURATION = re.compile(r"samples in ([\d.]+) s")
 
 
 def record(t, *args, timeout=90, **options):
@@ -265,6 +266,31 @@ def give_up(t):
   expect(status == 1 and not SUMMARY.search(log(process)), status, log(process))
   left = [name for name in os.listdir(t.dir) if "out.folded" in name]
   expect(not left, "left behind:", left)
+
+
+@case("the terminal is closed: what there is is written; under nohup it goes on")
+def hang_up(t):
+  path = t.path("out.folded")
+  t.start(workload("shares"), "--seconds", "60")
+  pid, terminal = pty.fork()
+  if pid == 0:
+    os.execv(BIANQUE, [BIANQUE, "record", "-d", "60", "-o", path])
+  time.sleep(2)
+  os.close(terminal)
+  time.sleep(0.02)
+  try:
+    os.kill(pid, signal.SIGHUP)  # the shell's, behind the kernel's
+    wait_for("its end", lambda: os.waitpid(pid, os.WNOHANG)[0], 20)
+  except Failed:
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    raise
+  expect([n for n in os.listdir(t.dir) if "out.folded" in n] == ["out.folded"], os.listdir(t.dir))
+  expect("shares" in comms(folded(read(path))), "shares is not in what was written")
+  process = t.start("nohup", BIANQUE, "record", "-d", "3", "-o", path)
+  time.sleep(1)
+  process.send_signal(signal.SIGHUP)
+  expect(process.wait(20) == 0 and float(DURATION.search(log(process)).group(1)) > 2.9, log(process))
 
 
 @case("-o through links: what a link names is replaced, standard output is written to as it is")
