@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -31,10 +32,11 @@
 #include "profiler/naming.h"
 #include "profiler/profile.h"
 
-#define POLL_NS	       (200 * NS_PER_MS)
-#define CGROUP_POLL_NS (1 * NS_PER_S)
-#define BAR_WIDTH      30
-#define END_WAIT_S     5
+#define POLL_NS		(200 * NS_PER_MS)
+#define CGROUP_POLL_NS	(1 * NS_PER_S)
+#define BAR_WIDTH	30
+#define END_WAIT_S	5
+#define DEFAULT_COLUMNS 80 /* of a terminal that does not say */
 
 struct recording {
 	const struct record_request *request;
@@ -57,6 +59,16 @@ struct recording {
 
 static atomic_int interrupts; /* SIGINT and SIGTERM seen while naming and writing */
 
+/* 0: no terminal. */
+static unsigned terminal_columns(int fd)
+{
+	struct winsize size;
+
+	if (!isatty(fd))
+		return 0;
+	return ioctl(fd, TIOCGWINSZ, &size) || !size.ws_col ? DEFAULT_COLUMNS : size.ws_col;
+}
+
 static int write_profile(struct recording *r, const struct profile *profile)
 {
 	struct export_options options = EXPORT_OPTIONS_DEFAULT;
@@ -64,6 +76,7 @@ static int write_profile(struct recording *r, const struct profile *profile)
 	int err;
 
 	options.string_labels = true;
+	options.columns = terminal_columns(r->output.fd);
 	sink_fd_init(&sink, r->output.fd);
 	err = r->request->format->write(profile, &options, &sink.sink);
 	if (!err)

@@ -5,13 +5,16 @@ privileges. Needs root and `make bianque workloads`. record_test.py [WORD...] ru
 names hold a word; ends with `N passed, N failed, N skipped`.
 """
 
+import fcntl
 import json
 import os
 import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
@@ -326,6 +329,18 @@ def command_end(t):
   expect(not os.path.exists(t.path("x.html")), "a file of nothing")
 
 
+def read_terminal(leader):
+  """What was written to a pseudo-terminal until its last writer closed it."""
+  text = b""
+  try:
+    while chunk := os.read(leader, 65536):
+      text += chunk
+  except OSError:
+    pass  # its end: Linux gives EIO
+  os.close(leader)
+  return text.decode(errors="replace")
+
+
 @case("a terminal: a progress bar while it records, a summary at its end")
 def progress(t):
   shares = workload("shares")
@@ -335,16 +350,27 @@ def progress(t):
                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=follower)
   t.running.append(process)
   os.close(follower)
-  text = b""
-  try:
-    while chunk := os.read(leader, 65536):
-      text += chunk
-  except OSError:
-    pass  # its end: Linux gives EIO
-  os.close(leader)
+  text = read_terminal(leader)
   expect(process.wait(30) == 0, text)
-  expect(re.search(rb"\r\[=+ *\] ", text), text[-500:])
-  expect(SUMMARY.search(text.decode(errors="replace")), text[-500:])
+  expect(re.search(r"\r\[=+ *\] ", text), text[-500:])
+  expect(SUMMARY.search(text), text[-500:])
+
+
+@case("-f text: its lines fit the terminal; in a file nothing is cut")
+def text_fits(t):
+  command = ["--", "sh", "-c", 'exec "$0" shares --seconds 1 >/dev/null', workload("cxx")]
+  leader, follower = pty.openpty()
+  fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 64, 0, 0))
+  process = subprocess.Popen([BIANQUE, "record", "-q", "-F", "499", "-f", "text", *command],
+                             stdin=subprocess.DEVNULL, stdout=follower, stderr=subprocess.DEVNULL)
+  t.running.append(process)
+  os.close(follower)
+  table = read_terminal(leader).split("\r\n\r\n")[1].splitlines()
+  expect(process.wait(30) == 0 and any("cxx" in line for line in table), table)
+  expect(max(map(len, table)) <= 64, "too wide:", max(table, key=len))
+  done = record(t, "-q", "-F", "499", "-f", "text", *command)
+  expect(any(len(line) > 64 for line in done.out.splitlines()[6:]), "nothing long:", done.text)
+  expect("\u2026" not in done.out, "cut:", done.text)
 
 
 @case("-q: neither progress nor summary")
