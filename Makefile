@@ -2,7 +2,9 @@
 # One non-recursive file: sources by wildcard, dependencies by the compiler, everything in $(B)/.
 
 B	?= build
-CC	?= gcc
+ifneq ($(filter default undefined,$(origin CC)),) # `?=` leaves make's own default, cc
+CC	:= gcc
+endif
 CLANG	?= clang
 BPFTOOL	?= $(firstword $(wildcard /usr/sbin/bpftool /usr/local/sbin/bpftool) bpftool)
 PREFIX	?= /usr
@@ -176,7 +178,7 @@ $(WEB_C): profiler/web/embed.sh $(WEB) $(B)/gen/snapshot.bundle.js
 	$(Q)profiler/web/embed.sh $(WEB) $(B)/gen/snapshot.bundle.js > $@
 
 BPF_ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
-BPF_INC	:= -I/usr/include/$(shell $(CC) -print-multiarch)
+BPF_INC	= -I/usr/include/$(shell $(CC) -print-multiarch)
 $(B)/bpf/%.bpf.o: bpf/%.bpf.c
 	$(call say,BPF,$<)
 	$(Q)mkdir -p $(@D)
