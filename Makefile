@@ -357,7 +357,7 @@ $(WORK)/cxx: tests/workloads/cxx.cc tests/workloads/truth.c $(WORK_HEAD)
 $(WORK)/rust: tests/workloads/rust.rs Makefile
 	$(call say,WORK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)env -u MAKEFLAGS rustc --edition 2021 -O -C force-frame-pointers=no -C symbol-mangling-version=v0 -o $@ $<
+	$(Q)env -u MAKEFLAGS -u MFLAGS rustc --edition 2021 -O -C force-frame-pointers=no -C symbol-mangling-version=v0 -o $@ $<
 GO_BUILD = env GO111MODULE=off GOTOOLCHAIN=local GOCACHE=$(abspath $(B)/go) \
 	CGO_CFLAGS="$(WORK_FLAGS) -I$(CURDIR)" go build -trimpath
 $(WORK)/golang $(WORK)/golang-stripped: tests/workloads/golang.go Makefile
