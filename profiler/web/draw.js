@@ -106,7 +106,7 @@ function drawRow(context, l, view, theme, state, fitter, labels, row, y) {
     const node = l.rows[i],
       left = (l.x0[node] - view.x0) * scale;
     const width = l.tree.total[node] * scale;
-    if (left >= view.width) break;
+    if (l.x0[node] >= view.x1) break; // not by `left`: rounded, it may stand inside
     if (width < 0.5) {
       i = drawSlivers(context, l, view, theme, state, i, y) - 1;
       continue;

@@ -332,6 +332,20 @@ test('labels are cut in the middle or in front, whole characters only', () => {
   assert.equal(fitter.fit('x'.repeat(100000), 70).length, 10);
 });
 
+// What begins where the view ends may, by rounding, begin a little before, and is not drawn.
+test('a sliver at the right edge ends the row', () => {
+  const tree = table(['all', 0, ['a', 1216], ['b', 1]]),
+    l = layouts.layout(tree),
+    c = context();
+  const view = {x0: 0, x1: tree.total[1], top: 0, width: 348, height: 100, rowHeight: 22};
+  assert.ok(view.x1 * (view.width / view.x1) < view.width, 'these numbers do not show it');
+  c.fillRect = () => assert.ok(++c.calls < 100, 'it never ends');
+  const look = theme.makeTheme('light', tree.frames),
+    fitter = new drawing.TextFitter(c);
+  drawing.draw(c, l, view, look, {match: null, zoom: 1}, fitter, f => tree.frames.name[f]);
+  assert.deepEqual(c.texts, ['all', 'a']);
+});
+
 // Budgets: parse, decode and layout 120 ms, draw 16 ms, hit 1 ms. Times are printed, work is held.
 test('50,000 nodes', t => {
   const doc = JSON.stringify(made('@made-up,100000,40')),
