@@ -277,6 +277,17 @@ class Agent:
     return total
 
 
+def ready_agent(t, *sets, **options):
+  agent = Agent(t, *sets, **options)
+  agent.ready()
+  return agent
+
+
+def start_shares(t):
+  """A program with known leaves (leaf_a, leaf_b, leaf_c), on a CPU until the case ends."""
+  return t.start(workload("shares"), "--seconds", "60")
+
+
 def run_case(name, function):
   """ok, FAIL or skip, printed as it is."""
   t, began = Case(), time.monotonic()

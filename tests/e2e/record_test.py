@@ -21,7 +21,8 @@ from html.parser import HTMLParser
 
 import check_folded
 from harness import (BIANQUE, CAPABILITIES, Failed, Skipped, as_nobody, case, expect, full_folder,
-                     hidden_kallsyms, log, need, other_file, start_tests, stop, wait_for, workload)
+                     hidden_kallsyms, log, need, other_file, start_shares, start_tests, stop, wait_for,
+                     workload)
 
 SUMMARY = re.compile(r"bianque: (\d+) samples in [\d.]+ s at (\d+) Hz, [\d.]+ % whole stacks, "
                      r"(\d+) lost")
@@ -163,7 +164,7 @@ def format_text(t):
 @case("-p: these processes with all their threads, nobody else")
 def target_pids(t):
   one = t.start(workload("threads"), "--seconds", "30")
-  two = t.start(workload("shares"), "--seconds", "30")
+  two = start_shares(t)
   time.sleep(0.3)
   done = record(t, "-d", "2", "-F", "199", "-f", "folded", "-p", f"{one.pid},{two.pid}")
   expect(done.status == 0, done.text)
@@ -196,7 +197,7 @@ def target_cgroup(t):
   below = os.path.join(path, "below")
   try:
     os.mkdir(below)
-    inside = t.start(workload("shares"), "--seconds", "30")
+    inside = start_shares(t)
     t.start(workload("cxx"), "shares", "--seconds", "30")
     with open(os.path.join(below, "cgroup.procs"), "w", encoding="ascii") as procs:
       procs.write(str(inside.pid))
@@ -228,7 +229,7 @@ def target_command(t):
 
 @case("-a: the whole host, kernel frames at the leaf end")
 def target_all(t):
-  t.start(workload("shares"), "--seconds", "30")
+  start_shares(t)
   t.start("dd", "if=/dev/zero", "of=/dev/null", "bs=64")
   done = record(t, "-d", "2", "-F", "199", "-f", "folded")
   expect(done.status == 0, done.text)
@@ -246,7 +247,7 @@ def target_all(t):
 @case("Ctrl-C: the first one writes what there is")
 def interrupt(t):
   path = t.path("out.folded")
-  t.start(workload("shares"), "--seconds", "60")
+  start_shares(t)
   process = t.start(BIANQUE, "record", "-d", "60", "-F", "99", "-o", path)
   time.sleep(2)
   status, took_s = stop(process, signal.SIGINT)
@@ -259,7 +260,7 @@ def interrupt(t):
 @case("Ctrl-C: the second one gives up, and nothing is left behind")
 def give_up(t):
   path = t.path("out.folded")
-  t.start(workload("shares"), "--seconds", "60")
+  start_shares(t)
   process = t.start(BIANQUE, "record", "-d", "60", "-F", "99", "-o", path)
   time.sleep(2)
   expect(any(".tmp-" in name for name in os.listdir(t.dir)), "nothing was begun:", log(process))
@@ -274,7 +275,7 @@ def give_up(t):
 @case("the terminal is closed: what there is is written; under nohup it goes on")
 def hang_up(t):
   path = t.path("out.folded")
-  t.start(workload("shares"), "--seconds", "60")
+  start_shares(t)
   pid, terminal = pty.fork()
   if pid == 0:
     os.execv(BIANQUE, [BIANQUE, "record", "-d", "60", "-o", path])
@@ -400,7 +401,7 @@ FAILURE = (["-p", "2147483646"], ["--cgroup", "/nonexistent"], ["--cgroup", "/tm
 
 @case("exit status: 2 and one line for bad usage, 1 for what failed, with the reason")
 def exit_status(t):
-  t.start(workload("shares"), "--seconds", "60")  # else there may be nothing to write
+  start_shares(t)  # else there may be nothing to write
   for args, wanted in [(a, 2) for a in USAGE] + [(a, 1) for a in FAILURE]:
     done = record(t, *args, cwd=t.dir)
     expect(done.status == wanted, args, f"status {done.status}, not {wanted}:", done.text)
@@ -432,7 +433,7 @@ def no_root(t):
 @case("the six capabilities are enough, without root and CAP_SYS_RESOURCE")
 def six_capabilities(t):
   need("setpriv")
-  shares = t.start(workload("shares"), "--seconds", "30")
+  shares = start_shares(t)
   done = t.run(*as_nobody(CAPABILITIES), BIANQUE, "record", "-d", "2", "-F", "199", "-f", "folded",
                "-p", str(shares.pid))
   if "kernel" in done.err and "memlock" in done.err and os.uname().release.startswith("5.10"):
@@ -445,7 +446,7 @@ def six_capabilities(t):
 @case("one capability missing: it works with less, or says what is missing")
 def one_missing(t):
   need("setpriv")
-  shares = t.start(workload("shares"), "--seconds", "60")
+  shares = start_shares(t)
   for missing in CAPABILITIES:
     rest = [c for c in CAPABILITIES if c != missing]
     done = t.run(*as_nobody(rest), BIANQUE, "record", "-d", "1", "-F", "199", "-f", "folded", "-p",
@@ -478,7 +479,7 @@ def no_btf(t):
 
 @case("a cache that cannot be written, a full disk: it records all the same")
 def full_disk(t):
-  t.start(workload("shares"), "--seconds", "60")
+  start_shares(t)
   done = t.run(*full_folder("/var/cache"), BIANQUE, "record", "-d", "2", "-F", "99", "-f", "folded")
   expect(done.status == 0, done.text)
   expect("shares" in comms(folded(done.out)), done.text)
