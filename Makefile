@@ -2,7 +2,9 @@
 # One non-recursive file: sources by wildcard, dependencies by the compiler, everything in $(B)/.
 
 B	?= build
-CC	?= gcc
+ifneq ($(filter default undefined,$(origin CC)),) # `?=` leaves make's own default, cc
+CC	:= gcc
+endif
 CLANG	?= clang
 BPFTOOL	?= $(firstword $(wildcard /usr/sbin/bpftool /usr/local/sbin/bpftool) bpftool)
 PREFIX	?= /usr
@@ -128,9 +130,11 @@ run: deps-build
 	$(B)/bianque agent $(AGENT_ARGS)
 
 # Suites, in this order. Those of ROOT_SUITES load BPF programs or read other users' processes.
-SUITES	:= unit bpf asan clang cross lint export mock truth-tools web unwind-rows code-rows symbolize stacks \
-	push e2e servers
+SUITES	:= unit bpf asan clang cross lint export mock truth-tools in-folder web unwind-rows code-rows \
+	symbolize stacks push e2e servers
 ROOT_SUITES := bpf unwind-rows stacks push e2e servers
+# Those that are no C programs run in a folder of their own, as runner.c gives each suite of those.
+IN_FOLDER := python3 -B tests/in_folder.py
 # Everything is built as the tree's owner first; then suites find nothing left to build.
 test: deps
 	$(Q)[ $$(id -u) = 0 ] || { echo "some tests need root: sudo make test" >&2; exit 1; }
@@ -176,7 +180,7 @@ $(WEB_C): profiler/web/embed.sh $(WEB) $(B)/gen/snapshot.bundle.js
 	$(Q)profiler/web/embed.sh $(WEB) $(B)/gen/snapshot.bundle.js > $@
 
 BPF_ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
-BPF_INC	:= -I/usr/include/$(shell $(CC) -print-multiarch)
+BPF_INC	= -I/usr/include/$(shell $(CC) -print-multiarch)
 $(B)/bpf/%.bpf.o: bpf/%.bpf.c
 	$(call say,BPF,$<)
 	$(Q)mkdir -p $(@D)
@@ -219,11 +223,11 @@ test-unwind-rows: $(B)/oracle/readelf_rows
 # Rows from code and from Go's stack deltas.
 .PHONY: test-code-rows
 test-code-rows: $(B)/bianque $(B)/oracle/gap_rows $(B)/oracle/objdump_insns workloads
-	python3 -B tests/oracle/code_rows.py $(B)
+	$(IN_FOLDER) python3 -B tests/oracle/code_rows.py $(B)
 
 .PHONY: test-symbolize
 test-symbolize: $(B)/bianque
-	python3 -B tests/oracle/symbolize.py --keep $(B)/oracle/symbolize $(SYMBOLIZE_ARGS) $(B)/bianque
+	$(IN_FOLDER) python3 -B tests/oracle/symbolize.py --keep $(B)/oracle/symbolize $(SYMBOLIZE_ARGS) $(B)/bianque
 
 # ---- tools and benchmarks: what feeds tests, and what measures the library -------------------------
 TOOLS	:= $(patsubst tests/tools/%.c,$(B)/tools/%,$(wildcard tests/tools/*.c))
@@ -239,7 +243,7 @@ benches: $(BENCHES)
 
 # Every export format against go tool pprof, strict readers' rules, XML and JSON parsers.
 test-export: $(B)/tools/export_profile
-	python3 -B tests/oracle/export_test.py $<
+	$(IN_FOLDER) python3 -B tests/oracle/export_test.py $<
 
 bench-export: $(B)/bench/export_bench
 	$<
@@ -248,17 +252,17 @@ bench-export: $(B)/bench/export_bench
 # measures these groups only.
 bench: deps-bench
 	$(Q)$(AS_OWNER) $(MAKE) B=$(B) bianque benches workloads
-	$(Q)python3 -B tests/bench/run.py $(BENCH_ARGS); status=$$?; $(or $(GIVE_BACK),:); exit $$status
+	$(Q)$(IN_FOLDER) python3 -B tests/bench/run.py $(BENCH_ARGS); status=$$?; $(or $(GIVE_BACK),:); exit $$status
 
 # The stand-in for Pyroscope refuses and reports what the real one does.
 .PHONY: test-mock
 test-mock:
-	python3 -B tests/mock/pyroscope_stub_test.py
+	$(IN_FOLDER) python3 -B tests/mock/pyroscope_stub_test.py
 
 # The agent against it, through outages, kills and reloads. As root.
 .PHONY: test-push
 test-push: $(B)/bianque
-	python3 -B tests/e2e/push.py $<
+	$(IN_FOLDER) python3 -B tests/e2e/push.py $<
 
 # ---- the page: its modules in node, then in Debian's Chromium ------------------------------------
 # playwright-core drives the browser and speedscope's importer reads our export; both only for tests.
@@ -270,7 +274,7 @@ $(NODE_TOOLS):
 
 .PHONY: test-web
 test-web: $(B)/tools/export_profile $(NODE_TOOLS)
-	B=$(abspath $(B)) tests/web/run.sh
+	B=$(abspath $(B)) $(IN_FOLDER) tests/web/run.sh
 
 # ---- fuzzing: one libFuzzer program per parser of foreign bytes ----------------------------------
 # make fuzz runs each for FUZZ_SECONDS; the corpus grows in $(B)/fuzz/corpus.
@@ -353,7 +357,7 @@ $(WORK)/cxx: tests/workloads/cxx.cc tests/workloads/truth.c $(WORK_HEAD)
 $(WORK)/rust: tests/workloads/rust.rs Makefile
 	$(call say,WORK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)env -u MAKEFLAGS rustc --edition 2021 -O -C force-frame-pointers=no -C symbol-mangling-version=v0 -o $@ $<
+	$(Q)env -u MAKEFLAGS -u MFLAGS rustc --edition 2021 -O -C force-frame-pointers=no -C symbol-mangling-version=v0 -o $@ $<
 GO_BUILD = env GO111MODULE=off GOTOOLCHAIN=local GOCACHE=$(abspath $(B)/go) \
 	CGO_CFLAGS="$(WORK_FLAGS) -I$(CURDIR)" go build -trimpath
 $(WORK)/golang $(WORK)/golang-stripped: tests/workloads/golang.go Makefile
@@ -387,18 +391,22 @@ $(B)/e2e/%: tests/e2e/%.c
 # bianque stacks against eu-stack and gdb. STACKS_ARGS chooses cases.
 .PHONY: test-stacks
 test-stacks: $(B)/bianque $(B)/e2e/waits workloads
-	python3 -B tests/e2e/stacks.py $(STACKS_ARGS)
+	$(IN_FOLDER) python3 -B tests/e2e/stacks.py $(STACKS_ARGS)
 
 .PHONY: test-truth-tools
 test-truth-tools:
-	python3 tests/e2e/check_folded_test.py
+	$(IN_FOLDER) python3 -B tests/e2e/check_folded_test.py
+
+.PHONY: test-in-folder
+test-in-folder:
+	python3 -B tests/in_folder_test.py
 
 # The program from outside, as root: tests/e2e/run.py says what.
 .PHONY: test-e2e test-servers
 test-e2e: $(B)/bianque workloads
-	$(Q)python3 -B tests/e2e/run.py
+	$(Q)$(IN_FOLDER) python3 -B tests/e2e/run.py
 test-servers: $(B)/bianque
-	$(Q)python3 -B tests/e2e/run.py servers
+	$(Q)$(IN_FOLDER) python3 -B tests/e2e/run.py servers
 
 # ---- other kernels: every case of tests/vm/cases in Debian's 5.10, 6.1 and 6.12 --------------------
 # VM_CASES="a b" runs these only; VM_KERNELS chooses kernels.
@@ -433,10 +441,10 @@ test-cross: $(GEN)
 # ---- lint: each rule of tests/lint/rules over the tree; DEEP=1 lets clang's analyzer take its time ---
 .PHONY: test-lint format
 lint: $(GEN)
-	$(Q)B=$(B) tests/lint/run.sh $(LINT_RULES)
+	$(Q)B=$(B) $(IN_FOLDER) tests/lint/run.sh $(LINT_RULES)
 # The rules hold for the tree, and each rule breaks when it should.
 test-lint: $(GEN)
-	$(Q)B=$(B) tests/lint/run.sh && tests/lint/selftest.py
+	$(Q)B=$(B) $(IN_FOLDER) sh -c "tests/lint/run.sh && tests/lint/selftest.py"
 format:
 	$(Q)git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i
 

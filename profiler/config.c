@@ -216,9 +216,10 @@ static int on_key(void *arg, const char *key, size_t line, enum config_shape *re
 		return -1;
 	}
 	*seen = line;
-	*ret_shape = l->row->type == OPTION_LIST  ? CONFIG_ITEMS
-		     : l->row->type == OPTION_MAP ? CONFIG_NAMES
-						  : CONFIG_SCALAR;
+	*ret_shape = l->row->needs_item		   ? CONFIG_SOME_ITEMS
+		     : l->row->type == OPTION_LIST ? CONFIG_ITEMS
+		     : l->row->type == OPTION_MAP  ? CONFIG_NAMES
+						   : CONFIG_SCALAR;
 	if (*ret_shape != CONFIG_SCALAR)
 		option_clear(l->row, l->config->values[l->index]);
 	return 0;

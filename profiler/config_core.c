@@ -86,7 +86,7 @@ static const struct option_row profile_rows[] = {
 			 .min = "1s", .max = "5m",
 			 .help = "time that one stored or pushed profile covers"),
 	OPTION_ROW(LIST, struct profile_config, kinds, .choices = kinds, .def = "cpu",
-		   .help = "kinds of profiles taken all the time"),
+		   .needs_item = true, .help = "kinds of profiles taken all the time"),
 	OPTION_ROW(U64, struct profile_config, max_frames, .def = "1024", .min = "16",
 		   .max = "1024", .unit = "frames",
 		   .help = "deeper stacks are cut at the root side and marked [truncated]"),

@@ -194,9 +194,12 @@ static void take_value(struct walker *w, const char *name)
 		complain(w, error);
 }
 
-static void walk_items(struct walker *w)
+/* The items of a list. How many there were. */
+static size_t walk_items(struct walker *w)
 {
-	while (next(w) && w->event.type != YAML_SEQUENCE_END_EVENT) {
+	size_t n = 0;
+
+	for (; next(w) && w->event.type != YAML_SEQUENCE_END_EVENT; n++) {
 		if (is_scalar(w) && !is_null(w)) {
 			take_value(w, NULL);
 		} else {
@@ -204,6 +207,7 @@ static void walk_items(struct walker *w)
 			skip(w);
 		}
 	}
+	return n;
 }
 
 /* The name of the next pair of a mapping, copied; false at the end of the mapping. What is no
@@ -243,6 +247,11 @@ static void walk_names(struct walker *w)
 /* The current event begins the value of `key`. */
 static void walk_value(struct walker *w, const char *key, enum config_shape shape)
 {
+	yaml_mark_t begin = w->event.start_mark;
+	bool none = shape != CONFIG_SCALAR && is_scalar(w) && is_null(w);
+	bool list = (shape == CONFIG_ITEMS || shape == CONFIG_SOME_ITEMS) &&
+		    w->event.type == YAML_SEQUENCE_START_EVENT;
+
 	if (shape == CONFIG_SCALAR && is_scalar(w)) {
 		if (is_null(w))
 			config_error(w->errors, w->event.start_mark.line + 1,
@@ -253,10 +262,12 @@ static void walk_value(struct walker *w, const char *key, enum config_shape shap
 			take_value(w, NULL);
 		return;
 	}
-	if (shape != CONFIG_SCALAR && is_scalar(w) && is_null(w))
-		return; /* `labels:` with nothing below: none */
-	if (shape == CONFIG_ITEMS && w->event.type == YAML_SEQUENCE_START_EVENT) {
-		walk_items(w);
+	if (none || list) { /* `labels:` with nothing below: none */
+		if ((none || !walk_items(w)) && shape == CONFIG_SOME_ITEMS && !w->failed)
+			config_error(w->errors, begin.line + 1, begin.column + 1,
+				     "'%s' needs at least one item; give it one, or remove the key "
+				     "for its default",
+				     key);
 		return;
 	}
 	if (shape == CONFIG_NAMES && w->event.type == YAML_MAPPING_START_EVENT) {
@@ -267,8 +278,8 @@ static void walk_value(struct walker *w, const char *key, enum config_shape shap
 		config_error(w->errors, w->event.start_mark.line + 1,
 			     w->event.start_mark.column + 1, "'%s' needs %s here", key,
 			     shape == CONFIG_SCALAR  ? "a single value"
-			     : shape == CONFIG_ITEMS ? "a list, like [a, b],"
-						     : "names with values, like {env: prod},");
+			     : shape == CONFIG_NAMES ? "names with values, like {env: prod},"
+						     : "a list, like [a, b],");
 	skip(w);
 }
 

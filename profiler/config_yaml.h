@@ -22,8 +22,14 @@ struct config_errors {
 void config_error(struct config_errors *errors, size_t line, size_t column, const char *fmt, ...)
 	PRINTF(4, 5);
 
-/* What may stand under a key. */
-enum config_shape { CONFIG_SCALAR, CONFIG_ITEMS, CONFIG_NAMES, CONFIG_UNKNOWN };
+/* What may stand under a key; SOME_ITEMS: at least one. */
+enum config_shape {
+	CONFIG_SCALAR,
+	CONFIG_ITEMS,
+	CONFIG_SOME_ITEMS,
+	CONFIG_NAMES,
+	CONFIG_UNKNOWN,
+};
 
 /* Each answers 0, or -1 with a sentence in error (then the node below it is skipped). */
 struct config_walk {

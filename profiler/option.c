@@ -271,6 +271,9 @@ static int parse_list(const struct option_row *row, const char *text, void *base
 	char item[OPTION_MAX_TEXT + 1];
 	int err = 0;
 
+	if (!*text && row->needs_item)
+		return fail(error, error_size, -EINVAL, text,
+			    "is an empty list: it needs at least one item");
 	option_clear(row, base);
 	while (*text && !err) {
 		size_t len = strcspn(text, ",");
@@ -547,6 +550,8 @@ void option_describe(const struct option_row *row, struct buf *out)
 			buf_str(out, " of ");
 		add_choices(row, out);
 	}
+	if (row->needs_item)
+		buf_str(out, ", not empty");
 	if (ranged) {
 		buf_str(out, ", ");
 		add_range(row, out);

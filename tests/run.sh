@@ -3,7 +3,8 @@
 # Run test suites one after the other and add up what they say: each ends with a line
 # `N passed, N failed, N skipped`; one that ends without it, or with another exit status than that line
 # means, counts as one failed. A suite is a make target test-SUITE. Called by `make test` with AS_OWNER (how
-# to become the tree's owner, "" when that is who we are) and ROOT_SUITES (which stay root).
+# to become the tree's owner, "" when that is who we are) and ROOT_SUITES (which stay root). Folders that
+# killed runs left a day ago are removed first.
 # usage: tests/run.sh BUILD-DIR SUITE...
 set -u -o pipefail
 
@@ -11,6 +12,8 @@ build=$1
 shift
 logs=$build/test-logs
 mkdir -p "$logs"
+$AS_OWNER python3 -B tests/in_folder.py --sweep
+[ -z "$AS_OWNER" ] || python3 -B tests/in_folder.py --sweep
 passed=0 failed=0 skipped=0 bad=()
 
 for suite; do

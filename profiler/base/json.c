@@ -71,8 +71,8 @@ static size_t quote_other(struct buf *out, const char *s, size_t len)
 		buf_str(out, "\xef\xbf\xbd");
 		return 1;
 	}
-	if (c < 0x20) {
-		buf_printf(out, "\\u%04x", c);
+	if (utf8_is_control(s)) {
+		buf_printf(out, "\\u%04x", n == 1 ? c : (unsigned char)s[1]);
 		return n;
 	}
 	if (c == '"' || c == '\\')

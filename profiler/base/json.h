@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Streaming JSON writer into a buf: no document in memory, commas and quoting by itself. Strings
- * may be any bytes: control characters are escaped, bytes that are not UTF-8 become U+FFFD. Whole
- * numbers are exact; a float that JSON cannot say (NaN, infinity) is written as null.
+ * may be any bytes: control characters are escaped (DEL and C1, which steer terminals, too), bytes
+ * that are not UTF-8 become U+FFFD. Whole numbers are exact; a float that JSON cannot say (NaN,
+ * infinity) is written as null.
  *
  *	json_object(&j, NULL); json_str(&j, "name", s); json_u64(&j, "n", 3); json_end(&j);
  *

@@ -2,20 +2,10 @@
 /* Text that a terminal may be given, see plain.h. */
 #include "profiler/base/plain.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #include "profiler/base/buf.h"
 #include "profiler/base/utf8.h"
-
-/* Of the well-formed character at s: C1 is U+0080 to U+009F, which begins an escape sequence by
- * itself where a terminal decodes UTF-8. */
-static bool is_control(const char *s)
-{
-	unsigned char c = (unsigned char)*s;
-
-	return c < 0x20 || c == 0x7f || (c == 0xc2 && (unsigned char)s[1] < 0xa0);
-}
 
 size_t plain_text(char *out, const char *s, size_t len)
 {
@@ -24,7 +14,7 @@ size_t plain_text(char *out, const char *s, size_t len)
 	for (size_t i = 0; i < len;) {
 		size_t n = utf8_len(s + i, len - i);
 
-		if (n && !is_control(s + i)) {
+		if (n && !utf8_is_control(s + i)) {
 			memmove(out + used, s + i, n);
 			used += n;
 		} else {

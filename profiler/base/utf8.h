@@ -2,6 +2,7 @@
 /* UTF-8 validity (RFC 3629): names of other programs are bytes until proven otherwise. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Bytes of the well-formed character at s (1 to 4), or 0: not UTF-8 (overlong forms, surrogates and
@@ -38,4 +39,13 @@ static inline size_t utf8_len(const char *s, size_t len)
 		if (p[i] < 0x80 || p[i] > 0xbf)
 			return 0;
 	return n;
+}
+
+/* Is the well-formed character at s a control character: C0, DEL, or C1 (U+0080 to U+009F), which
+ * begins an escape sequence by itself where a terminal decodes UTF-8? */
+static inline bool utf8_is_control(const char *s)
+{
+	const unsigned char *p = (const unsigned char *)s;
+
+	return p[0] < 0x20 || p[0] == 0x7f || (p[0] == 0xc2 && p[1] < 0xa0);
 }

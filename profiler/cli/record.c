@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * One recording: start the engine, wait (for time, a signal, or the command), end the capture, name
- * it, write it. The first SIGINT or SIGTERM ends the recording and writes what there is; the second
- * gives up. Everything that can fail early (the output, the command, privileges) fails before the
- * wait.
+ * it, write it. The first SIGINT, SIGTERM or SIGHUP (the terminal was closed) ends the recording and
+ * writes what there is; one more SIGINT or SIGTERM gives up. Everything that can fail early (the
+ * output, the command, privileges) fails before the wait.
  */
 #include "profiler/cli/record.h"
 
@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -31,10 +32,11 @@
 #include "profiler/naming.h"
 #include "profiler/profile.h"
 
-#define POLL_NS	       (200 * NS_PER_MS)
-#define CGROUP_POLL_NS (1 * NS_PER_S)
-#define BAR_WIDTH      30
-#define END_WAIT_S     5
+#define POLL_NS		(200 * NS_PER_MS)
+#define CGROUP_POLL_NS	(1 * NS_PER_S)
+#define BAR_WIDTH	30
+#define END_WAIT_S	5
+#define DEFAULT_COLUMNS 80 /* of a terminal that does not say */
 
 struct recording {
 	const struct record_request *request;
@@ -57,6 +59,16 @@ struct recording {
 
 static atomic_int interrupts; /* SIGINT and SIGTERM seen while naming and writing */
 
+/* 0: no terminal. */
+static unsigned terminal_columns(int fd)
+{
+	struct winsize size;
+
+	if (!isatty(fd))
+		return 0;
+	return ioctl(fd, TIOCGWINSZ, &size) || !size.ws_col ? DEFAULT_COLUMNS : size.ws_col;
+}
+
 static int write_profile(struct recording *r, const struct profile *profile)
 {
 	struct export_options options = EXPORT_OPTIONS_DEFAULT;
@@ -64,6 +76,7 @@ static int write_profile(struct recording *r, const struct profile *profile)
 	int err;
 
 	options.string_labels = true;
+	options.columns = terminal_columns(r->output.fd);
 	sink_fd_init(&sink, r->output.fd);
 	err = r->request->format->write(profile, &options, &sink.sink);
 	if (!err)
@@ -194,7 +207,7 @@ static void wait_for_end(struct recording *r)
 		step_ns = MIN(step_ns, end_ns - now_ns);
 		ts = (struct timespec){.tv_nsec = (long)step_ns};
 		sig = sigtimedwait(&r->signals, NULL, &ts);
-		if (sig == SIGINT || sig == SIGTERM)
+		if (sig == SIGINT || sig == SIGTERM || sig == SIGHUP)
 			break;
 		show_progress(r, now_ns);
 		if (r->request->target == TARGET_CGROUP && now_ns > cgroup_ns + CGROUP_POLL_NS) {
@@ -240,7 +253,8 @@ static void on_signal(int sig UNUSED)
 	}
 }
 
-/* From here on the first signal was taken (or none came): one more ends it. */
+/* From here on the first signal was taken (or none came): one more ends it. Not SIGHUP: the kernel
+ * and the shell both send it when a terminal is closed. */
 static void arm_abort(const struct recording *r, bool interrupted)
 {
 	struct sigaction action = {.sa_handler = on_signal};
@@ -248,6 +262,7 @@ static void arm_abort(const struct recording *r, bool interrupted)
 	atomic_store(&interrupts, interrupted);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
+	signal(SIGHUP, SIG_IGN);
 	sigprocmask(SIG_UNBLOCK, &r->signals, NULL);
 }
 
@@ -419,6 +434,20 @@ static int record(struct recording *r)
 	return EXIT_OK;
 }
 
+static void block_signals(struct recording *r)
+{
+	struct sigaction hangup;
+
+	sigemptyset(&r->signals);
+	sigaddset(&r->signals, SIGINT);
+	sigaddset(&r->signals, SIGTERM);
+	sigaddset(&r->signals, SIGCHLD);
+	/* Under nohup it stays ignored: one that is blocked would be kept for us. */
+	if (!sigaction(SIGHUP, NULL, &hangup) && hangup.sa_handler != SIG_IGN)
+		sigaddset(&r->signals, SIGHUP);
+	sigprocmask(SIG_BLOCK, &r->signals, NULL);
+}
+
 int record_run(const struct record_request *request)
 {
 	struct recording r = {
@@ -431,11 +460,7 @@ int record_run(const struct record_request *request)
 	};
 	int status;
 
-	sigemptyset(&r.signals);
-	sigaddset(&r.signals, SIGINT);
-	sigaddset(&r.signals, SIGTERM);
-	sigaddset(&r.signals, SIGCHLD);
-	sigprocmask(SIG_BLOCK, &r.signals, NULL);
+	block_signals(&r);
 	status = record(&r);
 	if (r.go >= 0)
 		close(r.go); /* never started: it waits for the go, and ends */

@@ -33,7 +33,8 @@ struct export_options {
 	/* json, html, svg: at most so many nodes; the largest stay, the others of a parent become
 	 * one `other`. 0: 50,000. */
 	__u32 max_nodes;
-	__u32 max_rows; /* text; 0: 60 */
+	__u32 max_rows;	  /* text; 0: 60 */
+	unsigned columns; /* text: of the terminal it goes to; 0: none, nothing is cut */
 
 	/* pprof */
 	int gzip_level;	    /* 0: 1, the fast one; -1: not compressed */

@@ -2,14 +2,21 @@
 /*
  * A table for the terminal: what was measured, then one line per function with its own share and
  * the share of all stacks it is on (counted once however often it recurs), most of its own first.
+ * Columns are as wide as what they hold, the name is last, since it may be long: 2,000 characters
+ * of templates push nothing aside. With options->columns a line fits a terminal of that width; else
+ * nothing is cut.
  */
 #include "profiler/base/cleanup.h"
 #include "profiler/base/plain.h"
 #include "profiler/export/frames.h"
+#include "profiler/export/name_fit.h"
 #include "profiler/export/sink.h"
 #include "profiler/export/summary.h"
 
-#define DEFAULT_ROWS 60u
+#define DEFAULT_ROWS  60u
+#define SHARE_COLUMNS 7	 /* 100.0 % */
+#define MIN_NAME      16 /* columns, on however narrow a terminal */
+#define INLINED	      " (inlined)"
 
 struct row {
 	__u64 self, total;
@@ -74,39 +81,143 @@ static void write_head(struct sink *sink, const struct summary *s)
 	buf_fini(&line);
 }
 
+/* How wide the table's columns are; of values without their shares. */
+struct columns {
+	int self, total, object, name; /* name 0: as long as it is */
+};
+
+static const char *object_of(const struct frame *frame)
+{
+	if (frame->kind == FRAME_NATIVE || frame->kind == FRAME_MARK)
+		return frame->module;
+	return *frame->module && frame->kind != FRAME_KERNEL
+		       ? frame->module
+		       : frame_kind_name((enum frame_kind)frame->kind);
+}
+
+/* A cell's text, plain, in at most `most` columns (0: any). */
+static void put_fit(struct buf *out, const char *text, int most)
+{
+	struct buf plain = {0};
+
+	put_plain(&plain, text);
+	if (plain.data && most)
+		name_fit(out, plain.data, (size_t)most);
+	else
+		buf_str(out, plain.data ? plain.data : "");
+	buf_fini(&plain);
+}
+
+static void pad(struct buf *out, size_t used, int width)
+{
+	for (; used < (size_t)width; used++)
+		buf_char(out, ' ');
+}
+
+/* `  838 ms  21.1 %`, or its heading */
+static void put_value(struct buf *out, const char *value, const char *share, int width)
+{
+	pad(out, text_columns(value), width);
+	buf_printf(out, "%s %*s", value, SHARE_COLUMNS, share);
+}
+
+static int value_columns(const struct summary *s, __u64 value)
+{
+	struct buf text = {0};
+	int n;
+
+	summary_value(&text, value, s->unit);
+	n = (int)text_columns(text.data ? text.data : "");
+	buf_fini(&text);
+	return n;
+}
+
+static int object_columns(const struct frame *frame)
+{
+	struct buf text = {0};
+	int n;
+
+	put_plain(&text, object_of(frame));
+	n = (int)text_columns(text.data ? text.data : "");
+	buf_fini(&text);
+	return n;
+}
+
+static struct columns fit_columns(const struct frames *f, const struct row *rows, __u32 n,
+				  const struct summary *s, unsigned terminal)
+{
+	struct columns c = {.self = 8, .total = 8, .object = (int)strlen("object")};
+	int used;
+
+	for (__u32 i = 0; i < n; i++) {
+		int object = object_columns(&f->list.data[rows[i].frame]);
+
+		c.self = MAX(c.self, value_columns(s, rows[i].self));
+		c.total = MAX(c.total, value_columns(s, rows[i].total));
+		c.object = MAX(c.object, object);
+	}
+	if (!terminal)
+		return c;
+	c.object = MIN(c.object, (int)terminal / 6);
+	used = c.self + c.total + 2 * (1 + SHARE_COLUMNS) + 2 + 2 + c.object + 2;
+	c.name = MAX((int)terminal - used, MIN_NAME);
+	return c;
+}
+
+static void write_line(struct sink *sink, struct buf *line)
+{
+	buf_char(line, '\n');
+	sink_add(sink, line->data, line->len);
+	if (line->err && !sink->err)
+		sink->err = line->err;
+	buf_fini(line);
+}
+
 static void write_row(struct sink *sink, const struct frames *f, const struct row *row,
-		      const struct summary *s)
+		      const struct summary *s, const struct columns *c)
 {
 	const struct frame *frame = &f->list.data[row->frame];
-	struct buf cell = {0};
+	int name = c->name && frame->inlined ? c->name - (int)strlen(INLINED) : c->name;
+	struct buf line = {0}, value = {0}, share = {0};
+	size_t at;
 
 	for (unsigned i = 0; i < 2; i++) {
-		__u64 value = i ? row->total : row->self;
+		__u64 v = i ? row->total : row->self;
 
-		buf_reset(&cell);
-		summary_value(&cell, value, s->unit);
-		sink_printf(sink, "%12s ", cell.data ? cell.data : "");
-		buf_reset(&cell);
-		summary_share(&cell, value, s->total);
-		sink_printf(sink, "%8s", cell.data ? cell.data : "");
+		buf_reset(&value);
+		buf_reset(&share);
+		summary_value(&value, v, s->unit);
+		summary_share(&share, v, s->total);
+		put_value(&line, value.data ? value.data : "", share.data ? share.data : "",
+			  i ? c->total : c->self);
+		buf_str(&line, "  ");
 	}
-	buf_reset(&cell);
-	buf_str(&cell, "  ");
-	put_plain(&cell, frame->name);
+	buf_fini(&value);
+	buf_fini(&share);
+	at = line.len;
+	put_fit(&line, object_of(frame), c->object);
+	pad(&line, line.data ? text_columns(line.data + at) : 0, c->object);
+	buf_str(&line, "  ");
+	put_fit(&line, frame->name, name);
 	if (frame->inlined)
-		buf_str(&cell, " (inlined)");
-	if (*frame->module && frame->kind != FRAME_KERNEL) {
-		buf_str(&cell, "  [");
-		put_plain(&cell, frame->module);
-		buf_char(&cell, ']');
-	} else if (frame->kind != FRAME_NATIVE && frame->kind != FRAME_MARK) {
-		buf_printf(&cell, "  [%s]", frame_kind_name((enum frame_kind)frame->kind));
-	}
-	buf_char(&cell, '\n');
-	sink_add(sink, cell.data, cell.len);
-	if (cell.err && !sink->err)
-		sink->err = cell.err;
-	buf_fini(&cell);
+		buf_str(&line, INLINED);
+	write_line(sink, &line);
+}
+
+static void write_table(struct sink *sink, const struct frames *f, const struct row *rows, __u32 n,
+			const struct summary *s, unsigned terminal)
+{
+	struct columns c = fit_columns(f, rows, n, s, terminal);
+	struct buf line = {0};
+
+	buf_char(&line, '\n');
+	put_value(&line, "self", "", c.self);
+	buf_str(&line, "  ");
+	put_value(&line, "total", "", c.total);
+	buf_printf(&line, "  %-*s  function", c.object, "object");
+	write_line(sink, &line);
+	for (__u32 i = 0; i < n; i++)
+		write_row(sink, f, &rows[i], s, &c);
 }
 
 int text_write(const struct profile *profile, const struct export_options *options,
@@ -129,9 +240,9 @@ int text_write(const struct profile *profile, const struct export_options *optio
 	qsort(rows, f.list.len, sizeof(*rows), compare_rows);
 	s = summary_of(profile, options, f.type);
 	write_head(sink, &s);
-	sink_printf(sink, "\n%12s %8s%12s %8s  %s\n", "self", "", "total", "", "function");
-	for (; n < f.list.len && n < max && rows[n].total; n++)
-		write_row(sink, &f, &rows[n], &s);
+	while (n < f.list.len && n < max && rows[n].total)
+		n++;
+	write_table(sink, &f, rows, n, &s, options->columns);
 	if (n < f.list.len && rows[n].total)
 		sink_printf(sink, "... and %zu more\n", f.list.len - n);
 	frames_close(&f);

@@ -1,30 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What the agent does and sees, as JSON: /api/v1/status and /api/v1/processes. */
-#include <fcntl.h>
-#include <stdio.h>
+/* What the agent does, as JSON: /api/v1/status. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "bpf/reason.h"
 #include "profiler/agent.h"
 #include "profiler/base/clock.h"
-#include "profiler/base/fs.h"
 #include "profiler/base/json.h"
-#include "profiler/base/vec.h"
 #include "profiler/budget.h"
 #include "profiler/builder.h"
-#include "profiler/cgroup.h"
 #include "profiler/engine.h"
 #include "profiler/http/http.h"
-#include "profiler/identity.h"
 #include "profiler/on_demand.h"
 #include "profiler/part.h"
-#include "profiler/process.h"
 #include "profiler/segment.h"
 #include "profiler/window.h"
 
-#define MAX_LACKING 100		/* objects without symbols that are listed */
-#define PF_KTHREAD  0x00200000u /* include/linux/sched.h: field 9 of /proc/PID/stat */
+#define MAX_LACKING 100 /* objects without symbols that are listed */
 
 static const char *const stop_labels[STOP_COUNT] = {
 #define X(name, label, whole) label,
@@ -185,136 +176,3 @@ static void handle_status(struct http_request *req)
 HTTP_ROUTE(status, .method = "GET", .path = "/api/v1/status",
 	   .help = "what runs, what is degraded, losses, whole stacks, the agent's own budget",
 	   .handle = handle_status);
-
-/* ---- processes ------------------------------------------------------------------------------- */
-
-struct row {
-	__u32 pid, parent;
-	char comm[COMM_BYTES + 1];
-	bool kernel_thread, in_kernel;
-	struct identity *identity; /* referenced; NULL: nobody asked for it yet */
-	__u64 cgroup_id;
-	size_t mappings, loading;
-};
-
-struct rows {
-	VEC(struct row) v;
-};
-
-/* Router thread, which stands still meanwhile: only copies. */
-static bool copy_process(void *arg, struct process *process)
-{
-	const struct image *image = process->image;
-	struct rows *rows = arg;
-	struct row row = {
-		.pid = process->pid,
-		.in_kernel = process->in_kernel,
-		.mappings = process->maps ? process->maps->n : 0,
-		.loading = process->maps ? process->maps->waiting : 0,
-	};
-
-	if (process->exit_ns)
-		return true;
-	if (image) {
-		struct identity *identity = atomic_load(&image->identity);
-
-		row.cgroup_id = image->cgroup_id;
-		row.identity = identity ? identity_ref(identity) : NULL;
-	}
-	return !vec_push(&rows->v, row);
-}
-
-/* What no event told, from /proc: "PID (COMM) STATE PPID ... FLAGS"; COMM may hold anything. False
- * when the process is gone. */
-static bool read_stat(struct row *row)
-{
-	char path[48], text[512], *open_paren, *close_paren, state;
-	unsigned parent, flags;
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "/proc/%u/stat", row->pid);
-	n = fs_read_small(AT_FDCWD, path, text, sizeof(text));
-	open_paren = n > 0 ? strchr(text, '(') : NULL;
-	close_paren = n > 0 ? strrchr(text, ')') : NULL;
-	if (!open_paren || !close_paren || close_paren < open_paren ||
-	    sscanf(close_paren + 1, " %c %u %*d %*d %*d %*d %u", &state, &parent, &flags) != 3)
-		return false;
-	row->parent = parent;
-	row->kernel_thread = flags & PF_KTHREAD;
-	*close_paren = 0;
-	snprintf(row->comm, sizeof(row->comm), "%s", open_paren + 1);
-	return true;
-}
-
-static bool complete(struct row *row, const char *controller)
-{
-	struct identity_hint hint = {.exe = row->comm};
-
-	if (!read_stat(row))
-		return false;
-	hint.kernel_thread = row->kernel_thread;
-	if (!row->identity)
-		row->identity = identity_read("/proc", row->pid, controller, &hint);
-	return true;
-}
-
-static void put_row(struct json *j, const struct row *row)
-{
-	const struct identity *identity = row->identity;
-
-	json_object(j, NULL);
-	json_u64(j, "pid", row->pid);
-	json_u64(j, "parent", row->parent);
-	json_str(j, "comm", row->comm);
-	json_bool(j, "kernel_thread", row->kernel_thread);
-	json_str(j, "exe", identity ? identity->exe : "");
-	json_str(j, "service_name", identity ? identity->service : "");
-	json_str(j, "container", identity ? identity->container : "");
-	json_str(j, "unit", identity ? identity->unit : "");
-	json_str(j, "cgroup", identity ? identity->cgroup : "");
-	json_u64(j, "cgroup_id", row->cgroup_id);
-	json_u64(j, "mappings", row->mappings);
-	json_u64(j, "mappings_loading", row->loading);
-	json_bool(j, "in_kernel_tables", row->in_kernel);
-	json_end(j);
-}
-
-static int by_pid(const void *a, const void *b)
-{
-	__u32 x = ((const struct row *)a)->pid, y = ((const struct row *)b)->pid;
-
-	return x < y ? -1 : x > y;
-}
-
-static void handle_processes(struct http_request *req)
-{
-	struct engine *engine = agent_engine(req->agent);
-	const char *controller;
-	struct rows rows = {0};
-	struct buf body = {0};
-	struct json j = json_into(&body);
-
-	if (!engine) {
-		http_error(req, 503, "not_sampling", "sampling is off; /readyz says why");
-		return;
-	}
-	controller = cgroup_controller(engine_hierarchy(engine));
-	router_each_process(engine_router(engine), copy_process, &rows);
-	if (rows.v.len)
-		qsort(rows.v.data, rows.v.len, sizeof(*rows.v.data), by_pid);
-	json_object(&j, NULL);
-	json_array(&j, "processes");
-	vec_for_each (row, &rows.v) {
-		if (complete(row, controller))
-			put_row(&j, row);
-		identity_unref(row->identity);
-	}
-	json_end(&j);
-	json_end(&j);
-	buf_char(&body, '\n');
-	vec_free(&rows.v);
-	http_reply(req, 200, "application/json", &body);
-}
-HTTP_ROUTE(processes, .method = "GET", .path = "/api/v1/processes",
-	   .help = "every living process that has been seen: names, cgroup, unwind state",
-	   .handle = handle_processes);

@@ -47,3 +47,8 @@ export function typing(event) {
 }
 
 export const calm = () => matchMedia('(prefers-reduced-motion: reduce)').matches;
+
+// A phone held upright: less stands beside a name. The width is flame.css's.
+export function narrow() {
+  return matchMedia('(max-width: 480px)').matches;
+}

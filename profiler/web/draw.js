@@ -13,7 +13,9 @@ import {firstEndingAfter} from './layout.js';
 const FONT = '12px system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif';
 const ELLIPSIS = '…',
   PAD = 5,
-  MIN_TEXT = 22;
+  MIN_TEXT = 22,
+  MIN_CUT = 12; // characters: with fewer, a beginning and an end are no name
+const QUALIFIER = /::|\/|\.(?=[A-Za-z_$(<])/g;
 
 // Text that fits a width. Widths of characters are measured once; strings are sums of them, since
 // measuring thousands of labels per picture is what makes canvases slow.
@@ -37,6 +39,21 @@ export class TextFitter {
       if (sum > max) return Infinity;
     }
     return sum;
+  }
+
+  // The name of a function: in a narrow box it says more without its qualifiers, `…burn` of
+  // `work::circle::burn`.
+  fitName(name, max, ends) {
+    const fitted = this.fit(name, max, ends);
+    if (ends || fitted === name || fitted.length >= MIN_CUT) return fitted;
+    if (name.length > 2000 || name.includes('+0x')) return fitted;
+    let last = 0;
+    for (const at of name.matchAll(QUALIFIER)) {
+      last = at.index + at[0].length;
+      const rest = ELLIPSIS + name.slice(last);
+      if (this.width(rest, max) <= max) return rest;
+    }
+    return (last && this.fit(name.slice(last), max, ends)) || fitted;
   }
 
   // Cut in the middle, so that the end of the name stays; with `ends`, only the end stays.
@@ -106,7 +123,7 @@ function drawRow(context, l, view, theme, state, fitter, labels, row, y) {
     const node = l.rows[i],
       left = (l.x0[node] - view.x0) * scale;
     const width = l.tree.total[node] * scale;
-    if (left >= view.width) break;
+    if (l.x0[node] >= view.x1) break; // not by `left`: rounded, it may stand inside
     if (width < 0.5) {
       i = drawSlivers(context, l, view, theme, state, i, y) - 1;
       continue;
@@ -187,7 +204,7 @@ function drawLabel(context, l, view, theme, state, fitter, labels, node, x, y, w
   const times = collapsed && collapsed[node] ? ` ×${collapsed[node] + 1}` : '';
   const name = labels(frame) + times,
     room = w - 2 * PAD;
-  const text = fitter.fit(name, room, view.ends),
+  const text = fitter.fitName(name, room, view.ends),
     middle = y + (view.rowHeight - 1) / 2 + 0.5;
   if (!text) return;
   context.fillStyle = hit ? theme.matchText : theme.text;

@@ -4,10 +4,10 @@
 // data, so that a link can hold it; the element it lives in gets a `change` event when that
 // changes.
 
-import {calm, copyText, h, sizeCanvas, typing} from './dom.js';
+import {calm, copyText, h, narrow, sizeCanvas, typing} from './dom.js';
 import {draw, drawOverview, edges, outline, rowAt, rowTop, TextFitter} from './draw.js';
 import {formatShare, formatValue, shortName} from './format.js';
-import {hit, layout, neighbour, occurrences} from './layout.js';
+import {hit, layout, neighbour, occurrences, within} from './layout.js';
 import {Menu} from './menu.js';
 import {findMatches, frameTotals, matchFrames, nodeOfPath, pathOf, rebuild} from './nodes.js';
 import {makeTheme} from './theme.js';
@@ -17,7 +17,8 @@ const ROW = 22,
   OVERVIEW = 14,
   ZOOM_MS = 180,
   DRAG_PX = 4,
-  MIN_RANGE = 1e-7;
+  MIN_RANGE = 1e-7,
+  WHOLE = 0.9999; // of the total: nothing to speak of is out of view
 const HELP = 'Flame graph. Arrow keys move between frames, Enter zooms, Backspace goes back.';
 
 export class Flame {
@@ -148,6 +149,15 @@ export class Flame {
     this.changed();
   }
 
+  // Matches in what is shown, or will be when the animation ends; null when that is all of it.
+  foundInView() {
+    const all = this.tree.total[0] || 1,
+      {x0, x1} = this.range;
+    if (x1 - x0 >= all * WHOLE) return null;
+    const {count, total} = within(this.layout, this.found.nodes, x0, x1);
+    return {count, total, of: x1 - x0};
+  }
+
   // To the next (1) or the previous (-1) match, and in.
   nextMatch(way) {
     const n = this.found.nodes.length;
@@ -201,7 +211,7 @@ export class Flame {
     if (keep && node !== this.zoom) this.history.push(this.zoom);
     this.zoom = node;
     const x0 = this.layout.x0[node],
-      to = {x0, x1: x0 + (this.tree.total[node] || 1)};
+      to = (this.range = {x0, x1: x0 + (this.tree.total[node] || 1)});
     this.showCrumbs();
     this.hideTip();
     this.reveal(node);
@@ -229,6 +239,7 @@ export class Flame {
     if (!animated) this.run = null;
     this.view.x0 = Math.min(Math.max(x0, 0), total - width);
     this.view.x1 = this.view.x0 + width;
+    if (!animated) this.range = {x0: this.view.x0, x1: this.view.x1};
     this.paint();
   }
 
@@ -296,11 +307,13 @@ export class Flame {
         },
         this.labelOf(this.tree.frame[node]),
       );
-    const shown = path.length > 7 ? [...path.slice(0, 2), -1, ...path.slice(-4)] : path;
+    const [first, last] = narrow() ? [1, 1] : [2, 4],
+      left = path.length - first - last; // out
+    const shown = left > 1 ? [...path.slice(0, first), -1, ...path.slice(-last)] : path;
     this.crumbs.replaceChildren(
       ...shown.flatMap((node, i) => [
         ...(i ? [h('span', {class: 'sep', 'aria-hidden': 'true'}, '▸')] : []),
-        node < 0 ? h('span', {class: 'sep'}, `… ${path.length - 6} …`) : crumb(node),
+        node < 0 ? h('span', {class: 'sep'}, `… ${left} …`) : crumb(node),
       ]),
       h(
         'span',
@@ -443,7 +456,7 @@ export class Flame {
   paintWindow(context, width) {
     const total = this.tree.total[0] || 1,
       {x0, x1} = this.view;
-    if (x1 - x0 >= total * 0.9999) return;
+    if (x1 - x0 >= total * WHOLE) return;
     context.fillStyle = this.theme.page;
     context.globalAlpha = 0.6;
     context.fillRect(0, 0, (x0 / total) * width, OVERVIEW);

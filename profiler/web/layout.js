@@ -99,6 +99,20 @@ export function neighbour(l, node, way) {
   return best;
 }
 
+// How many of these nodes, none of which is above another, lie between x0 and x1, and their share of
+// that range in the unit of the value.
+export function within(l, nodes, x0, x1) {
+  let count = 0,
+    total = 0;
+  for (const node of nodes) {
+    const part = Math.min(l.x0[node] + l.tree.total[node], x1) - Math.max(l.x0[node], x0);
+    if (part <= (x1 - x0) * 1e-9) continue; // what only touches it, after rounding
+    count++;
+    total += part;
+  }
+  return {count, total};
+}
+
 // All nodes of each frame: list[start[f] .. start[f + 1]).
 export function occurrences(tree) {
   const start = new Int32Array(tree.frames.n + 2),

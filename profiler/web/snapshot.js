@@ -30,8 +30,9 @@ const KEYS = [
 
 class Snapshot {
   constructor(tree) {
-    this.themeName =
-      this.storedTheme() ?? (matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light');
+    this.system = matchMedia('(prefers-color-scheme: dark)');
+    this.chosen = this.storedTheme(); // null: the system's
+    this.themeName = this.chosen ?? this.systemTheme();
     this.root = document.getElementById('view');
     this.flameBox = h('section', {'aria-label': 'Flame graph'});
     this.tableBox = h('section', {
@@ -52,6 +53,7 @@ class Snapshot {
     this.flameBox.addEventListener('ask-search', event => this.searchFor(event.detail));
     document.addEventListener('keydown', event => this.key(event));
     addEventListener('hashchange', () => this.fromAddress());
+    this.system.addEventListener('change', () => this.setTheme(this.chosen ?? this.systemTheme()));
     this.fromAddress();
     this.changed();
   }
@@ -87,7 +89,11 @@ class Snapshot {
       oninput: () => this.typed(),
       onkeydown: event => this.searchKey(event),
     });
-    this.count = h('output', {class: 'count', 'aria-live': 'polite'});
+    this.count = h('output', {
+      class: 'count',
+      'aria-live': 'polite',
+      title: 'matches, those within others not counted, and their share; zoomed in: of what is shown',
+    });
     this.only = this.button('Only matches', 'keep only the stacks that match', () =>
       this.flame.ask({only: !this.flame.asked.only}),
     );
@@ -179,22 +185,31 @@ class Snapshot {
 
   // ---- what follows the graph ----
   changed() {
-    const {asked, found, foundAt, tree, match} = this.flame,
+    const {asked, found, foundAt, match} = this.flame,
       press = (button, on) => button.setAttribute('aria-pressed', on ? 'true' : 'false');
     this.order.textContent = `Order: ${asked.order}`;
     for (const [key, button] of Object.entries(this.toggles)) press(button, asked[key]);
     press(this.only, asked.only);
     if (this.input !== document.activeElement) this.input.value = asked.query;
     this.found.hidden = !asked.query;
-    const n = found.nodes.length,
-      at = foundAt >= 0 ? `${formatCount(foundAt + 1)} / ` : '';
-    this.count.textContent = !match
-      ? 'not an expression'
-      : n
-        ? `${at}${formatCount(n)} ${n === 1 ? 'match' : 'matches'}, ` +
-          formatShare(found.total, tree.total[0])
-        : 'no match';
+    this.count.textContent = match ? this.countText(found, foundAt) : 'not an expression';
     this.toAddress();
+  }
+
+  // `12 matches, 48.0 %`; zoomed in, those in view and their share of it: `3 of 12 in view, 62.5 %`.
+  countText({nodes, total}, at) {
+    const {tree} = this.flame,
+      seen = this.flame.foundInView(),
+      n = formatCount(nodes.length),
+      place = at >= 0 ? `${formatCount(at + 1)} / ${n}` : '';
+    if (!nodes.length) return 'no match';
+    if (seen)
+      return (
+        (place ? `${place}, ${formatCount(seen.count)}` : `${formatCount(seen.count)} of ${n}`) +
+        ` in view, ${formatShare(seen.total, seen.of)}`
+      );
+    const share = formatShare(total, tree.total[0]);
+    return `${place || n} ${nodes.length === 1 ? 'match' : 'matches'}, ${share}`;
   }
 
   toAddress() {
@@ -255,11 +270,16 @@ class Snapshot {
 
   storedTheme() {
     try {
-      return localStorage.getItem('bianque-theme');
+      const name = localStorage.getItem('bianque-theme');
+      return Object.hasOwn(KINDS, name) ? name : null;
     } catch {
       // a file may have no storage
       return null;
     }
+  }
+
+  systemTheme() {
+    return this.system.matches ? 'dark' : 'light';
   }
 
   setTheme(name) {
@@ -270,10 +290,13 @@ class Snapshot {
     this.flame?.setTheme(name);
   }
 
+  // Back to what the system has, it is followed again.
   toggleTheme() {
     this.setTheme(this.themeName === 'dark' ? 'light' : 'dark');
+    this.chosen = this.themeName === this.systemTheme() ? null : this.themeName;
     try {
-      localStorage.setItem('bianque-theme', this.themeName);
+      if (this.chosen) localStorage.setItem('bianque-theme', this.chosen);
+      else localStorage.removeItem('bianque-theme');
     } catch {
       /* not kept */
     }

@@ -2,7 +2,7 @@
 // The functions of what the flame graph shows: self, total, share. It follows the graph's focus and
 // filters, and narrows to the matches of a search. Headers sort; a row highlights its function.
 
-import {h} from './dom.js';
+import {h, narrow} from './dom.js';
 import {formatCount, formatShare, formatValue, placeOf} from './format.js';
 
 const MAX_TABLE_ROWS = 200,
@@ -78,7 +78,7 @@ export class Table {
         'aria-sort',
         key === this.sort ? (key === 'name' ? 'ascending' : 'descending') : 'none',
       );
-    this.room = this.body.parentElement.clientWidth - 3 * NUMBER_PX - 24;
+    this.room = this.body.parentElement.clientWidth - (narrow() ? 0 : 3 * NUMBER_PX) - 24;
     const focused =
       this.body.contains(document.activeElement) && document.activeElement.dataset.frame;
     this.body.replaceChildren(...shown.map(f => this.row(f)));
@@ -93,7 +93,11 @@ export class Table {
     const {totals, base, tree, fitter} = this.flame,
       {frames} = base,
       all = tree.total[0];
-    const label = fitter.fit(this.flame.labelOf(frame), this.room * SCALE, this.flame.asked.ends);
+    const label = fitter.fitName(
+      this.flame.labelOf(frame),
+      this.room * SCALE,
+      this.flame.asked.ends,
+    );
     const left = this.room * SCALE - fitter.width(label) - 10,
       module = placeOf(frames, frame);
     const key = this.sort === 'self' ? totals.self[frame] : totals.total[frame];

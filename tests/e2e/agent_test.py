@@ -17,8 +17,8 @@ import time
 
 import check_folded
 from harness import (BIANQUE, CAPABILITIES, Agent, Skipped, as_nobody, case, expect, free_port,
-                     full_folder, hidden_kallsyms, mounted, need, other_file, start_tests, stop,
-                     wait_for, workload)
+                     full_folder, hidden_kallsyms, mounted, need, other_file, ready_agent,
+                     start_shares, start_tests, stop, stopped_thread, wait_for, workload)
 
 PROFILE = "/debug/pprof/profile"
 METRICS = ("bianque_profile_samples_total", "bianque_profile_stacks_total", "bianque_lost_total",
@@ -54,9 +54,8 @@ def starts(t):
 @case("/metrics: promtool finds nothing, what dashboards need is there")
 def metrics(t):
   need("promtool")
-  agent = Agent(t)
-  agent.ready()
-  t.start(workload("shares"), "--seconds", "30")
+  agent = ready_agent(t)
+  start_shares(t)
   wait_for("samples", lambda: agent.metric("bianque_profile_samples_total", kind="cpu"))
   text = agent.get("/metrics").text
   for name in METRICS:
@@ -70,8 +69,7 @@ def metrics(t):
 
 @case("bad requests: their status, and an error in words")
 def bad_requests(t):
-  agent = Agent(t)
-  agent.ready()
+  agent = ready_agent(t)
   for path, status in (("/nonsense", 404), (PROFILE + "?seconds=0", 422),
                        (PROFILE + "?seconds=601", 422), (PROFILE + "?hz=998&seconds=1", 422),
                        (PROFILE + "?hz=0&seconds=1", 422), (PROFILE + "?pid=0&seconds=1", 422),
@@ -87,8 +85,7 @@ def bad_requests(t):
 
 @case("log levels change at run time")
 def log_levels(t):
-  agent = Agent(t)
-  agent.ready()
+  agent = ready_agent(t)
   reply = agent.get("/api/v1/log", method="PUT", body=b'{"ring":"debug"}')
   expect(reply.status == 200 and reply.json["ring"] == "debug", reply.text)
   expect(agent.get("/api/v1/log", method="PUT", body=b'{"rang":"debug"}').status == 422, "rang")
@@ -99,9 +96,8 @@ def log_levels(t):
 @case("go tool pprof, straight against it")
 def go_pprof(t):
   need("go")
-  agent = Agent(t)
-  agent.ready()
-  t.start(workload("shares"), "--seconds", "60")
+  agent = ready_agent(t)
+  start_shares(t)
   environment = dict(os.environ, PPROF_TMPDIR=t.dir, no_proxy="127.0.0.1")
   done = t.run("go", "tool", "pprof", "-top", "-nodecount=30", f"{agent.url}{PROFILE}?seconds=2",
                env=environment)
@@ -110,9 +106,8 @@ def go_pprof(t):
 
 @case("every format over HTTP, by its content type")
 def formats(t):
-  agent = Agent(t)
-  agent.ready()
-  t.start(workload("shares"), "--seconds", "60")
+  agent = ready_agent(t)
+  start_shares(t)
   names = ("pprof", "folded", "html", "svg", "speedscope", "json", "text")
   with concurrent.futures.ThreadPoolExecutor(len(names)) as pool:
     replies = dict(zip(names, pool.map(
@@ -128,9 +123,8 @@ def formats(t):
 
 @case("several at a time with rates of their own, a fifth is told to wait")
 def many_rates(t):
-  agent = Agent(t)
-  agent.ready()
-  shares = t.start(workload("shares"), "--seconds", "60")
+  agent = ready_agent(t)
+  shares = start_shares(t)
   rates = (97, 197, 499, 997)
   path = f"{PROFILE}?seconds=4&pid={shares.pid}&format=folded"
   with concurrent.futures.ThreadPoolExecutor(len(rates)) as pool:
@@ -153,8 +147,7 @@ def many_rates(t):
 
 @case("a client that goes away frees its place")
 def client_gone(t):
-  agent = Agent(t)
-  agent.ready()
+  agent = ready_agent(t)
   for _ in range(6):  # more than run at once
     with socket.create_connection(("127.0.0.1", agent.port)) as s:
       s.sendall(f"GET {PROFILE}?seconds=60&hz=97 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
@@ -164,15 +157,30 @@ def client_gone(t):
 
 @case("/api/v1/processes: who was sampled, with its name")
 def processes(t):
-  agent = Agent(t)
-  agent.ready()
-  shares = t.start(workload("shares"), "--seconds", "60")
+  agent = ready_agent(t)
+  shares = start_shares(t)
 
   def listed():
     reply = agent.get("/api/v1/processes")
     expect(reply.status == 200, reply.status, reply.text[:300])
     return f'"pid":{shares.pid},' in reply.text.replace(" ", "") and "shares" in reply.text
   wait_for("shares in the list", listed)
+  expect(agent.get("/api/v1/processes").json["left_out"] == 0, "left out")
+
+
+@case("/api/v1/processes: one that takes long holds nobody, a fifth is told to wait")
+def processes_stuck(t):
+  agent = ready_agent(t)
+  with concurrent.futures.ThreadPoolExecutor(5) as pool:
+    with stopped_thread(agent.process.pid, "builder"):
+      running = [pool.submit(agent.get, "/api/v1/processes") for _ in range(5)]
+      wait_for("one is refused", lambda: [r for r in running if r.done()])
+      expect(agent.get("/healthz", timeout=5).status == 200, "held")
+      expect([r.result().status for r in running if r.done()] == [429], "not one of five")
+    for reply in (r.result(30) for r in running):
+      expect(reply.status == 429 or any(p["pid"] == agent.process.pid
+                                        for p in reply.json["processes"]), reply.text[:300])
+  expect(agent.get("/api/v1/processes").status == 200, "afterwards")
 
 
 # ---- reload and end ------------------------------------------------------------------------------
@@ -181,8 +189,7 @@ def processes(t):
 def ends(t):
   for sig in (signal.SIGTERM, signal.SIGINT):
     for _ in range(3):  # on a busy machine once is chance
-      agent = Agent(t)
-      agent.ready()
+      agent = ready_agent(t)
       status, took_s = stop(agent.process, sig)
       expect(status == 0, sig, status, agent.log)
       if took_s <= 1:
@@ -192,8 +199,7 @@ def ends(t):
 
 @case("SIGTERM while a profile runs: the client is answered, it ends")
 def ends_while_waited_for(t):
-  agent = Agent(t)
-  agent.ready()
+  agent = ready_agent(t)
   with concurrent.futures.ThreadPoolExecutor(1) as pool:
     running = pool.submit(agent.get, f"{PROFILE}?seconds=60")
     time.sleep(1)
@@ -207,8 +213,7 @@ def ends_while_waited_for(t):
 
 @case("SIGHUP: a good file counts, a bad one does not and is named by line and nearest key")
 def reload(t):
-  agent = Agent(t, config="agent:\n  labels: {zone: a}\n")
-  agent.ready()
+  agent = ready_agent(t, config="agent:\n  labels: {zone: a}\n")
   t.write(os.path.basename(agent.config), "agent:\n  labels: {zone: b}\n")
   agent.process.send_signal(signal.SIGHUP)
   wait_for("it says so", lambda: "reloaded" in agent.log)
@@ -249,8 +254,7 @@ def port_in_use(t):
 
 @case("a second agent on the host: exit 1, it names the first")
 def second_agent(t):
-  first = Agent(t)
-  first.ready()
+  first = ready_agent(t)
   state = [f"agent.state_dir={t.path(f'state-{first.port}')}"]
   second = Agent(t, *state)
   expect(second.process.wait(20) == 1, second.log)
@@ -281,9 +285,8 @@ def six_capabilities(t):
   if os.uname().release.startswith("5.10"):
     raise Skipped("before 5.11 maps need a raised memlock limit")
   os.chmod(t.dir, 0o777)
-  agent = Agent(t, prefix=as_nobody(CAPABILITIES))
-  agent.ready()
-  t.start(workload("shares"), "--seconds", "30")
+  agent = ready_agent(t, prefix=as_nobody(CAPABILITIES))
+  start_shares(t)
   reply = agent.get(f"{PROFILE}?seconds=2&format=folded")
   expect("leaf_a" in reply.text, reply.text[:500], agent.log)
 
@@ -293,10 +296,9 @@ def full_disk(t):
   folder = t.path("full")
   os.mkdir(folder)
   # The last values of a key count.
-  agent = Agent(t, f"agent.state_dir={folder}/state", f"agent.cache_dir={folder}/cache",
-                prefix=full_folder(folder, "1m"))
-  agent.ready()
-  t.start(workload("shares"), "--seconds", "30")
+  agent = ready_agent(t, f"agent.state_dir={folder}/state", f"agent.cache_dir={folder}/cache",
+                      prefix=full_folder(folder, "1m"))
+  start_shares(t)
   reply = agent.get(f"{PROFILE}?seconds=2&format=folded")
   expect("leaf_a" in reply.text, reply.text[:300], agent.log)
   expect("cannot be" in agent.log, "it says nothing:", agent.log)
@@ -313,8 +315,7 @@ def read_only_state(t):
 
 @case("kptr_restrict=2: kernel frames without names, never empty")
 def kptr_restrict(t):
-  agent = Agent(t, prefix=other_file(t, "/proc/kallsyms", hidden_kallsyms()))
-  agent.ready()
+  agent = ready_agent(t, prefix=other_file(t, "/proc/kallsyms", hidden_kallsyms()))
   t.start("dd", "if=/dev/zero", "of=/dev/null", "bs=64")
   reply = agent.get(f"{PROFILE}?seconds=2&format=folded")
   kernel = [f for c, fs, _ in check_folded.parse_folded(reply.text) if c == "dd" for f in fs
@@ -333,8 +334,7 @@ def no_btf(t):
 
 @case("programs that come and go by the hundred: the agent stays up and its tables bounded")
 def churn(t):
-  agent = Agent(t)
-  agent.ready()
+  agent = ready_agent(t)
   done = t.run(workload("storm"), "--rate", "200", "--seconds", "5")
   expect(done.status == 0, done.text)
   expect(agent.get("/healthz").status == 200, agent.log)

@@ -11,6 +11,8 @@ BIANQUE=FILE in the environment is another build, such as one with a sanitizer.
     expect(done.status == 0, done.text)
 """
 
+import contextlib
+import ctypes
 import json
 import os
 import signal
@@ -30,6 +32,7 @@ WORKLOADS = os.path.join(ROOT, "build", "workloads")
 # What the profiler needs and no more (kernel 5.11 and later).
 CAPABILITIES = ("bpf", "perfmon", "sys_ptrace", "dac_read_search", "syslog", "checkpoint_restore")
 NOBODY = 65534
+PTRACE_ATTACH, PTRACE_DETACH, WALL = 16, 17, 0x40000000  # linux/ptrace.h, linux/wait.h
 CASES = []
 
 
@@ -173,6 +176,21 @@ def stop(process, sig=signal.SIGTERM, timeout=30):
   return status, time.monotonic() - began
 
 
+@contextlib.contextmanager
+def stopped_thread(pid, name):
+  """One thread of a process stands still meanwhile, as one whose read does not return would."""
+  folder = f"/proc/{pid}/task"
+  tid = next(int(tid) for tid in os.listdir(folder) if log_text(f"{folder}/{tid}/comm") == name + "\n")
+  ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+  if ptrace(PTRACE_ATTACH, tid, None, None):
+    raise Skipped(f"cannot stop a thread: {os.strerror(ctypes.get_errno())}")
+  os.waitpid(tid, WALL)
+  try:
+    yield
+  finally:
+    ptrace(PTRACE_DETACH, tid, None, None)
+
+
 def wait_for(what, condition, timeout=30):
   end = time.monotonic() + timeout
   while time.monotonic() < end:
@@ -257,6 +275,17 @@ class Agent:
         if all(f'{k}="{v}"' in line for k, v in labels.items()):
           total = (total or 0.0) + float(line.rsplit(" ", 1)[1])
     return total
+
+
+def ready_agent(t, *sets, **options):
+  agent = Agent(t, *sets, **options)
+  agent.ready()
+  return agent
+
+
+def start_shares(t):
+  """A program with known leaves (leaf_a, leaf_b, leaf_c), on a CPU until the case ends."""
+  return t.start(workload("shares"), "--seconds", "60")
 
 
 def run_case(name, function):

@@ -5,23 +5,28 @@ privileges. Needs root and `make bianque workloads`. record_test.py [WORD...] ru
 names hold a word; ends with `N passed, N failed, N skipped`.
 """
 
+import fcntl
 import json
 import os
 import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 
 import check_folded
-from harness import (BIANQUE, CAPABILITIES, Skipped, as_nobody, case, expect, full_folder,
-                     hidden_kallsyms, log, need, other_file, start_tests, stop, workload)
+from harness import (BIANQUE, CAPABILITIES, Failed, Skipped, as_nobody, case, expect, full_folder,
+                     hidden_kallsyms, log, need, other_file, start_shares, start_tests, stop, wait_for,
+                     workload)
 
 SUMMARY = re.compile(r"bianque: (\d+) samples in [\d.]+ s at (\d+) Hz, [\d.]+ % whole stacks, "
                      r"(\d+) lost")
+DURATION = re.compile(r"samples in ([\d.]+) s")
 
 
 def record(t, *args, timeout=90, **options):
@@ -159,7 +164,7 @@ def format_text(t):
 @case("-p: these processes with all their threads, nobody else")
 def target_pids(t):
   one = t.start(workload("threads"), "--seconds", "30")
-  two = t.start(workload("shares"), "--seconds", "30")
+  two = start_shares(t)
   time.sleep(0.3)
   done = record(t, "-d", "2", "-F", "199", "-f", "folded", "-p", f"{one.pid},{two.pid}")
   expect(done.status == 0, done.text)
@@ -192,7 +197,7 @@ def target_cgroup(t):
   below = os.path.join(path, "below")
   try:
     os.mkdir(below)
-    inside = t.start(workload("shares"), "--seconds", "30")
+    inside = start_shares(t)
     t.start(workload("cxx"), "shares", "--seconds", "30")
     with open(os.path.join(below, "cgroup.procs"), "w", encoding="ascii") as procs:
       procs.write(str(inside.pid))
@@ -224,7 +229,7 @@ def target_command(t):
 
 @case("-a: the whole host, kernel frames at the leaf end")
 def target_all(t):
-  t.start(workload("shares"), "--seconds", "30")
+  start_shares(t)
   t.start("dd", "if=/dev/zero", "of=/dev/null", "bs=64")
   done = record(t, "-d", "2", "-F", "199", "-f", "folded")
   expect(done.status == 0, done.text)
@@ -242,7 +247,7 @@ def target_all(t):
 @case("Ctrl-C: the first one writes what there is")
 def interrupt(t):
   path = t.path("out.folded")
-  t.start(workload("shares"), "--seconds", "60")
+  start_shares(t)
   process = t.start(BIANQUE, "record", "-d", "60", "-F", "99", "-o", path)
   time.sleep(2)
   status, took_s = stop(process, signal.SIGINT)
@@ -255,7 +260,7 @@ def interrupt(t):
 @case("Ctrl-C: the second one gives up, and nothing is left behind")
 def give_up(t):
   path = t.path("out.folded")
-  t.start(workload("shares"), "--seconds", "60")
+  start_shares(t)
   process = t.start(BIANQUE, "record", "-d", "60", "-F", "99", "-o", path)
   time.sleep(2)
   expect(any(".tmp-" in name for name in os.listdir(t.dir)), "nothing was begun:", log(process))
@@ -265,6 +270,31 @@ def give_up(t):
   expect(status == 1 and not SUMMARY.search(log(process)), status, log(process))
   left = [name for name in os.listdir(t.dir) if "out.folded" in name]
   expect(not left, "left behind:", left)
+
+
+@case("the terminal is closed: what there is is written; under nohup it goes on")
+def hang_up(t):
+  path = t.path("out.folded")
+  start_shares(t)
+  pid, terminal = pty.fork()
+  if pid == 0:
+    os.execv(BIANQUE, [BIANQUE, "record", "-d", "60", "-o", path])
+  time.sleep(2)
+  os.close(terminal)
+  time.sleep(0.02)
+  try:
+    os.kill(pid, signal.SIGHUP)  # the shell's, behind the kernel's
+    wait_for("its end", lambda: os.waitpid(pid, os.WNOHANG)[0], 20)
+  except Failed:
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    raise
+  expect([n for n in os.listdir(t.dir) if "out.folded" in n] == ["out.folded"], os.listdir(t.dir))
+  expect("shares" in comms(folded(read(path))), "shares is not in what was written")
+  process = t.start("nohup", BIANQUE, "record", "-d", "3", "-o", path)
+  time.sleep(1)
+  process.send_signal(signal.SIGHUP)
+  expect(process.wait(20) == 0 and float(DURATION.search(log(process)).group(1)) > 2.9, log(process))
 
 
 @case("-o through links: what a link names is replaced, standard output is written to as it is")
@@ -300,6 +330,18 @@ def command_end(t):
   expect(not os.path.exists(t.path("x.html")), "a file of nothing")
 
 
+def read_terminal(leader):
+  """What was written to a pseudo-terminal until its last writer closed it."""
+  text = b""
+  try:
+    while chunk := os.read(leader, 65536):
+      text += chunk
+  except OSError:
+    pass  # its end: Linux gives EIO
+  os.close(leader)
+  return text.decode(errors="replace")
+
+
 @case("a terminal: a progress bar while it records, a summary at its end")
 def progress(t):
   shares = workload("shares")
@@ -309,16 +351,27 @@ def progress(t):
                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=follower)
   t.running.append(process)
   os.close(follower)
-  text = b""
-  try:
-    while chunk := os.read(leader, 65536):
-      text += chunk
-  except OSError:
-    pass  # its end: Linux gives EIO
-  os.close(leader)
+  text = read_terminal(leader)
   expect(process.wait(30) == 0, text)
-  expect(re.search(rb"\r\[=+ *\] ", text), text[-500:])
-  expect(SUMMARY.search(text.decode(errors="replace")), text[-500:])
+  expect(re.search(r"\r\[=+ *\] ", text), text[-500:])
+  expect(SUMMARY.search(text), text[-500:])
+
+
+@case("-f text: its lines fit the terminal; in a file nothing is cut")
+def text_fits(t):
+  command = ["--", "sh", "-c", 'exec "$0" shares --seconds 1 >/dev/null', workload("cxx")]
+  leader, follower = pty.openpty()
+  fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 64, 0, 0))
+  process = subprocess.Popen([BIANQUE, "record", "-q", "-F", "499", "-f", "text", *command],
+                             stdin=subprocess.DEVNULL, stdout=follower, stderr=subprocess.DEVNULL)
+  t.running.append(process)
+  os.close(follower)
+  table = read_terminal(leader).split("\r\n\r\n")[1].splitlines()
+  expect(process.wait(30) == 0 and any("cxx" in line for line in table), table)
+  expect(max(map(len, table)) <= 64, "too wide:", max(table, key=len))
+  done = record(t, "-q", "-F", "499", "-f", "text", *command)
+  expect(any(len(line) > 64 for line in done.out.splitlines()[6:]), "nothing long:", done.text)
+  expect("\u2026" not in done.out, "cut:", done.text)
 
 
 @case("-q: neither progress nor summary")
@@ -348,7 +401,7 @@ FAILURE = (["-p", "2147483646"], ["--cgroup", "/nonexistent"], ["--cgroup", "/tm
 
 @case("exit status: 2 and one line for bad usage, 1 for what failed, with the reason")
 def exit_status(t):
-  t.start(workload("shares"), "--seconds", "60")  # else there may be nothing to write
+  start_shares(t)  # else there may be nothing to write
   for args, wanted in [(a, 2) for a in USAGE] + [(a, 1) for a in FAILURE]:
     done = record(t, *args, cwd=t.dir)
     expect(done.status == wanted, args, f"status {done.status}, not {wanted}:", done.text)
@@ -380,7 +433,7 @@ def no_root(t):
 @case("the six capabilities are enough, without root and CAP_SYS_RESOURCE")
 def six_capabilities(t):
   need("setpriv")
-  shares = t.start(workload("shares"), "--seconds", "30")
+  shares = start_shares(t)
   done = t.run(*as_nobody(CAPABILITIES), BIANQUE, "record", "-d", "2", "-F", "199", "-f", "folded",
                "-p", str(shares.pid))
   if "kernel" in done.err and "memlock" in done.err and os.uname().release.startswith("5.10"):
@@ -393,7 +446,7 @@ def six_capabilities(t):
 @case("one capability missing: it works with less, or says what is missing")
 def one_missing(t):
   need("setpriv")
-  shares = t.start(workload("shares"), "--seconds", "60")
+  shares = start_shares(t)
   for missing in CAPABILITIES:
     rest = [c for c in CAPABILITIES if c != missing]
     done = t.run(*as_nobody(rest), BIANQUE, "record", "-d", "1", "-F", "199", "-f", "folded", "-p",
@@ -426,7 +479,7 @@ def no_btf(t):
 
 @case("a cache that cannot be written, a full disk: it records all the same")
 def full_disk(t):
-  t.start(workload("shares"), "--seconds", "60")
+  start_shares(t)
   done = t.run(*full_folder("/var/cache"), BIANQUE, "record", "-d", "2", "-F", "99", "-f", "folded")
   expect(done.status == 0, done.text)
   expect("shares" in comms(folded(done.out)), done.text)

@@ -193,6 +193,7 @@ int LLVMFuzzerTestOneInput(const __u8 *data, size_t size)
 	options.max_nodes = cursor_u8(&c);
 	options.max_frames = cursor_u8(&c);
 	options.string_labels = cursor_u8(&c) & 1;
+	options.columns = cursor_u8(&c);
 	max_bytes = cursor_u16(&c);
 	p = build(&c);
 	for (const struct export_format *f = export_formats; f->name; f++) {

@@ -57,6 +57,8 @@ CASES = [
     ("headers", {"profiler/a.h": "struct a { uint32_t x; };\n", "build/gen/x": ""},
      {"profiler/a.h": "#include <stdint.h>\nstruct a { uint32_t x; };\n"}),
     ("shell", {"a.sh": "#!/bin/sh\nif\n"}, {"a.sh": "#!/bin/sh\ntrue\n"}),
+    ("makefile", {"Makefile": "X := $(shell cc -v)\nhelp:\n\t@:\n"},
+     {"Makefile": "X = $(shell cc -v)\nhelp:\n\t@:\n"}),
     ("tidy", {"profiler/a.c": "int f(int *p)\n{\n\tif (!p)\n\t\treturn *p;\n\treturn 0;\n}\n", "build/gen/x": ""},
      {"profiler/a.c": "int f(const int *p)\n{\n\treturn p ? *p : 0;\n}\n"}),
     ("cppcheck", {"profiler/a.c": "int f(void)\n{\n\tint a[2];\n\ta[2] = 1;\n\treturn a[0];\n}\n",

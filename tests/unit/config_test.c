@@ -103,6 +103,13 @@ static void shape_errors(void)
 	       "c.yaml:2:6: 'hz' has no value; give it one, \"\" for none, or remove it\n");
 	expect("profile:\n  kinds: cpu\n",
 	       "c.yaml:2:10: 'kinds' needs a list, like [a, b], here\n");
+	expect("profile:\n  kinds: []\n",
+	       "c.yaml:2:10: 'kinds' needs at least one item; give it one, or remove the key for "
+	       "its default\n");
+	expect("profile:\n  kinds:\n  hz: 9\n",
+	       "c.yaml:2:9: 'kinds' needs at least one item; give it one, or remove the key for "
+	       "its default\n");
+	expect("profile:\n  kinds:\n    - cpu\n  labels: []\n", "");
 	expect("profile:\n  kinds: [[cpu]]\n",
 	       "c.yaml:2:11: an item of this list must be a single value\n");
 	expect("agent:\n  labels: [a]\n",
@@ -177,6 +184,9 @@ static void overrides(void)
 	CU_ASSERT_PTR_NULL(load(text, strlen(text), "profile.hertz=1"));
 	CU_ASSERT_PTR_NULL(load(text, strlen(text), "profile.kinds=cpu,io"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(errors.data, "profile.kinds: 'io' is not one of cpu\n"));
+	CU_ASSERT_PTR_NULL(load(text, strlen(text), "profile.kinds="));
+	CU_ASSERT_PTR_NOT_NULL(strstr(errors.data, "profile.kinds: '' is an empty list: it needs "
+						   "at least one item\n"));
 	CU_ASSERT_PTR_NULL(load(text, strlen(text), "profile.labels=thread"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(errors.data, "'thread' is not one of pid, comm\n"));
 	config = load(text, strlen(text), "profile.labels=pid,comm");
@@ -192,8 +202,8 @@ static void dump_round_trip(void)
 	static const char text[] =
 		"agent: {labels: {env: \"on\", b: 'x \"y\" \\z'}, "
 		"cpu_budget_pct: 0.3}\n"
-		"profile: {hz: 99, window: 90s, kinds: [], labels: [pid]}\n"
-		"symbols: {inlines: false, debuginfod_urls: [\"http://h:1/p\"]}\n";
+		"profile: {hz: 99, window: 90s, labels: [pid]}\n"
+		"symbols: {inlines: false, debug_dirs: [], debuginfod_urls: [\"http://h:1/p\"]}\n";
 	struct config *config = load(text, strlen(text), NULL);
 	struct buf first = {0}, second = {0};
 

@@ -19,7 +19,7 @@
 #include "tests/unit/test.h"
 
 #define DEFAULT_TIMEOUT_S 60
-#define DIR_PATTERN	  "/tmp/bianque-test-XXXXXX"
+#define DIR_PATTERN	  "/tmp/bianque-test-XXXXXX" /* in_folder.py knows the name */
 
 REGISTRY(suites, const struct suite);
 
@@ -27,6 +27,8 @@ struct totals {
 	unsigned passed, failed, skipped;
 };
 
+static volatile sig_atomic_t interrupted; /* the signal that ends us */
+static volatile pid_t child;
 static unsigned skipped;
 static char dir[sizeof(DIR_PATTERN)];
 
@@ -99,6 +101,28 @@ static void remove_dir(void)
 		fprintf(stderr, "cannot remove %s\n", dir);
 }
 
+/* The suite ends, then fork_suite removes its folder. */
+static void on_signal(int sig)
+{
+	interrupted = sig;
+	if (child > 0)
+		kill(child, SIGKILL);
+}
+
+/* Not those that are ignored, as nohup does. */
+static void take_signals(void (*handler)(int))
+{
+	static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+	struct sigaction action = {.sa_handler = handler}; /* no SA_RESTART: read() is to end */
+
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+		struct sigaction before;
+
+		if (!sigaction(signals[i], NULL, &before) && before.sa_handler != SIG_IGN)
+			sigaction(signals[i], &action, NULL);
+	}
+}
+
 static struct totals fork_suite(const struct suite *suite)
 {
 	struct totals totals = {.failed = 1};
@@ -114,15 +138,21 @@ static struct totals fork_suite(const struct suite *suite)
 	if (pid < 0)
 		exit(2);
 	if (pid == 0) {
+		take_signals(SIG_DFL);
 		close(report[0]);
 		alarm(suite->timeout_s ? suite->timeout_s : DEFAULT_TIMEOUT_S);
 		run_suite(suite, report[1]);
 	}
+	child = pid;
+	if (interrupted) /* before the handler knew the child */
+		kill(pid, SIGKILL);
 	close(report[1]);
 	if (read(report[0], &totals, sizeof(totals)) != sizeof(totals))
 		totals = (struct totals){.failed = 1};
 	close(report[0]);
-	waitpid(pid, &status, 0);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	child = 0;
 	if (WIFSIGNALED(status)) {
 		printf("  FAILED %s: %s\n", suite->name,
 		       WTERMSIG(status) == SIGALRM ? "time limit" : strsignal(WTERMSIG(status)));
@@ -161,7 +191,8 @@ int main(int argc, char **argv)
 	registry_for_each (suites, s)
 		sorted[i++] = *s;
 	qsort(sorted, n, sizeof(*sorted), by_name);
-	for (i = 0; i < n; i++) {
+	take_signals(on_signal);
+	for (i = 0; i < n && !interrupted; i++) {
 		struct totals t;
 
 		if (argc == 2 && !strcmp(argv[1], "-l")) {
@@ -179,5 +210,5 @@ int main(int argc, char **argv)
 	}
 	free(sorted);
 	printf("\n%u passed, %u failed, %u skipped\n", all.passed, all.failed, all.skipped);
-	return all.failed ? 1 : 0;
+	return interrupted ? 128 + interrupted : all.failed ? 1 : 0;
 }

@@ -332,6 +332,53 @@ test('labels are cut in the middle or in front, whole characters only', () => {
   assert.equal(fitter.fit('x'.repeat(100000), 70).length, 10);
 });
 
+test('a name in a narrow box loses its qualifiers first', () => {
+  const fitter = new drawing.TextFitter(context());
+  const fit = (name, chars) => fitter.fitName(name, 7 * chars);
+  assert.equal(fit('std::vector::push_back', 22), 'std::vector::push_back');
+  assert.equal(fit('std::vector::push_back', 12), 'std::v…_back');
+  assert.equal(fit('std::vector::push_back', 11), '…push_back');
+  assert.equal(fit('std::vector::push_back', 7), 'pus…ack');
+  assert.equal(fit('a::b::c::d::e::ffff', 9), '…e::ffff');
+  assert.equal(fit('main.(*Server).serve', 10), '…serve');
+  assert.equal(fit('libfoo-1.so+0x1234', 10), 'libfo…1234');
+  assert.equal(fit('truth_main', 6), 'tru…in');
+  assert.equal(fitter.fitName('a::bcdefghij', 63, true), '…cdefghij');
+});
+
+test('matches in a part of the picture', () => {
+  const tree = table(['all', 0, ['a', 4], ['b', 2, ['m', 2]], ['c', 0, ['m', 6, ['m', 1]]]]),
+    l = layouts.layout(tree),
+    {nodes: found} = nodes.findMatches(
+      tree,
+      tree.frames.name.map(name => name === 'm'),
+    );
+  const scale = tree.total[0] / 15;
+  const inside = (x0, x1) => {
+    const {count, total} = layouts.within(l, found, x0 * scale, x1 * scale);
+    return [count, Math.round((total / scale) * 1e6) / 1e6];
+  };
+  assert.deepEqual(inside(0, 15), [2, 9]); // the m below an m is part of it
+  assert.deepEqual(inside(0, 4), [0, 0]);
+  assert.deepEqual(inside(4, 8), [1, 2]);
+  assert.deepEqual(inside(8, 15), [1, 7]);
+  assert.deepEqual(inside(5, 9), [2, 2]);
+});
+
+// What begins where the view ends may, by rounding, begin a little before, and is not drawn.
+test('a sliver at the right edge ends the row', () => {
+  const tree = table(['all', 0, ['a', 1216], ['b', 1]]),
+    l = layouts.layout(tree),
+    c = context();
+  const view = {x0: 0, x1: tree.total[1], top: 0, width: 348, height: 100, rowHeight: 22};
+  assert.ok(view.x1 * (view.width / view.x1) < view.width, 'these numbers do not show it');
+  c.fillRect = () => assert.ok(++c.calls < 100, 'it never ends');
+  const look = theme.makeTheme('light', tree.frames),
+    fitter = new drawing.TextFitter(c);
+  drawing.draw(c, l, view, look, {match: null, zoom: 1}, fitter, f => tree.frames.name[f]);
+  assert.deepEqual(c.texts, ['all', 'a']);
+});
+
 // Budgets: parse, decode and layout 120 ms, draw 16 ms, hit 1 ms. Times are printed, work is held.
 test('50,000 nodes', t => {
   const doc = JSON.stringify(made('@made-up,100000,40')),

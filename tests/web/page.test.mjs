@@ -278,7 +278,7 @@ page('search', FOLDED, async p => {
   assert.equal(await p.locator('.count').innerText(), '2 matches, 48.0 %');
   await p.keyboard.press('Enter');
   await settled(p);
-  assert.equal(await p.locator('.count').innerText(), '1 / 2 matches, 48.0 %');
+  assert.equal(await p.locator('.count').innerText(), '1 / 2, 1 in view, 100.0 %');
   assert.equal(await zoomed(p), 'parse');
   await p.keyboard.press('Escape');
   assert.ok(await p.locator('.found').isHidden());
@@ -288,7 +288,7 @@ page('search', FOLDED, async p => {
   await p.locator('.scroll').press('n');
   await p.locator('text=Only matches').click();
   assert.deepEqual(await p.locator('.pill').allTextContents(), ['only matches ✕']);
-  assert.match(await p.locator('.count').innerText(), /2 matches, 100\.0 %/);
+  assert.match(await p.locator('.count').innerText(), /^1 of 2 in view, 100\.0 %$/);
   const total = await p.evaluate(() => window.bianque.flame.tree.total[0] / 1e9);
   assert.ok(Math.abs(total - 0.4242) < 0.001);
   await p.locator('input[type=search]').fill('/(/');
@@ -297,6 +297,26 @@ page('search', FOLDED, async p => {
   );
   await p.locator('input[type=search]').fill('no such thing');
   await p.waitForFunction(() => document.querySelector('.count').textContent === 'no match');
+});
+
+page('zoomed in, only matches in view count', FOLDED, async p => {
+  const count = () => p.locator('.count').innerText();
+  await p.keyboard.press('/');
+  await p.keyboard.type('/^(parse|visit)$/');
+  await searched(p);
+  assert.equal(await count(), '3 matches, 60.0 %');
+  await p.locator('.scroll').focus();
+  await click(p, 'serve'); // 80 of 100, its parse 40
+  assert.equal(await count(), '1 of 3 in view, 50.0 %');
+  await click(p, 'handle');
+  assert.equal(await count(), '0 of 3 in view, 0.0 %');
+  await p.keyboard.press('Backspace');
+  await settled(p);
+  await p.keyboard.press('Backspace');
+  await settled(p);
+  assert.equal(await count(), '3 matches, 60.0 %');
+  await p.keyboard.press('+'); // the middle 70 %
+  assert.match(await count(), /^[123] of 3 in view, /);
 });
 
 page('keyboard and screen readers', FOLDED, async p => {
@@ -455,6 +475,35 @@ page(
   {colorScheme: 'dark'},
 );
 
+page(
+  'the system changes its scheme',
+  FOLDED,
+  async p => {
+    const theme = () => p.evaluate(() => document.documentElement.dataset.theme),
+      system = async colorScheme => {
+        await p.emulateMedia({colorScheme});
+        // The page is told when it is painted.
+        await p.evaluate(
+          () => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done))),
+        );
+        return theme();
+      };
+    assert.equal(await system('dark'), 'dark');
+    assert.equal(await system('light'), 'light');
+    await p.keyboard.press('d'); // dark is chosen: it stays
+    assert.equal(await system('dark'), 'dark');
+    assert.equal(await system('light'), 'dark');
+    await p.keyboard.press('d'); // as the system has it: followed again
+    assert.equal(await system('dark'), 'dark');
+    assert.equal(await system('light'), 'light');
+    await p.evaluate(() => localStorage.setItem('bianque-theme', 'constructor'));
+    await p.reload();
+    await p.waitForFunction(() => window.bianque);
+    assert.equal(await theme(), 'light');
+  },
+  {colorScheme: 'light'},
+);
+
 page('nasty names are only text', '@nasty', async p => {
   assert.equal(await p.evaluate(() => document.scripts.length), 1); // the data is taken out
   assert.ok(
@@ -498,6 +547,56 @@ page(
     assert.equal(await zoomed(p), 'serve');
   },
   {viewport: {width: 390, height: 800}, hasTouch: true, isMobile: true},
+);
+
+const LONG = `worker;_start;main;a::very::long_name_of_a_namespace::that_ends_in::insert 60
+worker;_start;main;std::narrow::box::burn 17
+worker;_start;main;other_function_with_a_name_that_is_long_enough_for_a_phone 23
+`;
+page(
+  'a narrow phone: names stay readable',
+  LONG,
+  async p => {
+    const drawn = await p.evaluate(async () => {
+      const texts = [],
+        own = CanvasRenderingContext2D.prototype.fillText;
+      CanvasRenderingContext2D.prototype.fillText = function (text, ...at) {
+        texts.push(text);
+        own.call(this, text, ...at);
+      };
+      window.bianque.flame.paintNow();
+      CanvasRenderingContext2D.prototype.fillText = own;
+      return texts;
+    });
+    assert.ok(drawn.includes('…burn'), drawn);
+    await p.locator('input[type=search]').fill('insert');
+    await searched(p);
+    await click(p, 'main');
+    const row = await p.locator('.count').evaluate(e => e.getClientRects().length);
+    assert.equal(row, 1);
+    await p.locator('input[type=search]').fill('');
+    await searched(p);
+    await p.locator('.segments button', {hasText: 'Table'}).click();
+    const names = p.locator('.table tbody .name');
+    assert.ok((await names.first().evaluate(e => e.clientWidth)) > 320);
+    assert.match(
+      (await p.locator('.table tbody .name button').allTextContents()).join(),
+      /other_function_with…enough_for_a_phone|other_function.{30,}/,
+    );
+    const wide = () => p.evaluate(() => document.documentElement.scrollWidth);
+    assert.ok((await wide()) <= 360);
+    assert.equal(
+      await p.evaluate(() => {
+        const [head, cell] = ['.table th.self', '.table tbody td:nth-child(2)'].map(s =>
+          document.querySelector(s).getBoundingClientRect(),
+        );
+        return Math.abs(head.right - cell.right) < 1;
+      }),
+      true,
+      'a heading stands above its column',
+    );
+  },
+  {viewport: {width: 360, height: 740}, hasTouch: true, isMobile: true},
 );
 
 page(

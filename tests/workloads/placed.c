@@ -228,11 +228,16 @@ static int place_container(void)
 /* A child places and becomes the copy; when it has ended, its namespaces have, too. */
 static int run_placed(int (*place)(void))
 {
+	const char *top = getenv("TMPDIR");
 	char clean[128];
 	int status;
 	pid_t pid;
 
-	snprintf(dir, sizeof(dir), "/tmp/bianque-placed.XXXXXX");
+	if ((size_t)snprintf(dir, sizeof(dir), "%s/bianque-placed.XXXXXX", top ? top : "/tmp") >=
+	    sizeof(dir)) {
+		errno = ENAMETOOLONG;
+		return fail(dir);
+	}
 	if (!mkdtemp(dir))
 		return fail(dir);
 	pid = fork();

@@ -45,4 +45,15 @@ static void bytes_that_are_not_utf8(void)
 	buf_fini(&buf);
 }
 
-SUITE(json, {"document", document}, {"bytes that are not UTF-8", bytes_that_are_not_utf8});
+static void controls(void)
+{
+	struct buf buf = {0};
+	static const char text[] = "\x1b[7m\x7f\xc2\x80\xc2\x9b\xc2\x9f\xc2\xa0\xc3\x9b";
+
+	json_quote(&buf, text, sizeof(text) - 1);
+	ASSERT_STR(buf.data, "\"\\u001b[7m\\u007f\\u0080\\u009b\\u009f\xc2\xa0\xc3\x9b\"");
+	buf_fini(&buf);
+}
+
+SUITE(json, {"document", document}, {"bytes that are not UTF-8", bytes_that_are_not_utf8},
+      {"DEL and C1 are escaped as C0 is", controls});

@@ -4,6 +4,7 @@
 #include <jansson.h>
 
 #include "profiler/base/utf8.h"
+#include "profiler/export/name_fit.h"
 #include "profiler/export/sink.h"
 #include "profiler/export/tree.h"
 #include "profiler/profile.h"
@@ -138,11 +139,43 @@ static void text_counts_recursion_once(void)
 
 	CU_ASSERT_PTR_NOT_NULL(strstr(out, "a title on box\n2026-09-21 14:13:20 - 14:13:30 UTC, 10s"
 					   "\n10 samples, 100.0 % whole stacks, 0 lost\n"));
-	CU_ASSERT_PTR_NOT_NULL(strstr(out, "           3   30.0 %           5   50.0 %  f  [a]\n"));
-	CU_ASSERT_PTR_NOT_NULL(strstr(out, "           2   20.0 %           2   20.0 %  g  [a]\n"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(out, "\n       3  30.0 %         5  50.0 %  a       f\n"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(out, "\n       2  20.0 %         2  20.0 %  a       g\n"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(out, "... and "));
 	CU_ASSERT_PTR_NULL(strstr(out, "  main  "));
 	free(out);
+	profile_free(p);
+}
+
+/* A table of long names: it fits the terminal, and without one nothing is cut. */
+static void text_fits_the_terminal(void)
+{
+	static const unsigned widths[] = {0, 80, 200};
+	char name[2001], lines[4400];
+	struct profile *p;
+
+	memset(name, 'x', sizeof(name) - 1);
+	memcpy(name, "ns::of<", 7);
+	memcpy(name + sizeof(name) - 11, ">::leaf()", 10);
+	snprintf(lines, sizeof(lines), "a;main;%s 5\na;main;short 4\na;%s_[i] 1\n", name, name);
+	p = profile_of_folded(lines, strlen(lines));
+	for (size_t i = 0; i < ARRAY_SIZE(widths); i++) {
+		struct export_options options = {.type = 0, .columns = widths[i]};
+		char *out = write_all(p, "text", &options, NULL), *line, *rest, *at_;
+		ptrdiff_t name_at = -1;
+
+		CU_ASSERT(!strstr(out, name) == !!widths[i]);
+		CU_ASSERT(!widths[i] || strstr(out, "  ns::of<\u2026>::leaf()\n"));
+		for (line = strtok_r(strstr(out, "\n\n"), "\n", &rest); line;
+		     line = strtok_r(NULL, "\n", &rest)) {
+			CU_ASSERT(!widths[i] || text_columns(line) <= widths[i]);
+			if (name_at < 0)
+				name_at = strstr(line, "function") - line;
+			at_ = strstr(line, "short");
+			CU_ASSERT(!at_ || at_ - line == name_at);
+		}
+		free(out);
+	}
 	profile_free(p);
 }
 
@@ -318,6 +351,7 @@ static void a_full_disk(void)
 
 SUITE(export, {"formats", formats}, {"folded", folded}, {"folded names", folded_names},
       {"groups", groups}, {"text counts recursion once", text_counts_recursion_once},
-      {"json table", json_table}, {"tree keeps the largest", tree_keeps_the_largest},
+      {"text fits the terminal", text_fits_the_terminal}, {"json table", json_table},
+      {"tree keeps the largest", tree_keeps_the_largest},
       {"nasty names stay text", nasty_names_stay_text}, {"empty profiles", empty_profiles},
       {"a full disk", a_full_disk});
