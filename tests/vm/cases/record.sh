@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# vm: timeout=1500 mem=2048
+# vm: timeout=3000 mem=2048
 # Our own recorder on every truth program, those of one process while they run. Emulated, the start of a
 # program of many processes is one or two percent of these few seconds and chance is large, hence the
 # wide limits.
