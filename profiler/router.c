@@ -23,8 +23,8 @@
 #define END_PATIENCE_NS (300 * NS_PER_MS) /* a capture's end waits for held samples so long */
 #define MAX_EVENTS	64
 #define EARLY_PACE_NS	MERGE_SLACK_NS
-#define EARLY_MAX	6u		 /* such rounds in a row */
-#define EARLY_EVERY_NS	(50 * NS_PER_MS) /* and for ever */
+#define EARLY_MAX	6u		  /* such rounds in a row */
+#define EARLY_EVERY_NS	(100 * NS_PER_MS) /* and for ever */
 
 /* A ring or a side-band, with its oldest unread record. */
 struct feed {
