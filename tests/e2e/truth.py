@@ -39,6 +39,7 @@ BIANQUE = os.path.join(ROOT, "build", "bianque")
 # Parts of other programs.
 PARTS = ("execs-b", "storm-a", "storm-b", "storm-c")
 MANY_PROCESSES = ("execs-a", "procs", "storm")
+IN_A_CHILD = MANY_PROCESSES + ("placed",)
 OFF = 77
 SLACK_S = 120  # beyond --seconds: start, symbols, writing
 
@@ -143,7 +144,7 @@ class Bianque(Recorder):
     del expected
     out = os.path.join(self.work, "out.folded")
     command = [BIANQUE, "record", "-F", str(self.hz), "-f", "folded", "-o", out]
-    if self.running and os.path.basename(argv[0]) not in MANY_PROCESSES:
+    if self.running and os.path.basename(argv[0]) not in IN_A_CHILD:
       status, text = self.record_running(command, argv, timeout)
     else:
       status, text = self.run([*command, "--", *argv], timeout)
