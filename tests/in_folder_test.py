@@ -14,6 +14,11 @@ PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "in_folder.py
 OLD = time.time() - 2 * 86400
 
 
+# Whoever runs this may ignore them (nohup, a shell's background job), and programs inherit that.
+for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+  signal.signal(ignored, signal.SIG_DFL)
+
+
 def has_ended(pid):
   try:
     with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:

@@ -315,6 +315,8 @@ def start_tests(wanted=()):
     return 0
   if not os.access(BIANQUE, os.X_OK):
     sys.exit(f"{BIANQUE} is not built; run `make`")
+  # Whoever runs this may ignore it (nohup); what is started here would, too.
+  signal.signal(signal.SIGHUP, signal.SIG_DFL)
   counts = {"ok": 0, "FAIL": 0, "skip": 0}
   for name, function in CASES:
     if not wanted or any(word in name for word in wanted):

@@ -6,4 +6,4 @@
 # wide limits.
 [ -x build/workloads/shares ] || { echo "the truth programs are not built" && exit 77; }
 build/bianque record --help >/dev/null 2>&1 || { echo "bianque has no record yet" && exit 77; }
-exec tests/e2e/truth.py -r bianque --hz 299 --seconds 4 --running 3 --again 2 --known tests/e2e/truth.known --min-chain 90 --max-error 3
+exec tests/e2e/truth.py -r bianque --hz 299 --seconds 4 --running 3 --again 2 --known tests/vm/record.known --min-chain 90 --max-error 3
