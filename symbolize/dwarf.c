@@ -11,9 +11,6 @@
 #define MAX_ABBREVS	  (1u << 20) /* codes in one table */
 #define ABBREV_KEEP_BYTES ((size_t)8 << 20)
 #define VARIES		  UINT32_MAX
-#define WORK_MIN	  (1u << 20)
-#define WORK_PER_BYTE	  16u /* of a file, whose sections may be compressed */
-#define CANCEL_STEP	  65536u
 
 struct dwarf_spec { /* an attribute, or several in a row of fixed size and of no interest */
 	__s64 implicit;
@@ -21,22 +18,6 @@ struct dwarf_spec { /* an attribute, or several in a row of fixed size and of no
 	__u8 slot;
 	__u8 size; /* UINT8_MAX: it varies */
 };
-
-void dwarf_budget_grow(struct dwarf_budget *budget, __u64 bytes)
-{
-	budget->left += WORK_MIN + bytes * WORK_PER_BYTE;
-}
-
-bool dwarf_work(struct dwarf_budget *budget, __u64 n)
-{
-	__u64 before = budget->left;
-
-	budget->left -= MIN(before, n);
-	if (budget->cancelled && before / CANCEL_STEP != budget->left / CANCEL_STEP &&
-	    budget->cancelled(budget->arg))
-		budget->left = 0;
-	return budget->left > 0;
-}
 
 /* ---- forms ----------------------------------------------------------------------------------- */
 
@@ -302,7 +283,7 @@ static int read_abbrevs(const struct dwarf_unit *unit, struct abbrev_build *b)
 			return -EINVAL;
 		if (code == 0)
 			return 0;
-		if (code > MAX_ABBREVS || !dwarf_work(unit->file->budget, 1))
+		if (code > MAX_ABBREVS || !work_take(unit->file->budget, 1))
 			return -EINVAL;
 		tag = cursor_uleb(&c);
 		a.tag = tag && tag <= UINT16_MAX ? (__u16)tag : UINT16_MAX;

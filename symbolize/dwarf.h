@@ -35,13 +35,6 @@ enum dwarf_section {
 		DWARF_SECTION_COUNT
 };
 
-/* Work left for one file, in about DIEs; at 0 the reader stops and what is read so far stands. */
-struct dwarf_budget {
-	__u64 left;
-	bool (*cancelled)(void *arg); /* asked now and then; may be NULL */
-	void *arg;
-};
-
 /* The attributes that are kept, each with its slot in struct dwarf_die. */
 enum dwarf_slot {
 	SLOT_SIBLING,
@@ -113,7 +106,7 @@ struct dwarf_file {
 	struct elf *elf; /* owned by the caller */
 	struct cursor sections[DWARF_SECTION_COUNT];
 	struct dwarf_file *alt; /* what dwz moved common parts to; may be NULL */
-	struct dwarf_budget *budget;
+	struct work *budget;
 	VEC(struct dwarf_unit) units; /* ascending by offset */
 	struct arena abbrev_arena;
 	VEC(struct dwarf_abbrevs) abbrevs;
@@ -134,13 +127,8 @@ struct dwarf_die {
 
 /* Find the sections and list the units. 0, -ENODATA without .debug_info, -ENOMEM. */
 MUST_CHECK int dwarf_file_init(struct dwarf_file *file, struct elf *elf, bool is_dwo,
-			       struct dwarf_budget *budget);
+			       struct work *budget);
 void dwarf_file_fini(struct dwarf_file *file);
-/* Add the work that a file of so many bytes may cost. */
-void dwarf_budget_grow(struct dwarf_budget *budget, __u64 bytes);
-/* Take n from the budget. False: it is used up or the caller cancelled. */
-bool dwarf_work(struct dwarf_budget *budget, __u64 n);
-
 /* Read the root DIE's bases. 0, -EINVAL (counted) or -ENOMEM. Call once before reading DIEs. */
 MUST_CHECK int dwarf_unit_load(struct dwarf_unit *unit);
 /* Only its abbreviations; for dwarf_unit_load. */

@@ -51,7 +51,7 @@ static int read_table(struct dwarf_unit *unit, struct cursor *c, bool is_64,
 				file.dir = attr.value;
 			}
 		}
-		if (!dwarf_work(unit->file->budget, 1))
+		if (!work_take(unit->file->budget, 1))
 			return -EINVAL;
 		if (dirs ? vec_push(&h->dirs, file.name) : vec_push(&h->files, file))
 			return -ENOMEM;
@@ -68,7 +68,7 @@ static int read_old_tables(struct dwarf_unit *unit, struct cursor *c, struct dwa
 	for (;;) {
 		const char *dir = cursor_str(c);
 
-		if (c->bad || h->dirs.len > MAX_ENTRIES || !dwarf_work(unit->file->budget, 1))
+		if (c->bad || h->dirs.len > MAX_ENTRIES || !work_take(unit->file->budget, 1))
 			return -EINVAL;
 		if (!*dir)
 			break;
@@ -78,7 +78,7 @@ static int read_old_tables(struct dwarf_unit *unit, struct cursor *c, struct dwa
 	for (;;) {
 		struct dwarf_line_file file = {.name = cursor_str(c)};
 
-		if (c->bad || h->files.len > MAX_ENTRIES || !dwarf_work(unit->file->budget, 1))
+		if (c->bad || h->files.len > MAX_ENTRIES || !work_take(unit->file->budget, 1))
 			return -EINVAL;
 		if (!*file.name)
 			return 0;
@@ -248,7 +248,7 @@ static int run_standard(struct machine *m, __u8 op)
 	}
 }
 
-int dwarf_line_run(const struct dwarf_line_header *header, struct dwarf_budget *budget,
+int dwarf_line_run(const struct dwarf_line_header *header, struct work *budget,
 		   int (*row)(void *arg, __u64 start, __u64 end, const struct dwarf_line_row *row),
 		   void *arg)
 {
@@ -264,7 +264,7 @@ int dwarf_line_run(const struct dwarf_line_header *header, struct dwarf_budget *
 	while (!err && cursor_left(&m.c)) {
 		__u8 op = cursor_u8(&m.c);
 
-		if (!dwarf_work(budget, 1))
+		if (!work_take(budget, 1))
 			return -ECANCELED;
 		if (op >= header->opcode_base) {
 			__u8 n = op - header->opcode_base;

@@ -34,7 +34,7 @@ struct dwarf_line_row {
 /* The rows as half-open stretches, in program order: row(start, end, ...) with start < end, then
  * row(NULL) where a run of adjoining stretches ends. Stops and returns what `row` returns when that
  * is not 0; -ECANCELED when the budget is used up. */
-MUST_CHECK int dwarf_line_run(const struct dwarf_line_header *header, struct dwarf_budget *budget,
+MUST_CHECK int dwarf_line_run(const struct dwarf_line_header *header, struct work *budget,
 			      int (*row)(void *arg, __u64 start, __u64 end,
 					 const struct dwarf_line_row *row),
 			      void *arg);

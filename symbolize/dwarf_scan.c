@@ -91,7 +91,7 @@ static __u32 make_func(struct scan *s, struct dwarf_unit *unit, const struct dwa
 		next = dwarf_die_attr(&die, SLOT_ORIGIN);
 		if (!next)
 			next = dwarf_die_attr(&die, SLOT_SPECIFICATION);
-		if (!next || !dwarf_work(unit->file->budget, 1) ||
+		if (!next || !work_take(unit->file->budget, 1) ||
 		    !dwarf_reference(unit, next, &unit, &offset) ||
 		    !dwarf_die_read(unit, offset, &die) || !die.tag)
 			break;
@@ -371,7 +371,7 @@ static int walk(struct scan *s)
 		struct level below;
 		bool descend;
 
-		if (!dwarf_work(s->unit->file->budget, 1))
+		if (!work_take(s->unit->file->budget, 1))
 			return -ECANCELED;
 		if (!dwarf_die_read(s->unit, offset, &die)) {
 			s->unit->file->bad_total++;

@@ -11,7 +11,7 @@
 struct dwarf_split {
 	const struct debug_root *root;
 	const char *scratch_dir;
-	struct dwarf_budget *budget;
+	struct work *budget;
 	/* the package */
 	struct elf *dwp_elf;
 	struct dwarf_file dwp;
@@ -24,8 +24,7 @@ struct dwarf_split {
 
 /* dwp: an open package, taken over; may be NULL. 0 or -ENOMEM. */
 MUST_CHECK int dwarf_split_init(struct dwarf_split *split, const struct debug_root *root,
-				struct elf *dwp, const char *scratch_dir,
-				struct dwarf_budget *budget);
+				struct elf *dwp, const char *scratch_dir, struct work *budget);
 void dwarf_split_fini(struct dwarf_split *split);
 
 /* The full unit of a skeleton (loaded), itself loaded; NULL when it cannot be found. Valid until

@@ -62,7 +62,7 @@ static int list_units(struct dwarf_file *file)
 		};
 
 		if (!read_unit_header(&c, &unit) || file->units.len >= MAX_UNITS ||
-		    !dwarf_work(file->budget, 1)) {
+		    !work_take(file->budget, 1)) {
 			file->bad_total++;
 			return 0;
 		}
@@ -82,8 +82,7 @@ static int list_units(struct dwarf_file *file)
 	return 0;
 }
 
-int dwarf_file_init(struct dwarf_file *file, struct elf *elf, bool is_dwo,
-		    struct dwarf_budget *budget)
+int dwarf_file_init(struct dwarf_file *file, struct elf *elf, bool is_dwo, struct work *budget)
 {
 	static const char *const names[] = {
 #define X(name, text) text,
@@ -211,7 +210,7 @@ typedef int (*range_fn)(void *arg, __u64 start, __u64 end);
 static int give_range(const struct dwarf_unit *unit, range_fn range, void *arg, __u64 start,
 		      __u64 end)
 {
-	if (!dwarf_work(unit->file->budget, 1))
+	if (!work_take(unit->file->budget, 1))
 		return -ECANCELED;
 	return start < end ? range(arg, start, end) : 0;
 }

@@ -16,6 +16,7 @@
 #include "profiler/base/check.h"
 #include "profiler/base/cursor.h"
 #include "profiler/base/mapfile.h"
+#include "symbolize/work.h"
 
 #define ELF_BUILD_ID_MAX 64
 #define ELF_DROP_BYTES	 ((size_t)16 << 20)
@@ -66,6 +67,7 @@ struct elf {
 	struct elf_inflated *inflated; /* decompressed sections, owned */
 	size_t inflated_bytes;
 	size_t inflate_limit; /* bytes of decompressed sections together; the caller may lower it */
+	struct work *work;    /* taken from by whoever reads the file; NULL: no bound; borrowed */
 	const char *scratch_dir; /* for decompressed sections (scratch.h); borrowed, may be NULL */
 };
 

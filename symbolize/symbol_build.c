@@ -81,7 +81,7 @@ static int scan_dwarf(struct build *b, struct index_builder *ib)
 {
 	struct elf *elf = b->files[FILE_DEBUG] ? b->files[FILE_DEBUG] : b->files[FILE_MAIN];
 	const struct symbol_options *options = b->source->options;
-	struct dwarf_budget budget = {.cancelled = options->cancelled, .arg = options->arg};
+	struct work budget = {.cancelled = options->cancelled, .arg = options->arg};
 	struct dwarf_file file = {0}, alt = {0};
 	struct dwarf_split split = {0};
 	int err;
@@ -89,11 +89,11 @@ static int scan_dwarf(struct build *b, struct index_builder *ib)
 	if (!has_section(elf, "debug_info"))
 		return 0;
 	elf->scratch_dir = b->scratch_dir;
-	dwarf_budget_grow(&budget, elf->size);
+	work_grow(&budget, elf->size);
 	err = dwarf_file_init(&file, elf, false, &budget);
 	if (!err && b->files[FILE_ALT]) {
 		b->files[FILE_ALT]->scratch_dir = b->scratch_dir;
-		dwarf_budget_grow(&budget, b->files[FILE_ALT]->size);
+		work_grow(&budget, b->files[FILE_ALT]->size);
 		if (!dwarf_file_init(&alt, b->files[FILE_ALT], false, &budget))
 			file.alt = &alt;
 	}

@@ -39,7 +39,7 @@ static void search(struct index *index)
 
 static void build(struct elf *elf)
 {
-	struct dwarf_budget budget = {0};
+	struct work budget = {0};
 	struct index_range text = {TEXT_VADDR, TEXT_VADDR + TEXT_BYTES};
 	struct index_builder b;
 	struct dwarf_file file;
@@ -48,7 +48,7 @@ static void build(struct elf *elf)
 
 	if (index_builder_init(&b, SCRATCH_IN_MEMORY))
 		return;
-	dwarf_budget_grow(&budget, elf->size);
+	work_grow(&budget, elf->size);
 	if (index_builder_text(&b, &text, 1))
 		abort();
 	if (!dwarf_file_init(&file, elf, false, &budget)) {
