@@ -33,7 +33,8 @@
 
 /* Shared by the workers; every field is added to with atomics. */
 static struct totals {
-	_Atomic uint64_t next, files, compiled, readelf_rows, compared, differences, unexpected;
+	_Atomic uint64_t next, files, changed, compiled, readelf_rows, compared, differences,
+		unexpected;
 	_Atomic uint64_t rows, table_bytes, compile_ns, derive_ns, derived_rows, derived_bytes,
 		derived_only, eh_fdes, overlaps, max_rules;
 	_Atomic uint64_t inline_rows, rule_rows;
@@ -199,7 +200,8 @@ static void parse_line(struct parse *p, char *line)
 	}
 }
 
-static bool readelf_rows(const char *path, rows_t *ret_rows)
+/* The open file is read, so that one that goes away meanwhile is still the same. */
+static bool readelf_rows(int fd, rows_t *ret_rows)
 {
 	struct parse p = {0};
 	char *line = NULL;
@@ -216,8 +218,9 @@ static bool readelf_rows(const char *path, rows_t *ret_rows)
 
 		dup2(out[1], 1);
 		dup2(null, 2);
+		dup2(fd, 0);
 		execlp("readelf", "readelf", "-W", "--debug-dump=no-follow-links,frames-interp",
-		       path, NULL);
+		       "/proc/self/fd/0", NULL);
 		_exit(127);
 	}
 	close(out[1]);
@@ -431,21 +434,27 @@ static void check_derived(const char *path, struct elf *elf, const struct unwind
 	unwind_table_free(table);
 }
 
-static void check_file(const char *path)
+/* Written to since it was opened: the two readers saw different files. */
+static bool has_changed(int fd, const struct stat *before)
 {
-	enum elf_refusal refusal;
-	enum unwind_skip skip;
+	struct stat now;
+
+	return fstat(fd, &now) || now.st_size != before->st_size ||
+	       now.st_mtim.tv_sec != before->st_mtim.tv_sec ||
+	       now.st_mtim.tv_nsec != before->st_mtim.tv_nsec;
+}
+
+static void check_elf(const char *path, int fd, struct elf *elf)
+{
+	uint64_t before = clock_thread_cpu_ns();
 	struct unwind_table *table;
 	struct ours ours = {0};
 	rows_t theirs = {0};
-	struct elf *elf = elf_open_path(path, &refusal);
-	uint64_t before = clock_thread_cpu_ns();
+	enum unwind_skip skip;
+	struct stat stat;
 
-	totals->files++;
-	if (!elf) {
-		totals->refusals[refusal]++;
-		return;
-	}
+	if (fstat(fd, &stat))
+		abort();
 	table = unwind_compile(elf, UNWIND_CFI, &skip);
 	totals->compile_ns += clock_thread_cpu_ns() - before;
 	if (!table) {
@@ -453,7 +462,6 @@ static void check_file(const char *path)
 		if (skip == UNWIND_SKIP_EMPTY)
 			printf("%s: %s\n", path, unwind_skip_text(skip));
 		check_derived(path, elf, NULL);
-		elf_free(elf);
 		return;
 	}
 	totals->compiled++;
@@ -465,16 +473,38 @@ static void check_file(const char *path)
 			printf("%s: %s: %llu\n", path, unwind_fault_text(i), table->faults[i]);
 	}
 	ours.table = table;
-	if (unwind_each_row(table, take_row, &ours) || !readelf_rows(path, &theirs))
+	if (unwind_each_row(table, take_row, &ours) || !readelf_rows(fd, &theirs))
 		abort();
 	totals->readelf_rows += theirs.len;
 	normalise(&theirs, elf);
-	compare(path, &ours.rows, &theirs);
+	if (has_changed(fd, &stat))
+		totals->changed++;
+	else
+		compare(path, &ours.rows, &theirs);
 	check_derived(path, elf, table);
 	free(ours.rows.data);
 	free(theirs.data);
 	unwind_table_free(table);
+}
+
+static void check_file(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	enum elf_refusal refusal;
+	struct elf *elf;
+
+	if (fd < 0) {
+		totals->changed++;
+		return;
+	}
+	elf = elf_open(fd, &refusal);
+	totals->files++;
+	if (elf)
+		check_elf(path, fd, elf);
+	else
+		totals->refusals[refusal]++;
 	elf_free(elf);
+	close(fd);
 }
 
 /* ---- the whole system ------------------------------------------------------------------------ */
@@ -555,6 +585,7 @@ static void print_totals(double wall_s)
 			printf("  %6" PRIu64 " skipped: %s\n", totals->skips[i],
 			       unwind_skip_text(i));
 	}
+	printf("  %6" PRIu64 " changed or gone while they were read\n", totals->changed);
 	for (int i = 0; i < UNWIND_FAULT_COUNT; i++)
 		if (totals->faults[i])
 			printf("  %6" PRIu64 " passed over: %s\n", totals->faults[i],
