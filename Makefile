@@ -142,7 +142,8 @@ test: deps
 	$(Q)AS_OWNER="$(AS_OWNER)" ROOT_SUITES="$(ROOT_SUITES)" tests/run.sh $(B) $(SUITES); \
 		status=$$?; $(or $(GIVE_BACK),:); exit $$status
 
-install: $(if $(wildcard $(B)/bianque),,bianque)
+install: $(if $(wildcard $(B)/bianque),,deps-build)
+	$(Q)[ -e $(B)/bianque ] || $(AS_OWNER) $(MAKE) B=$(B) bianque
 	install -D -m 755 $(B)/bianque $(DESTDIR)$(PREFIX)/bin/bianque
 	install -D -m 644 deploy/bianque.service $(DESTDIR)$(UNITDIR)/bianque.service
 uninstall: # leaves the configuration in /etc/bianque and what systemd made: state, cache

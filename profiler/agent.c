@@ -367,10 +367,10 @@ static int lock_state(struct agent *agent)
 			err = -errno;
 	}
 	if (err) {
-		log_error(agent,
-			  "'%s' cannot be used: %s; set agent.state_dir to a folder that can be "
-			  "written",
-			  dir, strerror(-err));
+		log_error(agent, "'%s' cannot be used: %s; %s", dir, strerror(-err),
+			  err == -EACCES && geteuid()
+				  ? "run it as root"
+				  : "set agent.state_dir to a folder that can be written");
 		return err;
 	}
 	if (flock(agent->lock_fd, LOCK_EX | LOCK_NB)) {

@@ -120,4 +120,4 @@ static const struct option_row store_rows[] = {
 	{0},
 };
 CONFIG_SECTION(store, struct store_config, store_rows, .order = 60,
-	       .help = "profiles kept on this host");
+	       .help = "profiles kept on this host; without effect until there is a local store");

@@ -112,6 +112,7 @@ static void run(struct builder_job *job, struct naming *naming)
 		return;
 	}
 	options.string_labels = true;
+	options.host = agent_host(p->all->agent);
 	p->body.limit = ON_DEMAND_MAX_BYTES;
 	sink_buf_init(&sink, &p->body);
 	p->err = p->format->write(profile, &options, &sink.sink);

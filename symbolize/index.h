@@ -32,7 +32,7 @@
 #include "profiler/base/mapfile.h"
 
 #define INDEX_MAGIC	 0x5844495351425142ULL
-#define INDEX_VERSION	 4u
+#define INDEX_VERSION	 5u
 #define INDEX_BLOCK_ROWS 8u
 #define INDEX_KEY_BYTES	 16
 #define INDEX_UNNAMED	 UINT32_MAX

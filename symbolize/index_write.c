@@ -343,6 +343,8 @@ static void flatten(struct flat *f, struct index_builder *b)
 		f->nest[f->depth++] = s;
 	}
 	flat_leave(f, UINT32_MAX);
+	if (f->starts.len)
+		flat_add(f, (__u32)(b->end - b->base), NULL);
 }
 
 /* ---- functions without a name, in the holes between symbols ---------------------------------- */

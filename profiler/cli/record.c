@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -21,6 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "profiler/base/buf.h"
 #include "profiler/base/clock.h"
 #include "profiler/base/cleanup.h"
 #include "profiler/cgroup.h"
@@ -36,6 +38,7 @@
 #define CGROUP_POLL_NS	(1 * NS_PER_S)
 #define BAR_WIDTH	30
 #define END_WAIT_S	5
+#define MAX_TITLE	200u
 #define DEFAULT_COLUMNS 80 /* of a terminal that does not say */
 
 struct recording {
@@ -69,18 +72,42 @@ static unsigned terminal_columns(int fd)
 	return ioctl(fd, TIOCGWINSZ, &size) || !size.ws_col ? DEFAULT_COLUMNS : size.ws_col;
 }
 
+/* `cpu of pid 12, 34`: what tells saved files apart. */
+static void write_title(const struct record_request *q, struct buf *title)
+{
+	buf_str(title, "cpu");
+	if (q->target == TARGET_TREE)
+		for (char **arg = q->command; *arg; arg++)
+			buf_printf(title, "%s%s", arg == q->command ? " of " : " ", *arg);
+	else if (q->target == TARGET_CGROUP)
+		buf_printf(title, " of cgroup %s", q->cgroup);
+	else if (q->target == TARGET_PIDS)
+		for (size_t i = 0; i < q->n_keys; i++)
+			buf_printf(title, "%s%llu", i ? ", " : " of pid ",
+				   (unsigned long long)q->keys[i]);
+}
+
 static int write_profile(struct recording *r, const struct profile *profile)
 {
 	struct export_options options = EXPORT_OPTIONS_DEFAULT;
+	char host[HOST_NAME_MAX + 1] = "";
 	struct sink_fd sink;
+	struct buf title = {0};
 	int err;
 
+	write_title(r->request, &title);
+	if (title.len > MAX_TITLE)
+		title.data[MAX_TITLE] = 0;
+	options.title = title.err ? NULL : title.data;
+	if (!gethostname(host, sizeof(host) - 1))
+		options.host = host;
 	options.string_labels = true;
 	options.columns = terminal_columns(r->output.fd);
 	sink_fd_init(&sink, r->output.fd);
 	err = r->request->format->write(profile, &options, &sink.sink);
 	if (!err)
 		err = sink_finish(&sink.sink);
+	buf_fini(&title);
 	return err;
 }
 

@@ -130,7 +130,7 @@ static void write_figures(struct sink *sink, const struct summary *s)
 		write_figure(sink, &figure, "whole stacks", s->n_whole < s->n_samples / 100 * 97);
 	}
 	summary_count(&figure, s->profile->lost_total);
-	write_figure(sink, &figure, "lost", s->profile->lost_total > 0);
+	write_figure(sink, &figure, summary_lost_word(s), s->profile->lost_total > 0);
 	buf_fini(&figure);
 }
 

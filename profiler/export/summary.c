@@ -153,7 +153,13 @@ void summary_line(struct buf *out, const struct summary *s)
 		buf_str(out, " whole stacks, ");
 	}
 	summary_count(out, s->profile->lost_total);
-	buf_str(out, " lost");
+	buf_str(out, " ");
+	buf_str(out, summary_lost_word(s));
+}
+
+const char *summary_lost_word(const struct summary *s)
+{
+	return s->profile->lost_total ? "lost or not taken" : "lost";
 }
 
 void summary_kinds(struct buf *out, const struct summary *s)

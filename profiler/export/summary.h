@@ -30,5 +30,7 @@ void summary_time(struct buf *out, const struct summary *summary);
 bool summary_cores(struct buf *out, const struct summary *summary);
 /* `12,480 samples, 674 s cpu, 3.21 cores, 99.6 % whole stacks, 0 lost` */
 void summary_line(struct buf *out, const struct summary *summary);
+/* What the number of lost samples stands for: it has those that never ran in it. */
+const char *summary_lost_word(const struct summary *summary);
 /* `native 61.0 %, kernel 18.0 %`, largest first. */
 void summary_kinds(struct buf *out, const struct summary *summary);

@@ -537,7 +537,8 @@ export class Flame {
     stage.addEventListener('pointerdown', event => this.pointerDown(event));
     stage.addEventListener('pointerup', event => this.pointerUp(event));
     stage.addEventListener('pointercancel', event => this.pointers.delete(event.pointerId));
-    stage.addEventListener('pointerleave', () => {
+    stage.addEventListener('pointerleave', event => {
+      if (event.pointerType === 'touch') return; // a finger that was lifted
       this.hideTip();
       this.paintMarks();
     });
@@ -627,6 +628,7 @@ export class Flame {
     this.pointers.delete(event.pointerId);
     if (event.button !== 0 || !drag) return;
     if (!this.pointers.size) this.drag = null;
+    if (!drag.moved && node < 0) this.hideTip();
     if (drag.moved || node < 0) return;
     if (event.pointerType === 'touch') this.tap(node, event);
     else {
@@ -638,12 +640,15 @@ export class Flame {
 
   // Touch: the first tap tells, the second goes in.
   tap(node, event) {
-    const twice =
-      this.tapped && this.tapped.node === node && event.timeStamp - this.tapped.at < 400;
-    this.tapped = {node, at: event.timeStamp};
+    const again = this.tapped === node && !this.tip.hidden;
+    this.tapped = node;
     this.select(node);
-    if (twice) this.enter(node);
-    else this.showTip(node, event.clientX, event.clientY);
+    if (again) {
+      this.hideTip();
+      this.enter(node);
+    } else {
+      this.showTip(node, event.clientX, event.clientY);
+    }
   }
 
   // ---- menu and keys ----

@@ -25,6 +25,7 @@ const KEYS = [
   ['d', 'dark, light'],
   ['right click', 'menu, also the menu key'],
   ['drag', 'pan when zoomed'],
+  ['tap', 'what it is; once more: zoom'],
   ['?', 'this list'],
 ];
 

@@ -86,7 +86,7 @@ export class Table {
     this.foot.textContent =
       rows.length > shown.length
         ? `${formatCount(shown.length)} of ${formatCount(rows.length)} functions; search for others`
-        : `${formatCount(rows.length)} functions`;
+        : `${formatCount(rows.length)} ${rows.length === 1 ? 'function' : 'functions'}`;
   }
 
   row(frame) {

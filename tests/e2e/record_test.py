@@ -161,6 +161,15 @@ def format_text(t):
 
 # ---- targets -----------------------------------------------------------------------------------
 
+@case("what a file is of stands in it")
+def titles(t):
+  shares, host = start_shares(t), os.uname().nodename
+  for args, title in ((["-p", str(shares.pid)], f"cpu of pid {shares.pid}"), ([], "cpu"),
+                      (["--", "sleep", "0.1"], "cpu of sleep 0.1")):
+    done = record(t, "-d", "1", "-f", "text", "-o", "-", *args)
+    expect(done.out.startswith(f"{title} on {host}\n"), done.out[:200], done.err)
+
+
 @case("-p: these processes with all their threads, nobody else")
 def target_pids(t):
   one = t.start(workload("threads"), "--seconds", "30")

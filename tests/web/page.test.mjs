@@ -538,13 +538,14 @@ page(
     assert.equal(await p.evaluate(() => window.bianque.pane), 'flame');
     const at = await spot(p, 'serve');
     await p.touchscreen.tap(at.x, at.y);
+    await p.waitForTimeout(600);
+    assert.ok(await p.locator('.tip').isVisible());
     assert.match(await p.locator('.tip').innerText(), /^serve/);
     assert.equal(await zoomed(p), 'all');
-    await p.waitForTimeout(600);
-    await p.touchscreen.tap(at.x, at.y);
     await p.touchscreen.tap(at.x, at.y);
     await settled(p);
     assert.equal(await zoomed(p), 'serve');
+    assert.ok(!(await p.locator('.tip').isVisible()));
   },
   {viewport: {width: 390, height: 800}, hasTouch: true, isMobile: true},
 );

@@ -64,6 +64,7 @@ static void chooses_symbols(void)
 	symbol(&b, TEXT + 0x300, 8, "last", INDEX_SYMBOL_FUNCTION + 7);
 	symbol(&b, TEXT + 0x300, 0, "label_beside", 7 + INDEX_SYMBOL_GLOBAL);
 	symbol(&b, 0x10, 8, "outside", INDEX_SYMBOL_FUNCTION + 7);
+	symbol(&b, TEXT + 0xff0, 0, "unsized_last", 7);
 	ASSERT_INT(finish(&b, &index), 0);
 	ASSERT_STR(symbol_at(&index, TEXT), "none");
 	ASSERT_STR(symbol_at(&index, TEXT + 0xff), "none");
@@ -77,6 +78,9 @@ static void chooses_symbols(void)
 	ASSERT_STR(symbol_at(&index, TEXT + 0x2ff), "unsized");
 	ASSERT_STR(symbol_at(&index, TEXT + 0x300), "last");
 	ASSERT_STR(symbol_at(&index, TEXT + 0x308), "none");
+	ASSERT_STR(symbol_at(&index, TEXT + 0xfff), "unsized_last");
+	ASSERT_STR(symbol_at(&index, TEXT + 0x1000), "none"); /* behind the text */
+	ASSERT_STR(symbol_at(&index, TEXT + 0x100000), "none");
 	ASSERT_STR(symbol_at(&index, 0x10), "none");
 	ASSERT_STR(symbol_at(&index, UINT64_MAX), "none");
 	index_close(&index);
