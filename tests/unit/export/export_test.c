@@ -138,7 +138,8 @@ static void text_counts_recursion_once(void)
 	char *out = write_all(p, "text", &options, NULL);
 
 	CU_ASSERT_PTR_NOT_NULL(strstr(out, "a title on box\n2026-09-21 14:13:20 - 14:13:30 UTC, 10s"
-					   "\n10 samples, 100.0 % whole stacks, 0 lost\n"));
+					   "\n10 samples, 100.0 % whole stacks, 0 lost\n"
+					   "native 100.0 %\na 50.0 %, b 50.0 %\n\n"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(out, "\n       3  30.0 %         5  50.0 %  a       f\n"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(out, "\n       2  20.0 %         2  20.0 %  a       g\n"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(out, "... and "));
