@@ -126,12 +126,12 @@ void budget_log(const struct budget *budget)
 	struct budget_step now = budget_now(budget);
 
 	if (cpu->moved)
-		log_info(
-			agent,
-			"own CPU %.2f %% of a core, budget %.2f %%: step %s to %u of %u (rate x %g, "
-			"copies x %g, symbol work x %g)",
-			cpu->used, cpu->limit, cpu->moved > 0 ? "down" : "up", cpu->step,
-			budget_steps(BUDGET_CPU), now.hz, now.copies, now.symbols);
+		log_info(agent,
+			 "own CPU %.2f %% of a core, budget %.2f %%: step %s to %u of %u (rate x "
+			 "%g, "
+			 "copies x %g, symbol work x %g)",
+			 cpu->used, cpu->limit, cpu->moved > 0 ? "down" : "up", cpu->step,
+			 budget_steps(BUDGET_CPU), now.hz, now.copies, now.symbols);
 	if (memory->moved)
 		log_info(agent,
 			 "own memory %.0f MiB, budget %.0f MiB: step %s to %u of %u (tables x "
