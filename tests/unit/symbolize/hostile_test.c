@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Files whose headers ask for more work than their bytes are worth: a reader that has a budget ends
+ * early and says so, and what honest files cost does not change. */
+#include <elf.h>
+#include <errno.h>
+#include <string.h>
+
+#include "profiler/base/buf.h"
+#include "symbolize/elf.h"
+#include "symbolize/index_cache.h"
+#include "tests/unit/test.h"
+
+#define TEXT	     0x1000u
+#define MAX_SECTIONS 1100u
+
+/* A file as it is put together: contents, then the section table. */
+struct image {
+	struct buf bytes;
+	Elf64_Shdr sections[MAX_SECTIONS];
+	__u16 n_sections;
+	struct buf names;
+};
+
+static void image_init(struct image *i)
+{
+	static const Elf64_Ehdr no_header;
+
+	*i = (struct image){.n_sections = 1};
+	buf_add(&i->bytes, &no_header, sizeof(no_header));
+	buf_add(&i->names, "", 1);
+}
+
+static Elf64_Shdr *add_section(struct image *i, const char *name, __u32 type, __u64 flags,
+			       const void *data, size_t size)
+{
+	Elf64_Shdr *s = &i->sections[i->n_sections++];
+
+	CU_ASSERT_FATAL(i->n_sections <= MAX_SECTIONS);
+	*s = (Elf64_Shdr){
+		.sh_name = (__u32)i->names.len,
+		.sh_type = type,
+		.sh_flags = flags,
+		.sh_offset = i->bytes.len,
+		.sh_size = size,
+	};
+	buf_add(&i->names, name, strlen(name) + 1);
+	buf_add(&i->bytes, data, size);
+	return s;
+}
+
+static void add_text(struct image *i)
+{
+	static const __u8 code[4096];
+
+	add_section(i, ".text", SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, code, sizeof(code))
+		->sh_addr = TEXT;
+}
+
+static struct elf *open_image(struct image *i, struct work *work)
+{
+	Elf64_Ehdr eh = {
+		.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB,
+			    EV_CURRENT},
+		.e_type = ET_DYN,
+		.e_machine = EM_X86_64,
+		.e_version = EV_CURRENT,
+		.e_ehsize = sizeof(eh),
+		.e_shentsize = sizeof(Elf64_Shdr),
+	};
+	enum elf_refusal why;
+	struct elf *elf;
+
+	add_section(i, ".shstrtab", SHT_STRTAB, 0, NULL, 0);
+	i->sections[i->n_sections - 1].sh_size = i->names.len;
+	buf_add(&i->bytes, i->names.data, i->names.len);
+	eh.e_shstrndx = (__u16)(i->n_sections - 1);
+	eh.e_shnum = i->n_sections;
+	eh.e_shoff = i->bytes.len;
+	buf_add(&i->bytes, i->sections, i->n_sections * sizeof(*i->sections));
+	ASSERT_INT(i->bytes.err, 0);
+	ASSERT_INT(i->names.err, 0);
+	memcpy(i->bytes.data, &eh, sizeof(eh));
+	elf = elf_open_memory(i->bytes.data, i->bytes.len, &why);
+	CU_ASSERT_FATAL(elf != NULL);
+	elf->work = work;
+	return elf;
+}
+
+static void close_image(struct image *i, struct elf *elf)
+{
+	elf_free(elf);
+	buf_fini(&i->bytes);
+	buf_fini(&i->names);
+}
+
+/* ---- the key of the cache -------------------------------------------------------------------- */
+
+static void key_takes_each_byte_once(void)
+{
+	static const struct index_cache cache;
+	static struct image i;
+	static __u8 data[256 << 10];
+	__u8 first[INDEX_KEY_BYTES], second[INDEX_KEY_BYTES];
+	struct work work = {0};
+	struct elf *elf;
+
+	image_init(&i);
+	add_text(&i);
+	add_section(&i, ".debug_info", SHT_PROGBITS, 0, data, sizeof(data));
+	for (unsigned n = 0; n < 1000; n++) /* the same bytes, from other places on */
+		add_section(&i, "", SHT_PROGBITS, 0, NULL, 0);
+	for (unsigned n = 3; n < i.n_sections; n++) {
+		i.sections[n].sh_offset = i.sections[2].sh_offset + n;
+		i.sections[n].sh_size = sizeof(data) - n;
+	}
+	elf = open_image(&i, &work);
+	work.left =
+		2 * elf->size / 64; /* each byte once and the table; a thousand times it is not */
+	ASSERT_INT(index_cache_key(&cache, (const struct elf *[]){elf}, 1, first), 0);
+	CU_ASSERT(work.left > 0);
+	i.bytes.data[i.sections[2].sh_offset + sizeof(data) - 1] ^= 1;
+	elf->work = NULL;
+	ASSERT_INT(index_cache_key(&cache, (const struct elf *[]){elf}, 1, second), 0);
+	CU_ASSERT(memcmp(first, second, sizeof(first)) != 0);
+	i.bytes.data[i.sections[2].sh_offset + sizeof(data) - 1] ^= 1;
+	ASSERT_INT(index_cache_key(&cache, (const struct elf *[]){elf}, 1, second), 0);
+	CU_ASSERT(memcmp(first, second, sizeof(first)) == 0);
+	elf->work = &work;
+	work.left = 100;
+	ASSERT_INT(index_cache_key(&cache, (const struct elf *[]){elf}, 1, second), -ECANCELED);
+	close_image(&i, elf);
+}
+
+SUITE(hostile, {"the key takes each byte once", key_takes_each_byte_once});
