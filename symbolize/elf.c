@@ -373,7 +373,8 @@ static int inflate_section(const struct elf *elf, __u32 type, struct cursor c, _
 	spill_reserve(&i.spill, size);
 	err = i.spill.err;
 	if (!err)
-		err = inflate_stream(type, c.pos, cursor_left(&c), (size_t)size, put_inflated, &i);
+		err = inflate_stream(type, c.pos, cursor_left(&c), (size_t)size, elf->work,
+				     put_inflated, &i);
 	if (!err)
 		return scratch_take(&i.spill, ret_block);
 	spill_fini(&i.spill);

@@ -87,8 +87,8 @@ const struct elf_section *elf_section(const struct elf *elf, const char *name);
 /* The bytes as they stand in the file, empty for SHT_NOBITS or a range outside the file. */
 struct cursor elf_section_raw(const struct elf *elf, const struct elf_section *section);
 /* The same, decompressed when SHF_COMPRESSED (zlib, zstd) or a GNU .zdebug_ section; the bytes live
- * until elf_free. Empty and *ret_err (-ENOMEM, -ENOSPC, -EFBIG, -EINVAL, -ENOTSUP) when that
- * fails. */
+ * until elf_free. Empty and *ret_err (-ENOMEM, -ENOSPC, -EFBIG, -EINVAL, -ENOTSUP, -ECANCELED
+ * when the work is used up) when that fails. */
 struct cursor elf_section_data(struct elf *elf, const struct elf_section *section, int *ret_err);
 /* elf_section_data of .NAME or .zNAME ("debug_info"); empty when there is none. */
 struct cursor elf_debug_data(struct elf *elf, const char *name, int *ret_err);

@@ -192,10 +192,12 @@ int symtab_read_mini(const struct elf *elf, struct index_builder *b)
 	if (!section)
 		return 0;
 	c = elf_section_raw(elf, section);
-	err = inflate_xz(c.pos, cursor_left(&c), MAX_MINI_BYTES, &data, &size);
+	err = inflate_xz(c.pos, cursor_left(&c), MAX_MINI_BYTES, elf->work, &data, &size);
 	if (err)
 		return err == -ENOMEM ? err : 0;
 	mini = elf_open_memory(data, size, &refusal);
+	if (mini)
+		mini->work = elf->work;
 	for (size_t i = 0; mini && i < mini->n_sections && !err; i++)
 		if (mini->sections[i].type == SHT_SYMTAB) {
 			err = read_table(mini, &mini->sections[i], b);

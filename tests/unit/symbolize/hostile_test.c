@@ -4,10 +4,12 @@
 #include <elf.h>
 #include <errno.h>
 #include <string.h>
+#include <zlib.h>
 
 #include "profiler/base/buf.h"
 #include "symbolize/elf.h"
 #include "symbolize/index_cache.h"
+#include "symbolize/inflate.h"
 #include "tests/unit/test.h"
 
 #define TEXT	     0x1000u
@@ -131,4 +133,48 @@ static void key_takes_each_byte_once(void)
 	close_image(&i, elf);
 }
 
-SUITE(hostile, {"the key takes each byte once", key_takes_each_byte_once});
+/* ---- compressed sections ---------------------------------------------------------------------- */
+
+static void inflates_within_its_work(void)
+{
+	static struct image i;
+	static __u8 plain[4 << 20];
+	__u8 packed[sizeof(Elf64_Chdr) + 16384];
+	Elf64_Chdr head = {
+		.ch_type = ELFCOMPRESS_ZLIB, .ch_size = sizeof(plain), .ch_addralign = 1};
+	uLongf len = sizeof(packed) - sizeof(head);
+	struct work work = {.left = 1000};
+	struct cursor c;
+	struct elf *elf;
+	int err;
+
+	memcpy(packed, &head, sizeof(head));
+	ASSERT_INT(compress(packed + sizeof(head), &len, plain, sizeof(plain)), Z_OK);
+	image_init(&i);
+	add_section(&i, ".debug_info", SHT_PROGBITS, SHF_COMPRESSED, packed, sizeof(head) + len);
+	elf = open_image(&i, &work);
+	c = elf_debug_data(elf, "debug_info", &err);
+	ASSERT_INT(cursor_left(&c), 0);
+	ASSERT_INT(err, -ECANCELED);
+	ASSERT_INT(work.left, 0);
+	work.left = sizeof(plain) / 32;
+	c = elf_debug_data(elf, "debug_info", &err);
+	ASSERT_INT(cursor_left(&c), sizeof(plain));
+	ASSERT_INT(err, 0);
+	close_image(&i, elf);
+}
+
+/* Input that gives nothing: a frame of empty blocks, as a file of holes is one. */
+static void takes_for_input_too(void)
+{
+	static __u8 blocks[8 << 20] = {0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58};
+	struct work work = {.left = sizeof(blocks) / 128};
+
+	ASSERT_INT(inflate_stream(2, blocks, sizeof(blocks), 1 << 20, NULL, NULL, NULL), -EINVAL);
+	ASSERT_INT(inflate_stream(2, blocks, sizeof(blocks), 1 << 20, &work, NULL, NULL),
+		   -ECANCELED);
+}
+
+SUITE(hostile, {"the key takes each byte once", key_takes_each_byte_once},
+      {"inflates within its work", inflates_within_its_work},
+      {"takes for input, too", takes_for_input_too});
