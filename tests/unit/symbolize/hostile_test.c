@@ -10,6 +10,7 @@
 #include "symbolize/elf.h"
 #include "symbolize/index_cache.h"
 #include "symbolize/inflate.h"
+#include "symbolize/symtab.h"
 #include "tests/unit/test.h"
 
 #define TEXT	     0x1000u
@@ -175,6 +176,118 @@ static void takes_for_input_too(void)
 		   -ECANCELED);
 }
 
+/* ---- symbols ---------------------------------------------------------------------------------- */
+
+static void builder_of(const struct elf *elf, struct index_builder *b)
+{
+	ASSERT_INT(index_builder_init(b, NULL), 0);
+	ASSERT_INT(symtab_text(elf, b), 0);
+}
+
+/* The same table a thousand times. */
+static void symbols_within_their_work(void)
+{
+	static struct image i;
+	Elf64_Sym syms[100] = {0};
+	struct work work = {.left = 5000};
+	struct index_builder b;
+	struct elf *elf;
+
+	for (size_t n = 0; n < ARRAY_SIZE(syms); n++)
+		syms[n] = (Elf64_Sym){.st_name = 1,
+				      .st_info = ELF64_ST_INFO(STB_GLOBAL, STT_FUNC),
+				      .st_shndx = 1,
+				      .st_value = TEXT + n};
+	image_init(&i);
+	add_text(&i);
+	add_section(&i, ".strtab", SHT_STRTAB, 0, "\0f", 3);
+	add_section(&i, ".symtab", SHT_SYMTAB, 0, syms, sizeof(syms))->sh_link = 2;
+	for (unsigned n = 0; n < 1000; n++)
+		i.sections[i.n_sections++] = i.sections[3];
+	elf = open_image(&i, &work);
+	builder_of(elf, &b);
+	ASSERT_INT(symtab_read(elf, &b), 0);
+	ASSERT_INT(work.left, 0);
+	CU_ASSERT(b.symbols.len >= 2000 && b.symbols.len < 5000);
+	index_builder_fini(&b);
+	close_image(&i, elf);
+}
+
+/* One name that is most of the file, for every symbol. */
+static void long_names_cost_more(void)
+{
+	static struct image i;
+	static char names[1 << 20];
+	Elf64_Sym syms[100] = {0};
+	struct work work = {.left = 10 * sizeof(names) / 64};
+	struct index_builder b;
+	struct elf *elf;
+
+	memset(names, 'x', sizeof(names) - 1);
+	for (size_t n = 0; n < ARRAY_SIZE(syms); n++)
+		syms[n] = (Elf64_Sym){.st_name = (__u32)n, .st_shndx = 1, .st_value = TEXT + n};
+	image_init(&i);
+	add_text(&i);
+	add_section(&i, ".strtab", SHT_STRTAB, 0, names, sizeof(names));
+	add_section(&i, ".symtab", SHT_SYMTAB, 0, syms, sizeof(syms))->sh_link = 2;
+	elf = open_image(&i, &work);
+	builder_of(elf, &b);
+	ASSERT_INT(symtab_read(elf, &b), 0);
+	ASSERT_INT(work.left, 0);
+	CU_ASSERT(b.symbols.len > 0 && b.symbols.len < 12);
+	index_builder_fini(&b);
+	close_image(&i, elf);
+}
+
+#define GOT	0x100000u
+#define N_STUBS 5000u
+
+/* Stubs in the other order than their slots, of which each is relocated twice; the first counts. All
+ * against all were quadratic. */
+static void stubs_by_their_slots(void)
+{
+	static struct image i;
+	static __u8 plt[N_STUBS][16];
+	static Elf64_Rela rela[2 * N_STUBS];
+	Elf64_Sym syms[3] = {{0}, {.st_name = 1}, {.st_name = 3}};
+	struct work work = {.left = 20 * N_STUBS};
+	struct index_builder b;
+	__u32 wrong = 0;
+	struct elf *elf;
+	Elf64_Shdr *s;
+
+	for (__u32 n = 0; n < N_STUBS; n++) {
+		__s32 disp = (__s32)(GOT + 8 * (N_STUBS - n) - (TEXT + 16 * n + 6));
+
+		plt[n][0] = 0xff;
+		plt[n][1] = 0x25;
+		memcpy(plt[n] + 2, &disp, sizeof(disp));
+		for (__u32 twice = 0; twice < 2; twice++)
+			rela[2 * n + twice] = (Elf64_Rela){
+				.r_offset = GOT + 8 * (n + 1),
+				.r_info = ELF64_R_INFO(1 + (n + twice) % 2, R_X86_64_JUMP_SLOT)};
+	}
+	image_init(&i);
+	s = add_section(&i, ".plt", SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, plt, sizeof(plt));
+	s->sh_addr = TEXT;
+	add_section(&i, ".dynstr", SHT_STRTAB, SHF_ALLOC, "\0f\0g", 5);
+	add_section(&i, ".dynsym", SHT_PROGBITS, SHF_ALLOC, syms, sizeof(syms))->sh_link = 2;
+	add_section(&i, ".rela.plt", SHT_RELA, SHF_ALLOC, rela, sizeof(rela))->sh_link = 3;
+	elf = open_image(&i, &work);
+	builder_of(elf, &b);
+	ASSERT_INT(symtab_read(elf, &b), 0);
+	CU_ASSERT(work.left > 0);
+	ASSERT_INT(b.symbols.len, N_STUBS);
+	for (__u32 n = 0; n < N_STUBS && b.symbols.len == N_STUBS; n++) /* "g@plt", then "f@plt" */
+		wrong += b.symbols.data[n].name != 1 + n % 2 * sizeof("g@plt");
+	ASSERT_INT(wrong, 0);
+	index_builder_fini(&b);
+	close_image(&i, elf);
+}
+
 SUITE(hostile, {"the key takes each byte once", key_takes_each_byte_once},
       {"inflates within its work", inflates_within_its_work},
-      {"takes for input, too", takes_for_input_too});
+      {"takes for input, too", takes_for_input_too},
+      {"symbols within their work", symbols_within_their_work},
+      {"long names cost more", long_names_cost_more},
+      {"stubs by their slots", stubs_by_their_slots});
