@@ -7,10 +7,12 @@
 #include <zlib.h>
 
 #include "profiler/base/buf.h"
+#include "symbolize/dwarf_ops.h"
 #include "symbolize/elf.h"
 #include "symbolize/index_cache.h"
 #include "symbolize/inflate.h"
 #include "symbolize/symtab.h"
+#include "symbolize/unnamed.h"
 #include "tests/unit/test.h"
 
 #define TEXT	     0x1000u
@@ -285,9 +287,76 @@ static void stubs_by_their_slots(void)
 	close_image(&i, elf);
 }
 
+/* ---- call frame information ------------------------------------------------------------------- */
+
+static void add_word(struct buf *out, __u32 word)
+{
+	buf_add(out, &word, sizeof(word));
+}
+
+/* CIEs of which each one's program goes to the end of the section, over all CIEs behind it, and an
+ * FDE for each. */
+static struct buf nested_cies(__u32 n)
+{
+	/* version 1, no augmentation, alignments 1 and -8, RA in 16; then an expression for
+	 * register 3 that spans the next one's head */
+	__u8 head[] = {1, 0, 1, 0x78, 16, DW_CFA_val_expression, 3, 13};
+	struct buf out = {0};
+	__u32 end = n * 16;
+
+	for (__u32 i = 0; i < n; i++) {
+		add_word(&out, end - i * 16 - 4);
+		add_word(&out, 0);
+		if (i == n - 1)
+			memset(head + 5, DW_CFA_nop, 3);
+		buf_add(&out, head, sizeof(head));
+	}
+	for (__u32 i = 0; i < n; i++) {
+		add_word(&out, 20);
+		add_word(&out, (__u32)out.len - i * 16);
+		buf_add(&out, (__u64[]){TEXT + i, 1}, 16);
+	}
+	return out;
+}
+
+static size_t unnamed_of(const void *eh_frame, size_t len, struct work *work)
+{
+	static struct image i;
+	struct index_builder b;
+	struct elf *elf;
+	size_t n;
+
+	image_init(&i);
+	add_text(&i);
+	add_section(&i, ".eh_frame", SHT_PROGBITS, SHF_ALLOC, eh_frame, len);
+	elf = open_image(&i, work);
+	builder_of(elf, &b);
+	ASSERT_INT(unnamed_read(elf, &b), 0);
+	n = b.unnamed.len;
+	index_builder_fini(&b);
+	close_image(&i, elf);
+	return n;
+}
+
+static void functions_within_their_work(void)
+{
+	static const __u8 holes[1 << 20];
+	struct buf cies = nested_cies(200);
+	struct work work = {.left = 1000};
+
+	ASSERT_INT(unnamed_of(holes, sizeof(holes), &work), 0);
+	ASSERT_INT(work.left, 0);
+	ASSERT_INT(unnamed_of(cies.data, cies.len, NULL), 200);
+	work.left = 5 * 200 * 16;
+	CU_ASSERT(unnamed_of(cies.data, cies.len, &work) < 10);
+	ASSERT_INT(work.left, 0);
+	buf_fini(&cies);
+}
+
 SUITE(hostile, {"the key takes each byte once", key_takes_each_byte_once},
       {"inflates within its work", inflates_within_its_work},
       {"takes for input, too", takes_for_input_too},
       {"symbols within their work", symbols_within_their_work},
       {"long names cost more", long_names_cost_more},
-      {"stubs by their slots", stubs_by_their_slots});
+      {"stubs by their slots", stubs_by_their_slots},
+      {"functions within their work", functions_within_their_work});
