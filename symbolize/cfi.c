@@ -96,6 +96,7 @@ void cfi_find(struct elf *elf, const struct unwind_arch *arch,
 	eh->arch = debug->arch = arch;
 	eh->number = CFI_EH_FRAME;
 	debug->number = CFI_DEBUG_FRAME;
+	eh->work = debug->work = elf->work;
 	if (s) {
 		eh->data = elf_section_raw(elf, s);
 		eh->vaddr = s->addr;
@@ -493,6 +494,8 @@ static bool read_cie(struct cfi_section *section, struct cursor c, struct cfi_ci
 	const char *aug;
 	__u8 version;
 
+	if (!work_take(section->work, cursor_left(&c))) /* CIEs may lie over one another */
+		return false;
 	cie->fde_encoding = DW_EH_PE_absptr;
 	cie->address_size = 8;
 	version = cursor_u8(&c);
@@ -563,11 +566,11 @@ static int find_cie(struct cfi_section *section, __u64 offset, __u64 faults[UNWI
 
 /* ---- FDEs ------------------------------------------------------------------------------------ */
 
-/* One FDE; c is the entry behind its CIE pointer, whose bytes start at section->vaddr + base. */
+/* One FDE; c is the entry behind its CIE pointer, whose bytes start at section->vaddr + base. 1 when
+ * there is one, 0 when it cannot be read, or -ENOMEM. */
 static int read_fde(struct cfi_section *section, struct cursor c, __u64 base, __u64 cie_offset,
-		    cfi_fdes *fdes, __u64 faults[UNWIND_FAULT_COUNT])
+		    struct cfi_fde *fde, __u64 faults[UNWIND_FAULT_COUNT])
 {
-	struct cfi_fde fde = {.section = section->number};
 	int cie_index = find_cie(section, cie_offset, faults);
 	const struct cfi_cie *cie;
 	__u64 len;
@@ -581,28 +584,31 @@ static int read_fde(struct cfi_section *section, struct cursor c, __u64 base, __
 	cie = &section->cies.data[cie_index];
 	if (!cie->usable)
 		return 0;
-	fde.start = read_pointer(&c, section->vaddr + base, cie->fde_encoding, cie->address_size);
+	*fde = (struct cfi_fde){.section = section->number};
+	fde->start = read_pointer(&c, section->vaddr + base, cie->fde_encoding, cie->address_size);
 	len = read_pointer(&c, 0, cie->fde_encoding & DW_EH_PE_format_mask, cie->address_size);
 	if (cie->has_augmentation)
 		cursor_skip(&c, cursor_uleb(&c));
-	if (c.bad || fdes->len >= MAX_FDES || __builtin_add_overflow(fde.start, len, &fde.end)) {
+	if (c.bad || __builtin_add_overflow(fde->start, len, &fde->end)) {
 		faults[UNWIND_FAULT_FDE]++;
 		return 0;
 	}
-	fde.program = c.pos;
-	fde.program_len = (__u32)cursor_left(&c);
-	fde.cie = (__u32)cie_index;
-	return vec_push(fdes, fde);
+	fde->program = c.pos;
+	fde->program_len = (__u32)cursor_left(&c);
+	fde->cie = (__u32)cie_index;
+	return 1;
 }
 
-int cfi_read(struct cfi_section *section, cfi_fdes *fdes, __u64 faults[UNWIND_FAULT_COUNT])
+int cfi_each(struct cfi_section *section, int (*take)(void *arg, const struct cfi_fde *fde),
+	     void *arg, __u64 faults[UNWIND_FAULT_COUNT])
 {
 	struct cursor c = section->data;
 
-	while (cursor_left(&c) >= 4) {
+	while (cursor_left(&c) >= 4 && work_take(section->work, 1)) {
 		__u64 len = cursor_u32(&c), id, id_at, max_id = UINT32_MAX;
 		bool is_64 = len == 0xffffffff;
 		struct cursor entry;
+		struct cfi_fde fde;
 		int err;
 
 		if (len == 0)
@@ -626,11 +632,34 @@ int cfi_read(struct cfi_section *section, cfi_fdes *fdes, __u64 faults[UNWIND_FA
 			continue; /* a CIE: read when an FDE asks for it */
 		if (section->is_eh)
 			id = id <= id_at ? id_at - id : UINT64_MAX;
-		err = read_fde(section, entry, id_at, id, fdes, faults);
+		err = read_fde(section, entry, id_at, id, &fde, faults);
+		if (err > 0)
+			err = take(arg, &fde);
 		if (err)
 			return err;
 	}
 	return 0;
+}
+
+struct reading {
+	cfi_fdes *fdes;
+	__u64 *faults;
+};
+
+static int append_fde(void *arg, const struct cfi_fde *fde)
+{
+	struct reading *r = arg;
+
+	if (r->fdes->len >= MAX_FDES) {
+		r->faults[UNWIND_FAULT_FDE]++;
+		return 0;
+	}
+	return vec_push(r->fdes, *fde);
+}
+
+int cfi_read(struct cfi_section *section, cfi_fdes *fdes, __u64 faults[UNWIND_FAULT_COUNT])
+{
+	return cfi_each(section, append_fde, &(struct reading){fdes, faults}, faults);
 }
 
 void cfi_section_fini(struct cfi_section *section)

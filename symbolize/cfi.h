@@ -40,6 +40,7 @@ struct cfi_section {
 	bool track_bx; /* rules tell of the base register, too */
 	__u16 number;
 	const struct unwind_arch *arch;
+	struct work *work; /* the file's: taken from for each entry read */
 	VEC(struct cfi_cie) cies;
 	struct hmap cie_index;
 };
@@ -54,7 +55,12 @@ enum { CFI_EH_FRAME, CFI_DEBUG_FRAME, CFI_SECTION_COUNT };
 void cfi_find(struct elf *elf, const struct unwind_arch *arch,
 	      struct cfi_section sections[CFI_SECTION_COUNT]);
 
-/* Append the section's FDEs in file order, counting what cannot be read. 0 or -ENOMEM. */
+/* Give the section's FDEs to `take` in file order, counting what cannot be read; stops where the
+ * file's work is used up. 0, -ENOMEM, or what `take` returned, which ends it when it is not 0. */
+MUST_CHECK int cfi_each(struct cfi_section *section,
+			int (*take)(void *arg, const struct cfi_fde *fde), void *arg,
+			__u64 faults[UNWIND_FAULT_COUNT]);
+/* Append them; beyond some millions they are faults, too. 0 or -ENOMEM. */
 MUST_CHECK int cfi_read(struct cfi_section *section, cfi_fdes *fdes,
 			__u64 faults[UNWIND_FAULT_COUNT]);
 void cfi_section_fini(struct cfi_section *section);

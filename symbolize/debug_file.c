@@ -15,6 +15,8 @@
 #include "profiler/base/fs.h"
 
 #define MAX_CRC_BYTES  ((size_t)4 << 30)
+#define CRC_STEP_BYTES ((size_t)1 << 20)
+#define CRC_WORK_BYTES 64u /* that a unit of work pays for */
 #define ALT_SECTION    ".gnu_debugaltlink"
 #define DEBUGINFOD_LIB "libdebuginfod.so.1"
 
@@ -37,7 +39,7 @@ int debug_root_open(const struct debug_root *root, const char *path)
 			       FS_LINKS_BELOW);
 }
 
-static struct elf *open_elf(const struct debug_root *root, const char *path,
+static struct elf *open_elf(const struct debug_root *root, const char *path, struct work *work,
 			    enum debug_miss *ret_why)
 {
 	_close_ int fd = debug_root_open(root, path);
@@ -47,7 +49,9 @@ static struct elf *open_elf(const struct debug_root *root, const char *path,
 	if (fd < 0)
 		return NULL;
 	elf = elf_open(fd, &refusal);
-	if (!elf)
+	if (elf)
+		elf_set_work(elf, work);
+	else
 		*ret_why = DEBUG_MISS_UNREADABLE;
 	return elf;
 }
@@ -67,7 +71,7 @@ static size_t debug_dirs(const struct debug_root *root, const char *const **ret_
 
 /* DIR/.build-id/ab/cdef.debug, whose build ID must be the same. */
 static struct elf *open_by_id(const struct debug_root *root, const __u8 *id, size_t len,
-			      char *ret_path, enum debug_miss *ret_why)
+			      struct work *work, char *ret_path, enum debug_miss *ret_why)
 {
 	const char *const *dirs;
 	size_t n_dirs = debug_dirs(root, &dirs);
@@ -83,7 +87,7 @@ static struct elf *open_by_id(const struct debug_root *root, const __u8 *id, siz
 		if (snprintf(ret_path, PATH_MAX, "%s/.build-id/%.2s/%s.debug", dirs[i], hex,
 			     hex + 2) >= PATH_MAX)
 			continue;
-		elf = open_elf(root, ret_path, ret_why);
+		elf = open_elf(root, ret_path, work, ret_why);
 		if (elf && same_id(elf, id, len))
 			return elf;
 		if (elf)
@@ -99,9 +103,12 @@ static bool crc_matches(const struct elf *elf, __u32 crc)
 
 	if (elf->size > MAX_CRC_BYTES)
 		return false;
-	for (size_t at = 0; at < elf->size; at += ELF_DROP_BYTES) {
-		value = crc32(value, elf->data + at, (uInt)MIN(elf->size - at, ELF_DROP_BYTES));
-		elf_drop_pages(elf);
+	for (size_t at = 0; at < elf->size; at += CRC_STEP_BYTES) {
+		if (!work_take(elf->work, CRC_STEP_BYTES / CRC_WORK_BYTES))
+			return false;
+		value = crc32(value, elf->data + at, (uInt)MIN(elf->size - at, CRC_STEP_BYTES));
+		if (at % ELF_DROP_BYTES == 0)
+			elf_drop_pages(elf);
 	}
 	return value == crc;
 }
@@ -124,7 +131,7 @@ static struct elf *open_by_link(const struct debug_root *root, const struct elf 
 		if (snprintf(ret_path, PATH_MAX, "%s%.*s%s/%s", i < 2 ? "" : dirs[i - 2], dir_len,
 			     root->path, i == 1 ? "/.debug" : "", name) >= PATH_MAX)
 			continue;
-		found = open_elf(root, ret_path, ret_why);
+		found = open_elf(root, ret_path, elf->work, ret_why);
 		if (!found)
 			continue;
 		/* An equal build ID says the same as the CRC, without reading the whole file. */
@@ -198,6 +205,7 @@ static struct elf *open_by_server(const struct debug_root *root, const struct el
 		return NULL;
 	found = elf_open(fd, &refusal);
 	if (found && same_id(found, elf->build_id, elf->build_id_len)) {
+		elf_set_work(found, elf->work);
 		snprintf(ret_path, PATH_MAX, "%s", path ? path : "");
 		return found;
 	}
@@ -213,7 +221,7 @@ struct elf *debug_file_open(const struct debug_root *root, const struct elf *elf
 	struct elf *found = NULL;
 
 	*ret_why = link || elf->build_id_len ? DEBUG_MISS_NOT_FOUND : DEBUG_MISS_NO_ID;
-	found = open_by_id(root, elf->build_id, elf->build_id_len, ret_path, ret_why);
+	found = open_by_id(root, elf->build_id, elf->build_id_len, elf->work, ret_path, ret_why);
 	if (!found && link) {
 		struct cursor c = elf_section_raw(elf, link);
 		const char *name = cursor_str(&c);
@@ -245,13 +253,13 @@ struct elf *debug_alt_open(const struct debug_root *root, const struct elf *elf,
 	if (c.bad || !*name)
 		return NULL;
 	if (*name == '/')
-		found = open_elf(root, name, &why);
+		found = open_elf(root, name, elf->work, &why);
 	else if (slash && snprintf(full, sizeof(full), "%.*s/%s", (int)(slash - path), path, name) <
 				  (int)sizeof(full))
-		found = open_elf(root, full, &why);
+		found = open_elf(root, full, elf->work, &why);
 	if (found && !same_id(found, c.pos, cursor_left(&c))) {
 		elf_free(found);
 		found = NULL;
 	}
-	return found ? found : open_by_id(root, c.pos, cursor_left(&c), full, &why);
+	return found ? found : open_by_id(root, c.pos, cursor_left(&c), elf->work, full, &why);
 }

@@ -47,8 +47,9 @@ enum debug_miss {
 };
 const char *debug_miss_text(enum debug_miss why);
 
-/* The file with the DWARF of an object, or NULL; ret_path holds its path (PATH_MAX bytes). */
+/* The file with the DWARF of an object, or NULL; ret_path holds its path (PATH_MAX bytes). Looking
+ * takes from the object's work, and so does reading what is found. */
 struct elf *debug_file_open(const struct debug_root *root, const struct elf *elf, char *ret_path,
 			    enum debug_miss *ret_why);
-/* What .gnu_debugaltlink of a file (found at path) names, or NULL. */
+/* What .gnu_debugaltlink of a file (found at path) names, or NULL; its work as above. */
 struct elf *debug_alt_open(const struct debug_root *root, const struct elf *elf, const char *path);

@@ -11,6 +11,7 @@
 #define MAX_ABBREVS	  (1u << 20) /* codes in one table */
 #define ABBREV_KEEP_BYTES ((size_t)8 << 20)
 #define VARIES		  UINT32_MAX
+#define WORK_BYTES	  64u /* of DIEs and strings, that a unit of work pays for */
 
 struct dwarf_spec { /* an attribute, or several in a row of fixed size and of no interest */
 	__s64 implicit;
@@ -415,13 +416,17 @@ bool dwarf_die_read(struct dwarf_unit *unit, __u64 offset, struct dwarf_die *ret
 			return false;
 	}
 	ret_die->next = cursor_tell(&c);
-	return !c.bad;
+	/* A DIE may be read from many places, and its strings may be long. */
+	return !c.bad && work_take(unit->file->budget, (ret_die->next - offset) / WORK_BYTES);
 }
 
+/* Strings may overlap: their bytes are not bounded by the section's. NULL: none, or too much work. */
 static const char *section_string(const struct dwarf_file *file, enum dwarf_section section,
 				  __u64 offset)
 {
-	return file ? cursor_str_at(&file->sections[section], offset) : NULL;
+	const char *s = file ? cursor_str_at(&file->sections[section], offset) : NULL;
+
+	return s && work_take(file->budget, strlen(s) / WORK_BYTES) ? s : NULL;
 }
 
 static const char *indexed_string(const struct dwarf_unit *unit, __u64 index)

@@ -29,7 +29,6 @@ int dwarf_split_init(struct dwarf_split *split, const struct debug_root *root, s
 	if (!dwp)
 		return 0;
 	dwp->scratch_dir = scratch_dir;
-	work_grow(budget, dwp->size);
 	err = dwarf_file_init(&split->dwp, dwp, true, budget);
 	if (err == -ENOMEM)
 		return err;
@@ -144,7 +143,7 @@ static struct dwarf_unit *unit_of_file(struct dwarf_split *split, const struct d
 	if (!split->dwo_elf)
 		return NULL;
 	split->dwo_elf->scratch_dir = split->scratch_dir;
-	work_grow(split->budget, split->dwo_elf->size);
+	elf_set_work(split->dwo_elf, split->budget);
 	if (dwarf_file_init(&split->dwo, split->dwo_elf, true, split->budget))
 		return NULL;
 	split->n_dwo++;

@@ -19,6 +19,7 @@
 #define MAX_FILE_BYTES	   ((size_t)16 << 30)
 #define MAX_SECTIONS	   (1u << 20)
 #define MAX_SEGMENTS	   4096u
+#define MAX_NAME_BYTES	   512u	  /* of a section: all of them may have the same long one */
 #define MAX_NOTES	   65536u /* of a file; real ones have some thousands */
 #define MAX_INFLATED_BYTES ((size_t)2 << 30)
 #define GNU_NOTE_BUILD_ID  3
@@ -94,6 +95,13 @@ static bool read_section(struct cursor *c, struct elf_section *ret_section, __u3
 	return true;
 }
 
+static const char *section_name(struct cursor names, __u64 offset)
+{
+	cursor_seek(&names, offset);
+	names = cursor_sub(&names, MIN(cursor_left(&names), (size_t)MAX_NAME_BYTES));
+	return cursor_str(&names);
+}
+
 /* A section table that is cut off or absurd is dropped, not fatal: segments still unwind the file.
  */
 static enum elf_refusal read_sections(struct elf *elf, const Elf64_Ehdr *eh)
@@ -129,13 +137,10 @@ static enum elf_refusal read_sections(struct elf *elf, const Elf64_Ehdr *eh)
 	cursor_seek(&c, eh->e_shoff);
 	for (size_t i = 0; i < n; i++) {
 		struct elf_section ignored;
-		const char *s;
 
 		if (!read_section(&c, &ignored, &name))
 			return ELF_REFUSAL_TRUNCATED;
-		s = cursor_str_at(&names, name);
-		if (s)
-			elf->sections[i].name = s;
+		elf->sections[i].name = section_name(names, name);
 	}
 	return ELF_REFUSAL_NONE;
 }
@@ -284,6 +289,13 @@ void elf_free(struct elf *elf)
 	free(elf);
 }
 
+void elf_set_work(struct elf *elf, struct work *work)
+{
+	elf->work = work;
+	if (work)
+		work_grow(work, elf->size);
+}
+
 const struct elf_section *elf_section(const struct elf *elf, const char *name)
 {
 	for (size_t i = 0; i < elf->n_sections; i++)
@@ -361,7 +373,8 @@ static int inflate_section(const struct elf *elf, __u32 type, struct cursor c, _
 	spill_reserve(&i.spill, size);
 	err = i.spill.err;
 	if (!err)
-		err = inflate_stream(type, c.pos, cursor_left(&c), (size_t)size, put_inflated, &i);
+		err = inflate_stream(type, c.pos, cursor_left(&c), (size_t)size, elf->work,
+				     put_inflated, &i);
 	if (!err)
 		return scratch_take(&i.spill, ret_block);
 	spill_fini(&i.spill);

@@ -41,7 +41,7 @@ enum elf_refusal {
 const char *elf_refusal_text(enum elf_refusal why);
 
 struct elf_section {
-	const char *name; /* borrowed from the file; "" when its string table is bad */
+	const char *name; /* borrowed from the file; "" when it is too long or not there */
 	__u32 type, link, info;
 	__u64 flags, addr, offset, size, entsize;
 };
@@ -78,14 +78,17 @@ struct elf *elf_open_path(const char *path, enum elf_refusal *ret_why);
 /* The same over bytes that outlive the result (the vDSO, decompressed MiniDebugInfo). */
 struct elf *elf_open_memory(const void *data, size_t size, enum elf_refusal *ret_why);
 void elf_free(struct elf *elf);
+/* From now on reading the file takes from `work`, which grows by what a file of its size may cost.
+ * NULL: no bound. */
+void elf_set_work(struct elf *elf, struct work *work);
 
 /* First section of that name, or NULL. */
 const struct elf_section *elf_section(const struct elf *elf, const char *name);
 /* The bytes as they stand in the file, empty for SHT_NOBITS or a range outside the file. */
 struct cursor elf_section_raw(const struct elf *elf, const struct elf_section *section);
 /* The same, decompressed when SHF_COMPRESSED (zlib, zstd) or a GNU .zdebug_ section; the bytes live
- * until elf_free. Empty and *ret_err (-ENOMEM, -ENOSPC, -EFBIG, -EINVAL, -ENOTSUP) when that
- * fails. */
+ * until elf_free. Empty and *ret_err (-ENOMEM, -ENOSPC, -EFBIG, -EINVAL, -ENOTSUP, -ECANCELED
+ * when the work is used up) when that fails. */
 struct cursor elf_section_data(struct elf *elf, const struct elf_section *section, int *ret_err);
 /* elf_section_data of .NAME or .zNAME ("debug_info"); empty when there is none. */
 struct cursor elf_debug_data(struct elf *elf, const char *name, int *ret_err);

@@ -22,7 +22,7 @@ struct go_scan {
 	struct go_table table;
 	struct go_func func;
 	__u32 func_node;
-	__u64 work;	  /* left */
+	struct work work; /* of the table alone; cancelled as the file's is */
 	VEC(__u32) nodes; /* by index in the inline tree; 0: not made yet */
 	/* the last file's id: neighbours share it */
 	const char *last_name;
@@ -56,16 +56,15 @@ static __u32 inline_node(struct go_scan *s, __s32 i, unsigned depth)
 	__u32 parent, node, file, line;
 	__s32 outer;
 
-	if (i < 0 || i >= (__s32)MAX_INLINED || depth >= MAX_NEST || !s->work)
+	if (i < 0 || i >= (__s32)MAX_INLINED || depth >= MAX_NEST || !s->work.left)
 		return s->func_node;
 	while (s->nodes.len <= (size_t)i)
 		if (vec_push(&s->nodes, 0))
 			return s->func_node;
 	if (s->nodes.data[i])
 		return s->nodes.data[i];
-	if (!go_inlined_at(&s->table, &s->func, i, &in))
+	if (!go_inlined_at(&s->table, &s->func, i, &in) || !work_take(&s->work, 64))
 		return s->func_node;
-	s->work -= MIN(s->work, (__u64)64);
 	if (in.by_pc) {
 		__u64 pc = s->func.start + in.parent_pc;
 		__s32 value = go_value_at(&s->table, &s->func, s->func.line, pc, 0);
@@ -125,14 +124,13 @@ static int scan_func(struct go_scan *s)
 	files = go_values_of(&s->table, &s->func, s->func.file);
 	lines = go_values_of(&s->table, &s->func, s->func.line);
 	inlining = go_values_of(&s->table, &s->func, s->func.inlining);
-	while (at < s->func.end && s->work) {
+	while (at < s->func.end && work_take(&s->work, 1)) {
 		__u64 until = s->func.end;
 		__s32 file = value_until(&files, at, -1, &until);
 		__s32 line = value_until(&lines, at, 0, &until);
 		__s32 inlined = value_until(&inlining, at, -1, &until);
 		struct index_row row = {.line = line > 0 ? (__u32)line : 0};
 
-		s->work--;
 		row.file = file_id(s, file);
 		row.node = inline_node(s, inlined, 0);
 		err = index_row(s->b, at, &row);
@@ -150,16 +148,18 @@ int go_scan(struct elf *elf, struct index_builder *b)
 
 	if (go_table_open(elf, &s.table))
 		return 0;
-	s.work = WORK_MIN + (__u64)cursor_left(&s.table.data) * WORK_PER_BYTE;
+	s.work.left = WORK_MIN + (__u64)cursor_left(&s.table.data) * WORK_PER_BYTE;
+	if (elf->work) {
+		s.work.cancelled = elf->work->cancelled;
+		s.work.arg = elf->work->arg;
+	}
 	b->facts.flags |= INDEX_HAS_GO;
 	index_sort_pieces(b);
 	s.n_pieces = b->pieces.len;
-	for (__u64 i = 0; i < s.table.n_funcs && !err && s.work; i++) {
-		s.work--;
+	for (__u64 i = 0; i < s.table.n_funcs && !err && work_take(&s.work, 1); i++)
 		if (go_func_at(&s.table, i, &s.func) && !has_rows(&s))
 			err = scan_func(&s);
-	}
-	if (!s.work)
+	if (!s.work.left)
 		b->facts.flags |= INDEX_CUT;
 	vec_free(&s.nodes);
 	return err;

@@ -19,6 +19,7 @@
 #define MAX_FILES	 (1u << 20)
 #define MAX_PIECES	 (16u << 20)
 #define MAX_SYMBOLS	 (16u << 20)
+#define MAX_UNNAMED	 (2u << 20) /* the largest browsers have about one million */
 #define NODE_BYTES_MAX	 32
 
 int index_builder_init(struct index_builder *b, const char *dir)
@@ -287,7 +288,7 @@ int index_unnamed(struct index_builder *b, __u64 start, __u64 end)
 {
 	if (start >= end || !index_is_text(b, start, end))
 		return 0;
-	if (b->unnamed.len >= MAX_SYMBOLS) {
+	if (b->unnamed.len >= MAX_UNNAMED) {
 		b->dropped_total++;
 		return 0;
 	}

@@ -18,6 +18,8 @@
 
 #define TRIM_MAX_FILES 65536u
 #define SECRET_FILE    "key"
+#define SIP_STEP_BYTES ((size_t)1 << 20)
+#define SIP_WORK_BYTES 64u /* that a unit of work pays for */
 
 /* ---- SipHash (Aumasson, Bernstein: "SipHash: a fast short-input PRF", with 128 bits out) ----- */
 
@@ -100,64 +102,106 @@ static void sip_final(struct sip *s, __u8 out[16])
 	}
 }
 
-/* The same of a part of a file, whose pages are given back on the way. */
-static void sip_part(struct sip *s, const struct elf *elf, const __u8 *data, size_t len,
-		     size_t *held)
+/* The same of a range of a file, whose pages are given back on the way. */
+static int sip_range(struct sip *s, const struct elf *elf, __u64 start, __u64 end, size_t *held)
 {
-	size_t n;
+	sip_word(s, start);
+	sip_word(s, end);
+	while (start < end) {
+		size_t n = (size_t)MIN(end - start, (__u64)SIP_STEP_BYTES);
 
-	do {
-		n = MIN(len, ELF_DROP_BYTES);
-		sip_block(s, data, n);
-		data += n;
-		len -= n;
+		if (!work_take(elf->work, n / SIP_WORK_BYTES + 1))
+			return -ECANCELED;
+		sip_block(s, elf->data + start, n);
+		start += n;
 		*held += n;
 		if (*held >= ELF_DROP_BYTES) {
 			elf_drop_pages(elf);
 			*held = 0;
 		}
-	} while (len);
+	}
+	return 0;
+}
+
+struct range {
+	__u64 start, end; /* in the file */
+};
+
+static int by_start(const void *pa, const void *pb)
+{
+	const struct range *a = pa, *b = pb;
+
+	return a->start < b->start ? -1 : a->start > b->start;
+}
+
+/* The same of ranges, which may overlap: each byte once. */
+static int sip_ranges(struct sip *s, const struct elf *elf, struct range *ranges, size_t n)
+{
+	__u64 done = 0;
+	size_t held = 0;
+	int err = 0;
+
+	if (n)
+		qsort(ranges, n, sizeof(*ranges), by_start);
+	for (size_t i = 0; i < n && !err; i++) {
+		if (ranges[i].end <= done)
+			continue;
+		err = sip_range(s, elf, MAX(ranges[i].start, done), ranges[i].end, &held);
+		done = ranges[i].end;
+	}
+	return err;
 }
 
 /* What an index is made from: everything but the program's loaded bytes; of those the symbols, the
  * PLT and notes. Go's tables refer into its data, so all of such a file counts. */
-static void sip_elf(struct sip *s, const struct elf *elf)
+static int sip_elf(struct sip *s, const struct elf *elf)
 {
-	bool whole = elf->n_sections == 0;
-	size_t held = 0;
+	struct range whole = {0, elf->size};
+	VEC(struct range) ranges = {0};
+	bool all = elf->n_sections == 0;
+	int err = 0;
 
 	for (size_t i = 0; i < elf->n_sections; i++)
-		whole |= strstr(elf->sections[i].name, "gopclntab") != NULL;
-	if (whole) {
-		sip_part(s, elf, elf->data, elf->size, &held);
-		return;
-	}
+		all |= strstr(elf->sections[i].name, "gopclntab") != NULL;
+	if (all)
+		return sip_ranges(s, elf, &whole, 1);
 	sip_block(s, elf->data, MIN(elf->size, (size_t)4096)); /* file and program headers */
-	for (size_t i = 0; i < elf->n_sections; i++) {
+	for (size_t i = 0; i < elf->n_sections && !err; i++) {
 		const struct elf_section *section = &elf->sections[i];
 		struct cursor c = elf_section_raw(elf, section);
-		__u64 place[4] = {section->addr, section->size, section->flags, section->link};
+		__u64 place[] = {section->addr,	 section->offset, section->size,
+				 section->flags, section->link,	  section->type};
 
 		sip_block(s, (const __u8 *)place, sizeof(place));
 		sip_block(s, (const __u8 *)section->name, strlen(section->name));
-		if (!(section->flags & SHF_ALLOC) || section->type != SHT_PROGBITS ||
-		    !strncmp(section->name, ".plt", 4))
-			sip_part(s, elf, c.pos, cursor_left(&c), &held);
+		if (!work_take(elf->work, 1))
+			err = -ECANCELED;
+		else if (cursor_left(&c) &&
+			 (!(section->flags & SHF_ALLOC) || section->type != SHT_PROGBITS ||
+			  !strncmp(section->name, ".plt", 4)))
+			err = vec_push(&ranges, (struct range){section->offset,
+							       section->offset + section->size});
 	}
+	if (!err)
+		err = sip_ranges(s, elf, ranges.data, ranges.len);
+	vec_free(&ranges);
+	return err;
 }
 
-void index_cache_key(const struct index_cache *cache, const struct elf *const *files, size_t n,
-		     __u8 ret_key[INDEX_KEY_BYTES])
+int index_cache_key(const struct index_cache *cache, const struct elf *const *files, size_t n,
+		    __u8 ret_key[INDEX_KEY_BYTES])
 {
 	struct sip sip = sip_init(cache->secret);
+	int err = 0;
 
 	sip_word(&sip, INDEX_VERSION);
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n && !err; i++) {
 		sip_word(&sip, files[i] != NULL);
 		if (files[i])
-			sip_elf(&sip, files[i]);
+			err = sip_elf(&sip, files[i]);
 	}
 	sip_final(&sip, ret_key);
+	return err;
 }
 
 /* ---- files ----------------------------------------------------------------------------------- */

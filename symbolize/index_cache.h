@@ -27,9 +27,10 @@ struct index_cache {
 MUST_CHECK int index_cache_open(struct index_cache *cache, const char *dir, __u64 max_bytes);
 void index_cache_close(struct index_cache *cache);
 
-/* The key over the files that an index is made from; NULL entries are skipped. */
-void index_cache_key(const struct index_cache *cache, const struct elf *const *files, size_t n,
-		     __u8 ret_key[INDEX_KEY_BYTES]);
+/* The key over the files that an index is made from; NULL entries are skipped. Every byte counts
+ * once, however many sections hold it. 0, -ENOMEM, or -ECANCELED when a file's work is used up. */
+MUST_CHECK int index_cache_key(const struct index_cache *cache, const struct elf *const *files,
+			       size_t n, __u8 ret_key[INDEX_KEY_BYTES]);
 /* 0 and the index, -ENOENT, or -EINVAL for a damaged one (which is removed). */
 MUST_CHECK int index_cache_find(struct index_cache *cache, const struct elf *elf,
 				const __u8 key[INDEX_KEY_BYTES], struct index *ret_index);

@@ -27,19 +27,24 @@
 #define XZ_DICTIONARY  ((uint64_t)64 << 20)
 #define XZ_FIRST_BYTES ((size_t)256 << 10)
 #define STEP_BYTES     ((size_t)128 << 10)
-#define FEED_BYTES     ((size_t)1 << 30) /* zlib counts its input in 32 bits */
+#define FEED_BYTES     ((size_t)1 << 20) /* at once: input may be long that gives nothing */
+#define WORK_BYTES     64u		 /* in or out, that a unit of work pays for */
 
 struct sink {
 	__u8 *step; /* STEP_BYTES */
 	size_t left;
 	int (*put)(void *arg, const __u8 *bytes, size_t n);
 	void *arg;
+	struct work *work;
 };
 
-static int give(struct sink *sink, size_t n)
+/* What n_in bytes made of the step. */
+static int give(struct sink *sink, size_t n_in, size_t n)
 {
 	if (n > sink->left)
 		return -EINVAL;
+	if (!work_take(sink->work, (n_in + n) / WORK_BYTES + 1))
+		return -ECANCELED;
 	sink->left -= n;
 	return n ? sink->put(sink->arg, sink->step, n) : 0;
 }
@@ -48,6 +53,7 @@ static int stream_zlib(const __u8 *data, size_t len, struct sink *sink)
 {
 	z_stream z = {0};
 	int ret = Z_OK, err = 0;
+	uInt fed;
 
 	if (inflateInit(&z) != Z_OK)
 		return -ENOMEM;
@@ -58,10 +64,11 @@ static int stream_zlib(const __u8 *data, size_t len, struct sink *sink)
 			data += z.avail_in;
 			len -= z.avail_in;
 		}
+		fed = z.avail_in;
 		z.next_out = sink->step;
 		z.avail_out = (uInt)STEP_BYTES;
 		ret = inflate(&z, Z_NO_FLUSH);
-		err = give(sink, STEP_BYTES - z.avail_out);
+		err = give(sink, fed - z.avail_in, STEP_BYTES - z.avail_out);
 	}
 	inflateEnd(&z);
 	if (err)
@@ -72,8 +79,8 @@ static int stream_zlib(const __u8 *data, size_t len, struct sink *sink)
 static int stream_zstd(const __u8 *data, size_t len, struct sink *sink)
 {
 	ZSTD_DCtx *d = ZSTD_createDCtx();
-	ZSTD_inBuffer in = {data, len, 0};
-	size_t ret = 0;
+	ZSTD_inBuffer in = {data, 0, 0};
+	size_t ret = 0, at;
 	int err = 0;
 
 	if (!d || ZSTD_isError(ZSTD_DCtx_setParameter(d, ZSTD_d_windowLogMax, ZSTD_WINDOW)))
@@ -81,9 +88,11 @@ static int stream_zstd(const __u8 *data, size_t len, struct sink *sink)
 	while (!err) { /* without progress it is an error, too */
 		ZSTD_outBuffer out = {sink->step, STEP_BYTES, 0};
 
+		at = in.pos;
+		in.size = MIN(len, at + FEED_BYTES);
 		ret = ZSTD_decompressStream(d, &out, &in);
-		err = ZSTD_isError(ret) ? -EINVAL : give(sink, out.pos);
-		if (in.pos == in.size && (!ret || out.pos < STEP_BYTES))
+		err = ZSTD_isError(ret) ? -EINVAL : give(sink, in.pos - at, out.pos);
+		if (in.pos == len && (!ret || out.pos < STEP_BYTES))
 			break;
 	}
 	ZSTD_freeDCtx(d);
@@ -98,11 +107,11 @@ int inflate_check(__u32 type, size_t len, size_t size)
 											 : 0;
 }
 
-int inflate_stream(__u32 type, const __u8 *data, size_t len, size_t size,
+int inflate_stream(__u32 type, const __u8 *data, size_t len, size_t size, struct work *work,
 		   int (*put)(void *arg, const __u8 *bytes, size_t n), void *arg)
 {
 	_free_ __u8 *step = malloc(STEP_BYTES);
-	struct sink sink = {.step = step, .left = size, .put = put, .arg = arg};
+	struct sink sink = {.step = step, .left = size, .put = put, .arg = arg, .work = work};
 	int err = -ENOTSUP;
 
 	if (!step)
@@ -114,30 +123,46 @@ int inflate_stream(__u32 type, const __u8 *data, size_t len, size_t size,
 	return err ? err : sink.left ? -EINVAL : 0;
 }
 
-int inflate_xz(const __u8 *data, size_t len, size_t max, __u8 **ret_data, size_t *ret_size)
+int inflate_xz(const __u8 *data, size_t len, size_t max, struct work *work, __u8 **ret_data,
+	       size_t *ret_size)
 {
 	lzma_stream xz = LZMA_STREAM_INIT;
 	size_t cap = MIN(XZ_FIRST_BYTES, max);
 	__u8 *out = malloc(cap), *bigger;
-	lzma_ret ret = LZMA_MEM_ERROR;
+	lzma_ret ret;
+	bool over;
 
 	if (!out || lzma_stream_decoder(&xz, XZ_DICTIONARY, 0) != LZMA_OK) {
 		free(out);
 		return -ENOMEM;
 	}
 	xz.next_in = data;
-	xz.avail_in = len;
 	for (;;) {
+		size_t fed, given;
+
+		if (!xz.avail_in) {
+			xz.avail_in = MIN(len, FEED_BYTES);
+			len -= xz.avail_in;
+		}
+		fed = xz.avail_in;
 		xz.next_out = out + xz.total_out;
-		xz.avail_out = cap - (size_t)xz.total_out;
-		ret = lzma_code(&xz, LZMA_FINISH);
-		if (ret != LZMA_OK || xz.avail_out || cap >= max)
+		xz.avail_out = given = MIN(cap - (size_t)xz.total_out, STEP_BYTES);
+		ret = lzma_code(&xz, len ? LZMA_RUN : LZMA_FINISH);
+		over = !work_take(work,
+				  (fed - xz.avail_in + given - xz.avail_out) / WORK_BYTES + 1);
+		if (ret != LZMA_OK || over)
 			break;
-		bigger = realloc(out, MIN(cap * 2, max));
-		if (!bigger)
+		if (xz.total_out < cap)
+			continue;
+		if (cap >= max)
 			break;
-		out = bigger;
 		cap = MIN(cap * 2, max);
+		bigger = realloc(out, cap);
+		if (!bigger) {
+			ret = LZMA_MEM_ERROR;
+			break;
+		}
+		out = bigger;
 	}
 	*ret_size = (size_t)xz.total_out;
 	lzma_end(&xz);
@@ -146,5 +171,7 @@ int inflate_xz(const __u8 *data, size_t len, size_t max, __u8 **ret_data, size_t
 		return 0;
 	}
 	free(out);
-	return ret == LZMA_OK ? -EFBIG : ret == LZMA_MEM_ERROR ? -ENOMEM : -EINVAL;
+	if (ret == LZMA_OK)
+		return over ? -ECANCELED : -EFBIG;
+	return ret == LZMA_MEM_ERROR ? -ENOMEM : -EINVAL;
 }

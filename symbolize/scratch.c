@@ -4,15 +4,25 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "profiler/base/cleanup.h"
 #include "profiler/base/fs.h"
 
 #define SPILL_BUFFER ((size_t)64 << 10)
+
+/* A folder on tmpfs holds its files in RAM, too, where nobody counts them as ours. */
+static bool is_ram(int fd)
+{
+	struct statfs fs;
+
+	return !fstatfs(fd, &fs) && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
+}
 
 int scratch_open(const char *dir, bool *ret_in_memory)
 {
@@ -27,8 +37,10 @@ int scratch_open(const char *dir, bool *ret_in_memory)
 		if (!*dirs[i])
 			break;
 		fd = open(dirs[i], O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-		if (fd >= 0)
+		if (fd >= 0 && !is_ram(fd))
 			return fd;
+		if (fd >= 0)
+			close(fd);
 	}
 	if (ret_in_memory)
 		*ret_in_memory = true;

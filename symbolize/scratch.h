@@ -2,9 +2,10 @@
 /*
  * Large temporaries that must not be anonymous memory: decompressed debug sections and the streams
  * of an index under construction live in unlinked files, whose pages the kernel can take back. A
- * file is made in `dir` (the cache folder), else /var/tmp, else /tmp, else in memory, where at most
- * SCRATCH_MEMORY_MAX bytes each are allowed. They are written, not mapped for writing: a full disk
- * is an error code and never a signal, and nothing is resident meanwhile. One thread per object.
+ * file is made in `dir` (the cache folder), else /var/tmp, else /tmp, the first that is on a disk
+ * (not tmpfs, not ramfs), else in memory, where at most SCRATCH_MEMORY_MAX bytes each are allowed.
+ * They are written, not mapped for writing: a full disk is an error code and never a signal, and
+ * nothing is resident meanwhile. One thread per object.
  */
 #pragma once
 

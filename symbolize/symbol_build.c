@@ -28,6 +28,8 @@ struct build {
 	enum debug_miss miss;
 	const char *scratch_dir;
 	bool symbols_only;
+	struct work work; /* of all files together */
+	bool has_key;	  /* else nothing is kept */
 	__u8 key[INDEX_KEY_BYTES];
 };
 
@@ -42,16 +44,20 @@ static bool has_section(const struct elf *elf, const char *name)
 	return elf_section(elf, full) != NULL;
 }
 
-static struct elf *open_package(const struct debug_root *root)
+static struct elf *open_package(const struct debug_root *root, struct work *work)
 {
 	char path[PATH_MAX];
 	_close_ int fd = -1;
 	enum elf_refusal refusal;
+	struct elf *elf;
 
 	if (!root->path || snprintf(path, sizeof(path), "%s.dwp", root->path) >= (int)sizeof(path))
 		return NULL;
 	fd = debug_root_open(root, path);
-	return fd < 0 ? NULL : elf_open(fd, &refusal);
+	elf = fd < 0 ? NULL : elf_open(fd, &refusal);
+	if (elf)
+		elf_set_work(elf, work);
+	return elf;
 }
 
 static void find_files(struct build *b)
@@ -61,6 +67,7 @@ static void find_files(struct build *b)
 	const char *dwarf_path = source->root.path;
 
 	b->files[FILE_MAIN] = source->elf;
+	elf_set_work(source->elf, &b->work);
 	if (source->symbols_only)
 		return;
 	if (!has_section(source->elf, "debug_info") && !source->options->no_debug_files) {
@@ -74,14 +81,12 @@ static void find_files(struct build *b)
 	if (source->options->no_debug_files)
 		return;
 	b->files[FILE_ALT] = debug_alt_open(&source->root, dwarf, dwarf_path);
-	b->files[FILE_DWP] = open_package(&source->root);
+	b->files[FILE_DWP] = open_package(&source->root, &b->work);
 }
 
 static int scan_dwarf(struct build *b, struct index_builder *ib)
 {
 	struct elf *elf = b->files[FILE_DEBUG] ? b->files[FILE_DEBUG] : b->files[FILE_MAIN];
-	const struct symbol_options *options = b->source->options;
-	struct work budget = {.cancelled = options->cancelled, .arg = options->arg};
 	struct dwarf_file file = {0}, alt = {0};
 	struct dwarf_split split = {0};
 	int err;
@@ -89,17 +94,15 @@ static int scan_dwarf(struct build *b, struct index_builder *ib)
 	if (!has_section(elf, "debug_info"))
 		return 0;
 	elf->scratch_dir = b->scratch_dir;
-	work_grow(&budget, elf->size);
-	err = dwarf_file_init(&file, elf, false, &budget);
+	err = dwarf_file_init(&file, elf, false, &b->work);
 	if (!err && b->files[FILE_ALT]) {
 		b->files[FILE_ALT]->scratch_dir = b->scratch_dir;
-		work_grow(&budget, b->files[FILE_ALT]->size);
-		if (!dwarf_file_init(&alt, b->files[FILE_ALT], false, &budget))
+		if (!dwarf_file_init(&alt, b->files[FILE_ALT], false, &b->work))
 			file.alt = &alt;
 	}
 	if (!err)
 		err = dwarf_split_init(&split, &b->source->root, b->files[FILE_DWP], b->scratch_dir,
-				       &budget);
+				       &b->work);
 	b->files[FILE_DWP] = NULL; /* the split's now */
 	if (!err)
 		err = dwarf_scan(&file, &split, ib);
@@ -124,8 +127,8 @@ static void take_notes(struct build *b, struct index_builder *ib)
 	if (b->files[FILE_DEBUG])
 		ib->facts.debug_path = note_string(ib, b->debug_path);
 	if (flags & INDEX_CUT)
-		ib->facts.note = note_string(ib, "the debug information is too large or cyclic; "
-						 "reading it stopped at the work limit");
+		ib->facts.note = note_string(ib, "the file is too large or cyclic; reading it "
+						 "stopped at the work limit");
 	else if (b->symbols_only && !b->source->symbols_only)
 		ib->facts.note = note_string(ib, "no disk space for the index of the debug "
 						 "information; symbols only");
@@ -152,6 +155,8 @@ static int collect(struct build *b, struct index_builder *ib)
 		err = scan_dwarf(b, ib);
 	if (!err && !b->symbols_only)
 		err = go_scan(b->files[FILE_MAIN], ib);
+	if (!b->work.left) /* whoever met it stopped where it was */
+		ib->facts.flags |= INDEX_CUT;
 	if (!err)
 		take_notes(b, ib);
 	memcpy(ib->key, b->key, sizeof(ib->key));
@@ -167,7 +172,7 @@ static int write_kept(struct build *b, struct index_builder *ib, struct index *r
 	_close_ int fd = -1;
 	int err;
 
-	if (!cache || (ib->facts.flags & (INDEX_NO_CACHE | INDEX_CUT)) || b->symbols_only)
+	if (!b->has_key || (ib->facts.flags & (INDEX_NO_CACHE | INDEX_CUT)) || b->symbols_only)
 		return -ENOENT;
 	fd = index_cache_begin(cache, path);
 	if (fd < 0)
@@ -238,9 +243,13 @@ int symbol_index_make(const struct symbol_source *source, struct index *ret_inde
 	if (!b)
 		return -ENOMEM;
 	b->source = source;
+	b->work =
+		(struct work){.cancelled = source->options->cancelled, .arg = source->options->arg};
 	find_files(b);
-	if (cache && cache->dir) {
-		index_cache_key(cache, (const struct elf *const *)b->files, FILE_COUNT, b->key);
+	b->has_key =
+		cache && cache->dir &&
+		!index_cache_key(cache, (const struct elf *const *)b->files, FILE_COUNT, b->key);
+	if (b->has_key) {
 		err = index_cache_find(cache, source->elf, b->key, ret_index);
 		*ret_from_cache = !err;
 	}
@@ -248,6 +257,7 @@ int symbol_index_make(const struct symbol_source *source, struct index *ret_inde
 		err = build(b, ret_index, ret_stored);
 	for (size_t i = FILE_MAIN + 1; i < FILE_COUNT; i++)
 		elf_free(b->files[i]);
+	source->elf->work = NULL;
 	free(b);
 	return err;
 }

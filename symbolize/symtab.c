@@ -10,6 +10,9 @@
 
 #define MAX_MINI_BYTES	((size_t)64 << 20)
 #define MAX_UNDERSCORES 7u
+#define MAX_PLTS	8u	   /* sections; linkers make up to three */
+#define MAX_SLOTS	(1u << 20) /* of the GOT; the largest libraries have some 10,000 */
+#define WORK_BYTES	64u	   /* of a name, that a unit of work pays for */
 
 int symtab_text(const struct elf *elf, struct index_builder *b)
 {
@@ -57,6 +60,14 @@ static bool is_label(const char *name)
 	       (name[0] == '.' && name[1] == 'L');
 }
 
+/* Strings may overlap: their bytes are not bounded by the file's. NULL: none, or too much work. */
+static const char *string_at(const struct elf *elf, const struct cursor *names, __u64 offset)
+{
+	const char *s = cursor_str_at(names, offset);
+
+	return s && work_take(elf->work, strlen(s) / WORK_BYTES + 1) ? s : NULL;
+}
+
 static int read_table(const struct elf *elf, const struct elf_section *table,
 		      struct index_builder *b)
 {
@@ -66,7 +77,7 @@ static int read_table(const struct elf *elf, const struct elf_section *table,
 	if (table->link >= elf->n_sections)
 		return 0;
 	names = elf_section_raw(elf, &elf->sections[table->link]);
-	while (cursor_left(&syms) >= sizeof(Elf64_Sym) && !err) {
+	while (cursor_left(&syms) >= sizeof(Elf64_Sym) && !err && work_take(elf->work, 1)) {
 		const void *raw = cursor_bytes(&syms, sizeof(Elf64_Sym));
 		const char *name;
 		Elf64_Sym sym;
@@ -78,7 +89,7 @@ static int read_table(const struct elf *elf, const struct elf_section *table,
 		    (type != STT_FUNC && type != STT_GNU_IFUNC && type != STT_NOTYPE) ||
 		    !index_is_text(b, sym.st_value, sym.st_value + 1))
 			continue;
-		name = cursor_str_at(&names, sym.st_name);
+		name = string_at(elf, &names, sym.st_name);
 		if (!name || is_label(name))
 			continue;
 		/* "memcpy@@GLIBC_2.14": the version is not part of the name */
@@ -91,65 +102,123 @@ static int read_table(const struct elf *elf, const struct elf_section *table,
 
 /* ---- PLT ------------------------------------------------------------------------------------- */
 
-/* The dynamic symbol that a GOT slot is filled with, by .rela.plt and .rela.dyn. */
-static const char *got_name(const struct elf *elf, __u64 slot)
+/* What the dynamic linker puts into the GOT: who is called by the stub that reads a slot. */
+struct got_slot {
+	__u64 addr;
+	const char *name; /* borrowed from the file */
+	__u32 order;	  /* of two for one slot the first counts */
+};
+
+struct got {
+	VEC(struct got_slot) slots; /* ascending */
+	bool known;
+};
+
+static int by_slot(const void *pa, const void *pb)
 {
-	static const char *const sections[] = {".rela.plt", ".rela.dyn"};
+	const struct got_slot *a = pa, *b = pb;
 
-	for (size_t i = 0; i < ARRAY_SIZE(sections); i++) {
-		const struct elf_section *rela = elf_section(elf, sections[i]);
-		struct cursor c, syms, names;
-		Elf64_Rela r;
-		const void *raw;
-
-		if (!rela || rela->link >= elf->n_sections ||
-		    elf->sections[rela->link].link >= elf->n_sections)
-			continue;
-		c = elf_section_raw(elf, rela);
-		syms = elf_section_raw(elf, &elf->sections[rela->link]);
-		names = elf_section_raw(elf, &elf->sections[elf->sections[rela->link].link]);
-		while (cursor_left(&c) >= sizeof(r)) {
-			Elf64_Sym sym;
-
-			memcpy(&r, cursor_bytes(&c, sizeof(r)), sizeof(r));
-			if (r.r_offset != slot)
-				continue;
-			cursor_seek(&syms, ELF64_R_SYM(r.r_info) * sizeof(sym));
-			raw = cursor_bytes(&syms, sizeof(sym));
-			if (!raw)
-				return NULL;
-			memcpy(&sym, raw, sizeof(sym));
-			return cursor_str_at(&names, sym.st_name);
-		}
-	}
-	return NULL;
+	if (a->addr != b->addr)
+		return a->addr < b->addr ? -1 : 1;
+	return a->order < b->order ? -1 : a->order > b->order;
 }
 
-#define PLT_ENTRY	16u
-#define MAX_PLT_ENTRIES 4096u /* the search is quadratic in them */
+static int add_slots(const struct elf *elf, const struct elf_section *rela, struct got *got)
+{
+	struct cursor c = elf_section_raw(elf, rela), syms, names;
+	const struct elf_section *table;
+	int err = 0;
+
+	if (rela->link >= elf->n_sections)
+		return 0;
+	table = &elf->sections[rela->link];
+	if (table->link >= elf->n_sections)
+		return 0;
+	syms = elf_section_raw(elf, table);
+	names = elf_section_raw(elf, &elf->sections[table->link]);
+	while (cursor_left(&c) >= sizeof(Elf64_Rela) && got->slots.len < MAX_SLOTS && !err) {
+		struct got_slot slot = {.order = (__u32)got->slots.len};
+		struct cursor at = syms;
+		const void *raw;
+		Elf64_Rela r;
+		Elf64_Sym sym;
+
+		memcpy(&r, cursor_bytes(&c, sizeof(r)), sizeof(r));
+		if (!work_take(elf->work, 1))
+			break;
+		if (ELF64_R_TYPE(r.r_info) != R_X86_64_JUMP_SLOT &&
+		    ELF64_R_TYPE(r.r_info) != R_X86_64_GLOB_DAT)
+			continue;
+		cursor_seek(&at, ELF64_R_SYM(r.r_info) * sizeof(sym));
+		raw = cursor_bytes(&at, sizeof(sym));
+		if (!raw)
+			continue;
+		memcpy(&sym, raw, sizeof(sym));
+		slot.addr = r.r_offset;
+		slot.name = string_at(elf, &names, sym.st_name);
+		if (slot.name)
+			err = vec_push(&got->slots, slot);
+	}
+	return err;
+}
+
+/* By .rela.plt and .rela.dyn, read at the first stub. */
+static int read_got(const struct elf *elf, struct got *got)
+{
+	static const char *const sections[] = {".rela.plt", ".rela.dyn"};
+	int err = 0;
+
+	got->known = true;
+	for (size_t i = 0; i < ARRAY_SIZE(sections) && !err; i++) {
+		const struct elf_section *rela = elf_section(elf, sections[i]);
+
+		if (rela)
+			err = add_slots(elf, rela, got);
+	}
+	if (got->slots.len)
+		qsort(got->slots.data, got->slots.len, sizeof(*got->slots.data), by_slot);
+	return err;
+}
+
+static const char *got_name(const struct got *got, __u64 addr)
+{
+	size_t low = 0, high = got->slots.len;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (got->slots.data[mid].addr < addr)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < got->slots.len && got->slots.data[low].addr == addr ? got->slots.data[low].name
+									 : NULL;
+}
+
+#define PLT_ENTRY 16u
 
 /* x86-64: every stub holds `jmp *disp32(%rip)` (ff 25), with endbr64 or bnd before it. */
-static int read_plt(const struct elf *elf, const struct elf_section *plt, struct index_builder *b)
+static int read_plt(const struct elf *elf, const struct elf_section *plt, struct got *got,
+		    struct index_builder *b)
 {
 	struct cursor c = elf_section_raw(elf, plt);
 	unsigned entry = plt->entsize == 8 ? 8 : PLT_ENTRY;
-	int err = 0;
+	int err = got->known ? 0 : read_got(elf, got);
 
-	for (__u64 at = 0; at + entry <= plt->size && at / entry < MAX_PLT_ENTRIES && !err;
+	for (__u64 at = 0; cursor_left(&c) >= entry && !err && work_take(elf->work, 1);
 	     at += entry) {
 		const __u8 *p = cursor_bytes(&c, entry);
 		const char *name = NULL;
 		char text[512];
 
-		if (!p)
-			break;
 		for (unsigned i = 0; i + 6 <= entry && !name; i++) {
 			__s32 disp;
 
 			if (p[i] != 0xff || p[i + 1] != 0x25)
 				continue;
 			memcpy(&disp, p + i + 2, sizeof(disp));
-			name = got_name(elf, plt->addr + at + i + 6 + (__u64)(__s64)disp);
+			name = got_name(got, plt->addr + at + i + 6 + (__u64)(__s64)disp);
 		}
 		if (!name || !*name)
 			continue;
@@ -162,6 +231,8 @@ static int read_plt(const struct elf *elf, const struct elf_section *plt, struct
 
 int symtab_read(const struct elf *elf, struct index_builder *b)
 {
+	unsigned n_plts = 0;
+	struct got got = {0};
 	int err = 0;
 
 	for (size_t i = 0; i < elf->n_sections && !err; i++) {
@@ -172,10 +243,12 @@ int symtab_read(const struct elf *elf, struct index_builder *b)
 			b->facts.flags |=
 				s->type == SHT_SYMTAB ? INDEX_HAS_SYMTAB : INDEX_HAS_DYNSYM;
 		} else if (elf->machine == EM_X86_64 && s->type == SHT_PROGBITS &&
-			   !strncmp(s->name, ".plt", 4)) {
-			err = read_plt(elf, s, b);
+			   !strncmp(s->name, ".plt", 4) && n_plts < MAX_PLTS) {
+			n_plts++;
+			err = read_plt(elf, s, &got, b);
 		}
 	}
+	vec_free(&got.slots);
 	return err;
 }
 
@@ -192,10 +265,12 @@ int symtab_read_mini(const struct elf *elf, struct index_builder *b)
 	if (!section)
 		return 0;
 	c = elf_section_raw(elf, section);
-	err = inflate_xz(c.pos, cursor_left(&c), MAX_MINI_BYTES, &data, &size);
+	err = inflate_xz(c.pos, cursor_left(&c), MAX_MINI_BYTES, elf->work, &data, &size);
 	if (err)
 		return err == -ENOMEM ? err : 0;
 	mini = elf_open_memory(data, size, &refusal);
+	if (mini)
+		mini->work = elf->work;
 	for (size_t i = 0; mini && i < mini->n_sections && !err; i++)
 		if (mini->sections[i].type == SHT_SYMTAB) {
 			err = read_table(mini, &mini->sections[i], b);

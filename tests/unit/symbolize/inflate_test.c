@@ -50,7 +50,7 @@ static size_t pack(__u32 type)
 static int stream(__u32 type, size_t len, size_t size, struct got *got)
 {
 	*got = (struct got){.stop_at = got->stop_at};
-	return inflate_stream(type, packed, len, size, put, got);
+	return inflate_stream(type, packed, len, size, NULL, put, got);
 }
 
 static void streams(void)

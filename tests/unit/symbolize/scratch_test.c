@@ -4,7 +4,10 @@
 #include "symbolize/scratch.h"
 
 #include <errno.h>
+#include <linux/magic.h>
 #include <string.h>
+#include <sys/vfs.h>
+#include <unistd.h>
 
 #include "tests/unit/test.h"
 
@@ -101,5 +104,22 @@ static void is_bounded(void)
 	spill_fini(&spill);
 }
 
+/* A folder in RAM is passed over: what is not on a disk is bounded. */
+static void tmpfs_is_memory(void)
+{
+	struct statfs fs;
+	bool in_memory;
+	int fd;
+
+	ASSERT_INT(statfs("/dev/shm", &fs), 0);
+	ASSERT_INT(fs.f_type, TMPFS_MAGIC);
+	fd = scratch_open("/dev/shm", &in_memory);
+	CU_ASSERT_FATAL(fd >= 0);
+	ASSERT_INT(fstatfs(fd, &fs), 0);
+	CU_ASSERT(in_memory || (fs.f_type != TMPFS_MAGIC && fs.f_type != RAMFS_MAGIC));
+	close(fd);
+}
+
 SUITE(scratch, {"spills read back", spills_read_back}, {"takes blocks", takes_blocks},
-      {"takes large pieces", takes_large_pieces}, {"is bounded", is_bounded});
+      {"takes large pieces", takes_large_pieces}, {"is bounded", is_bounded},
+      {"tmpfs is memory", tmpfs_is_memory});
