@@ -94,6 +94,7 @@ void cfi_find(struct elf *elf, const struct unwind_arch *arch,
 
 	eh->is_eh = true;
 	eh->arch = debug->arch = arch;
+	eh->work = debug->work = elf->work;
 	eh->number = CFI_EH_FRAME;
 	debug->number = CFI_DEBUG_FRAME;
 	if (s) {
@@ -419,7 +420,7 @@ int cfi_run(const struct cfi_section *section, const struct cfi_fde *fde,
 	int err = 0;
 
 	*ret_end = fde->end;
-	while (!err && cursor_left(&m.c) && loc < fde->end) {
+	while (!err && cursor_left(&m.c) && loc < fde->end && work_take(section->work, 1)) {
 		__u8 op = cursor_u8(&m.c);
 
 		if (!run_advance(&m, op, &loc)) {
@@ -513,7 +514,7 @@ static bool read_cie(struct cfi_section *section, struct cursor c, struct cfi_ci
 	m.cie = cie;
 	m.c = c;
 	m.rule = cie->initial;
-	while (cursor_left(&m.c)) {
+	while (cursor_left(&m.c) && work_take(section->work, 1)) {
 		__u64 loc = 0;
 		__u8 op = cursor_u8(&m.c);
 
@@ -599,7 +600,7 @@ int cfi_read(struct cfi_section *section, cfi_fdes *fdes, __u64 faults[UNWIND_FA
 {
 	struct cursor c = section->data;
 
-	while (cursor_left(&c) >= 4) {
+	while (cursor_left(&c) >= 4 && work_take(section->work, 1)) {
 		__u64 len = cursor_u32(&c), id, id_at, max_id = UINT32_MAX;
 		bool is_64 = len == 0xffffffff;
 		struct cursor entry;
