@@ -36,9 +36,7 @@
 #define STOP_WINDOWS_NS (700 * NS_PER_MS) /* SIGTERM flushes within a second */
 #define STOP_PUSH_NS	(200 * NS_PER_MS)
 #define ERROR_BYTES	512
-#define NAMES_SHARE	4    /* names and JITs' maps: that part of the memory budget */
-#define RUN_NS		1500 /* of the sampling program, where the kernel keeps no statistics: */
-#define FRAME_NS	100  /* 2 to 5 us with 30 frames, as measured */
+#define NAMES_SHARE	4 /* names and JITs' maps: that part of the memory budget */
 
 const struct config *agent_config(const struct agent *agent)
 {
@@ -129,23 +127,21 @@ static __u64 memory_used(const struct agent *agent)
 	return bytes;
 }
 
-/* Time of the sampling program: as the kernel tells, or else estimated by what it did. */
-static __u64 kernel_side_used(struct engine *engine)
+static __u64 cpu_used(struct agent *agent)
 {
-	__u64 run_ns = 0, count, insns;
+	struct program_counts now = {0};
 	struct router_stats stats;
+	__u64 insns;
 
-	if (sampler_bpf_stats(engine_sampler(engine), &run_ns, &count, &insns))
-		return run_ns;
-	stats = router_stats(engine_router(engine));
-	for (int source = 0; source < SOURCE_COUNT; source++)
-		run_ns += stats.kernel.runs[source] * RUN_NS;
-	return run_ns + stats.kernel.frames_total * FRAME_NS;
-}
-
-static __u64 cpu_used(const struct agent *agent)
-{
-	return clock_process_cpu_ns() + (agent->engine ? kernel_side_used(agent->engine) : 0);
+	if (agent->engine) {
+		sampler_bpf_stats(engine_sampler(agent->engine), &now.run_ns, &now.run_count,
+				  &insns);
+		stats = router_stats(engine_router(agent->engine));
+		for (int source = 0; source < SOURCE_COUNT; source++)
+			now.runs += stats.kernel.runs[source];
+		now.frames = stats.kernel.frames_total;
+	}
+	return clock_process_cpu_ns() + program_time_add(&agent->program_time, &now);
 }
 
 static void apply_budget(struct agent *agent)

@@ -24,6 +24,7 @@ struct agent {
 	struct collectors *collectors;
 	struct push *push;
 	struct budget budget;
+	struct program_time program_time;
 	struct part self, sampling, naming;
 	struct loop_timer tick, retry;
 	char host[256];
