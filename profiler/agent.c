@@ -63,6 +63,11 @@ struct builder *agent_builder(const struct agent *agent)
 	return agent->builder;
 }
 
+struct builder *agent_lister(const struct agent *agent)
+{
+	return agent->lister;
+}
+
 struct budget *agent_budget(const struct agent *agent)
 {
 	return (struct budget *)(uintptr_t)&agent->budget;
@@ -458,7 +463,9 @@ static int start(struct agent *agent, int nice)
 		err = open_http(agent);
 	thread_set_nice(nice);
 	if (!err)
-		err = builder_start(agent->loop, &naming, &agent->builder);
+		err = builder_start(agent->loop, "builder", &naming, &agent->builder);
+	if (!err)
+		err = builder_start(agent->loop, "lister", NULL, &agent->lister);
 	if (!err)
 		err = agent_add_parts(agent);
 	if (!err)
@@ -497,6 +504,7 @@ static void stop(struct agent *agent)
 			      it */
 		engine_halt(agent->engine);
 	builder_stop(agent->builder);
+	builder_stop(agent->lister);
 	agent_close_sinks(agent, STOP_PUSH_NS);
 	engine_stop(agent->engine);
 	collectors_stop(agent->collectors);

@@ -18,7 +18,7 @@ struct agent {
 	struct parts parts;
 	struct http_server *http;
 	struct engine *engine;
-	struct builder *builder;
+	struct builder *builder, *lister;
 	struct windows *windows;
 	struct on_demands *on_demands;
 	struct collectors *collectors;

@@ -181,7 +181,7 @@ def processes(t):
 def processes_stuck(t):
   agent = ready_agent(t)
   with concurrent.futures.ThreadPoolExecutor(5) as pool:
-    with stopped_thread(agent.process.pid, "builder"):
+    with stopped_thread(agent.process.pid, "lister"):
       running = [pool.submit(agent.get, "/api/v1/processes") for _ in range(5)]
       wait_for("one is refused", lambda: [r for r in running if r.done()])
       expect(agent.get("/healthz", timeout=5).status == 200, "held")
@@ -190,6 +190,15 @@ def processes_stuck(t):
       expect(reply.status == 429 or any(p["pid"] == agent.process.pid
                                         for p in reply.json["processes"]), reply.text[:300])
   expect(agent.get("/api/v1/processes").status == 200, "afterwards")
+
+
+@case("/api/v1/processes: it does not wait for names")
+def processes_beside_naming(t):
+  agent = ready_agent(t)
+  with stopped_thread(agent.process.pid, "builder"):
+    for _ in range(5):
+      reply = agent.get("/api/v1/processes", timeout=5)
+      expect(reply.status == 200 and reply.json["left_out"] == 0, reply.text[:300])
 
 
 # ---- reload and end ------------------------------------------------------------------------------
