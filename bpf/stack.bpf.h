@@ -90,6 +90,7 @@ struct scratch {
 	struct rec_stack stack;
 	__u64 frames[USER_FRAMES_MAX + KERNEL_FRAMES_MAX + 1]; /* stack.frames */
 };
+_Static_assert(__builtin_offsetof(struct scratch, state) == 0, "unw_near comes from it to scratch");
 
 /* Reading user memory costs 60 ns for a word and hardly more for a line or four of the cache: the
  * words of a few frames are read at once. */

@@ -36,9 +36,7 @@
 #define STOP_WINDOWS_NS (700 * NS_PER_MS) /* SIGTERM flushes within a second */
 #define STOP_PUSH_NS	(200 * NS_PER_MS)
 #define ERROR_BYTES	512
-#define NAMES_SHARE	4    /* names and JITs' maps: that part of the memory budget */
-#define RUN_NS		1500 /* of the sampling program, where the kernel keeps no statistics: */
-#define FRAME_NS	100  /* 2 to 5 us with 30 frames, as measured */
+#define NAMES_SHARE	4 /* names and JITs' maps: that part of the memory budget */
 
 const struct config *agent_config(const struct agent *agent)
 {
@@ -63,6 +61,11 @@ struct engine *agent_engine(const struct agent *agent)
 struct builder *agent_builder(const struct agent *agent)
 {
 	return agent->builder;
+}
+
+struct builder *agent_lister(const struct agent *agent)
+{
+	return agent->lister;
 }
 
 struct budget *agent_budget(const struct agent *agent)
@@ -129,23 +132,21 @@ static __u64 memory_used(const struct agent *agent)
 	return bytes;
 }
 
-/* Time of the sampling program: as the kernel tells, or else estimated by what it did. */
-static __u64 kernel_side_used(struct engine *engine)
+static __u64 cpu_used(struct agent *agent)
 {
-	__u64 run_ns = 0, count, insns;
+	struct program_counts now = {0};
 	struct router_stats stats;
+	__u64 insns;
 
-	if (sampler_bpf_stats(engine_sampler(engine), &run_ns, &count, &insns))
-		return run_ns;
-	stats = router_stats(engine_router(engine));
-	for (int source = 0; source < SOURCE_COUNT; source++)
-		run_ns += stats.kernel.runs[source] * RUN_NS;
-	return run_ns + stats.kernel.frames_total * FRAME_NS;
-}
-
-static __u64 cpu_used(const struct agent *agent)
-{
-	return clock_process_cpu_ns() + (agent->engine ? kernel_side_used(agent->engine) : 0);
+	if (agent->engine) {
+		sampler_bpf_stats(engine_sampler(agent->engine), &now.run_ns, &now.run_count,
+				  &insns);
+		stats = router_stats(engine_router(agent->engine));
+		for (int source = 0; source < SOURCE_COUNT; source++)
+			now.runs += stats.kernel.runs[source];
+		now.frames = stats.kernel.frames_total;
+	}
+	return clock_process_cpu_ns() + program_time_add(&agent->program_time, &now);
 }
 
 static void apply_budget(struct agent *agent)
@@ -462,7 +463,9 @@ static int start(struct agent *agent, int nice)
 		err = open_http(agent);
 	thread_set_nice(nice);
 	if (!err)
-		err = builder_start(agent->loop, &naming, &agent->builder);
+		err = builder_start(agent->loop, "builder", &naming, &agent->builder);
+	if (!err)
+		err = builder_start(agent->loop, "lister", NULL, &agent->lister);
 	if (!err)
 		err = agent_add_parts(agent);
 	if (!err)
@@ -501,6 +504,7 @@ static void stop(struct agent *agent)
 			      it */
 		engine_halt(agent->engine);
 	builder_stop(agent->builder);
+	builder_stop(agent->lister);
 	agent_close_sinks(agent, STOP_PUSH_NS);
 	engine_stop(agent->engine);
 	collectors_stop(agent->collectors);

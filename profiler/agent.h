@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The running agent: what `bianque agent` puts together. Threads: the agent's own (this loop:
- * signals, timers, HTTP), the router, the loader, the builder, the push.
+ * signals, timers, HTTP), the router, the loader, the builder, the lister (builder.h), the push.
  *
  * Owner: the agent thread.
  */
@@ -32,6 +32,7 @@ struct parts *agent_parts(struct agent *agent);
 /* NULL while sampling could not start (degraded: the rest runs on). */
 struct engine *agent_engine(const struct agent *agent);
 struct builder *agent_builder(const struct agent *agent);
+struct builder *agent_lister(const struct agent *agent);
 struct budget *agent_budget(const struct agent *agent);
 struct windows *agent_windows(const struct agent *agent);
 struct on_demands *agent_on_demands(const struct agent *agent);

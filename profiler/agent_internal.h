@@ -18,12 +18,13 @@ struct agent {
 	struct parts parts;
 	struct http_server *http;
 	struct engine *engine;
-	struct builder *builder;
+	struct builder *builder, *lister;
 	struct windows *windows;
 	struct on_demands *on_demands;
 	struct collectors *collectors;
 	struct push *push;
 	struct budget budget;
+	struct program_time program_time;
 	struct part self, sampling, naming;
 	struct loop_timer tick, retry;
 	char host[256];

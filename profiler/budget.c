@@ -4,12 +4,16 @@
 
 #include "profiler/base/log.h"
 
-#define SMOOTHING    0.35 /* weight of the newest measurement: some 15 s */
-#define MIN_OVER     2	  /* measurements before a step down */
-#define MIN_UNDER    12	  /* and before a step up: a minute */
-#define MAX_PATIENCE 384  /* half an hour, where steps up did not hold */
-#define RELAPSE	     24	  /* a step up undone so soon did not hold */
-#define UNDER_RATIO  0.8  /* "below": a step up that does not hold makes the next one rarer */
+#define RUN_NS		   1500 /* of the sampling program, where the kernel keeps no statistics: */
+#define FRAME_NS	   100	/* 2 to 5 us with 30 frames, as measured */
+#define RUNS_TOLERANCE	   4	/* part of the runs: the two counters are not read at once */
+#define RUNS_TOLERANCE_MIN 8
+#define SMOOTHING	   0.35 /* weight of the newest measurement: some 15 s */
+#define MIN_OVER	   2	/* measurements before a step down */
+#define MIN_UNDER	   12	/* and before a step up: a minute */
+#define MAX_PATIENCE	   384	/* half an hour, where steps up did not hold */
+#define RELAPSE		   24	/* a step up undone so soon did not hold */
+#define UNDER_RATIO	   0.8	/* "below": a step up that does not hold makes the next one rarer */
 /* One measurement counts at most as so much of the limit: a lone jump (a stopped machine that goes
  * on, a page cache counted late) is no reason for a step. */
 #define MAX_JUMP 2.5
@@ -139,6 +143,23 @@ void budget_log(const struct budget *budget)
 			 memory->used / (1 << 20), memory->limit / (1 << 20),
 			 memory->moved > 0 ? "down" : "up", memory->step,
 			 budget_steps(BUDGET_MEMORY), now.tables, now.hz);
+}
+
+__u64 program_time_add(struct program_time *t, const struct program_counts *now)
+{
+	struct program_counts last = t->last;
+	__u64 runs = now->runs - last.runs, counted = now->run_count - last.run_count;
+	__u64 tolerance = runs / RUNS_TOLERANCE + RUNS_TOLERANCE_MIN;
+
+	t->last = *now;
+	if (now->runs < last.runs || now->frames < last.frames || now->run_ns < last.run_ns ||
+	    now->run_count < last.run_count)
+		return t->used_ns;
+	if (counted + tolerance >= runs && counted > 0)
+		t->used_ns += now->run_ns - last.run_ns;
+	else
+		t->used_ns += runs * RUN_NS + (now->frames - last.frames) * FRAME_NS;
+	return t->used_ns;
 }
 
 struct budget_step budget_now(const struct budget *budget)

@@ -38,6 +38,24 @@ struct budget_lane {
 	__u64 downs_total, ups_total;
 };
 
+/*
+ * CPU time of the sampling program. The kernel tells it while kernel.bpf_stats_enabled, which others
+ * switch on and off as they like; meanwhile its counters stand still. So an interval's time is the
+ * kernel's when the kernel counted about the runs that the program itself did, and is estimated
+ * from those else.
+ */
+struct program_counts {
+	__u64 run_ns, run_count; /* the kernel's */
+	__u64 runs, frames;	 /* the program's own */
+};
+struct program_time {
+	struct program_counts last;
+	__u64 used_ns;
+};
+/* Counts now, since the sampler was opened; where they went back another one was, and the interval
+ * is left out. Returns all time so far. */
+__u64 program_time_add(struct program_time *time, const struct program_counts *now);
+
 struct budget {
 	struct budget_lane lanes[BUDGET_KINDS];
 	__u64 last_ns, last_cpu_ns;

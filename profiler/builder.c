@@ -36,7 +36,7 @@ struct builder {
 	struct loop *loop;
 	__u64 watch;
 	int fd;
-	struct naming *naming;	 /* the thread's */
+	struct naming *naming;	 /* the thread's; NULL: it has none */
 	struct builder_job *job; /* in work */
 	_Atomic double share;
 	atomic_bool hurried;
@@ -162,9 +162,11 @@ static void finish(struct builder *b, struct builder_job *job)
 	b->job = NULL;
 	b->stats.jobs_total++;
 	b->stats.cpu_ns = clock_thread_cpu_ns();
-	b->stats.naming = naming_stats(b->naming);
 	b->stats.n_lacking = 0;
-	naming_each_object(b->naming, note_lacking, b);
+	if (b->naming) {
+		b->stats.naming = naming_stats(b->naming);
+		naming_each_object(b->naming, note_lacking, b);
+	}
 	push(&b->finished, job);
 	pthread_mutex_unlock(&b->lock);
 	if (write(b->fd, &one, sizeof(one)) < 0) {
@@ -192,7 +194,8 @@ static void *run(void *arg)
 		set_nice(b, job->urgent || atomic_load(&b->hurried) ? 0 : BUILDER_NICE);
 		if (job->run && !atomic_load(&job->cancelled))
 			job->run(job, b->naming);
-		naming_sweep(b->naming);
+		if (b->naming)
+			naming_sweep(b->naming);
 		finish(b, job);
 	}
 	return NULL;
@@ -227,11 +230,21 @@ void builder_submit(struct builder *b, struct builder_job *job)
 	pthread_mutex_unlock(&b->lock);
 }
 
-int builder_start(struct loop *loop, const struct naming_options *naming,
+static int open_naming(struct builder *b, const struct naming_options *naming)
+{
+	struct naming_options own = *naming;
+
+	own.cancelled = pause_or_cancel;
+	own.arg = b;
+	b->naming = naming_new(&own);
+	b->lacking = calloc(MAX_LACKING, sizeof(*b->lacking));
+	return b->naming && b->lacking ? 0 : -ENOMEM;
+}
+
+int builder_start(struct loop *loop, const char *name, const struct naming_options *naming,
 		  struct builder **ret_builder)
 {
 	struct builder *b = calloc(1, sizeof(*b));
-	struct naming_options own = *naming;
 	int err;
 
 	if (!b)
@@ -243,16 +256,14 @@ int builder_start(struct loop *loop, const struct naming_options *naming,
 	pthread_cond_init(&b->wake, NULL);
 	atomic_init(&b->share, DEFAULT_SHARE);
 	b->loop = loop;
-	own.cancelled = pause_or_cancel;
-	own.arg = b;
-	b->naming = naming_new(&own);
-	b->lacking = calloc(MAX_LACKING, sizeof(*b->lacking));
 	b->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	err = b->fd < 0 ? -errno : b->lacking && b->naming ? 0 : -ENOMEM;
+	err = b->fd < 0 ? -errno : 0;
+	if (!err && naming)
+		err = open_naming(b, naming);
 	if (!err)
 		err = loop_add(loop, b->fd, EPOLLIN, take_finished, b, &b->watch);
 	if (!err)
-		err = thread_start(&b->thread, "builder", run, b);
+		err = thread_start(&b->thread, name, run, b);
 	if (!err) {
 		*ret_builder = b;
 		return 0;

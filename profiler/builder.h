@@ -3,6 +3,9 @@
  * The builder: the thread that names, encodes and hands on what captures hold, at low priority.
  * Work comes as jobs; what a job answers goes back to the agent's loop.
  *
+ * A second one without naming, the lister, makes what needs /proc but no names: nobody who asks for
+ * it waits for the symbols of a large program.
+ *
  * Its share of a CPU is bounded (builder_set_share): work that nobody waits for pauses when the
  * share is used up, so that opening the symbols of a large program does not show on the host.
  */
@@ -28,9 +31,9 @@ struct builder_job {
 	struct builder_job *next;
 };
 
-/* 0 or -errno. The naming's options are copied. */
-MUST_CHECK int builder_start(struct loop *loop, const struct naming_options *naming,
-			     struct builder **ret_builder);
+/* name: the thread's. The naming's options are copied; NULL: its jobs get no naming. 0 or -errno. */
+MUST_CHECK int builder_start(struct loop *loop, const char *name,
+			     const struct naming_options *naming, struct builder **ret_builder);
 /* The agent ends: no pauses and normal priority from now on. Loop thread. */
 void builder_hurry(struct builder *builder);
 /* Cancel the job in work, give the others back through done, end the thread. Loop thread. */

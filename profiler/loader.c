@@ -205,11 +205,22 @@ static void learn_cgroup(struct loader *loader, __u64 id, const char *path)
 
 /* ---- requests -------------------------------------------------------------------------------- */
 
+static bool is_stopping(void *arg)
+{
+	struct loader *loader = arg;
+	bool stopping;
+
+	pthread_mutex_lock(&loader->lock);
+	stopping = loader->stopping;
+	pthread_mutex_unlock(&loader->lock);
+	return stopping;
+}
+
 static void do_load(struct loader *loader, const struct request *r)
 {
 	struct loader_answer a = {.kind = LOADER_OBJECT, .object_id = r->object_id};
 
-	a.image = object_load(&r->source, loader->o.segments, loader->o.cache);
+	a.image = object_load(&r->source, loader->o.segments, loader->o.cache, is_stopping, loader);
 	answer(loader, &a);
 	segments_make_room(loader->o.segments);
 }

@@ -24,7 +24,7 @@ struct loader_options {
 
 /* Starts the thread. 0 or -errno. */
 MUST_CHECK int loader_start(const struct loader_options *options, struct loader **ret_loader);
-/* Ends the thread after the request in work; what is queued is dropped. */
+/* Ends the thread: the file in work is let go (object_load's `cancelled`), what is queued is dropped. */
 void loader_stop(struct loader *loader);
 /* Readable when answers wait. */
 int loader_fd(const struct loader *loader);

@@ -268,8 +268,9 @@ static void load_elf(struct object_image *image, struct elf *elf, struct segment
 }
 
 struct object_image *object_load(const struct object_source *source, struct segments *segments,
-				 struct row_cache *cache)
+				 struct row_cache *cache, bool (*cancelled)(void *arg), void *arg)
 {
+	struct work work = {.cancelled = cancelled, .arg = arg};
 	struct object_image *image = calloc(1, sizeof(*image));
 	enum elf_refusal refusal = ELF_REFUSAL_NONE;
 	struct elf *elf = NULL;
@@ -303,12 +304,16 @@ struct object_image *object_load(const struct object_source *source, struct segm
 		if (elf)
 			image->fd = take_fd(&fd);
 	}
-	if (elf)
+	if (elf) {
+		work_grow(&work, elf->size);
+		work.left = MIN(work.left, OBJECT_WORK_MAX);
+		elf->work = &work;
 		load_elf(image, elf, segments, cache);
-	else if (refusal == ELF_REFUSAL_MEMORY || refusal == ELF_REFUSAL_READ)
+	} else if (refusal == ELF_REFUSAL_MEMORY || refusal == ELF_REFUSAL_READ) {
 		fail(image, OBJECT_GONE, elf_refusal_text(refusal));
-	else
+	} else {
 		fail(image, OBJECT_NOT_ELF, elf_refusal_text(refusal));
+	}
 	elf_free(elf);
 	return image;
 }

@@ -27,6 +27,8 @@
 #define MAX_PARTS	 65536u
 #define CODE_BLOCKS	 64u
 #define CODE_BLOCK_BYTES 1024u
+#define HASH_STEP	 ((size_t)1 << 20)
+#define BYTES_PER_UNIT	 64u /* of work.h */
 #define CHECKED_FROM	 offsetof(struct file_head, n_parts)
 #define SWEEP_EVERY	 64u /* stores between two looks at the folder's size */
 
@@ -317,7 +319,16 @@ static __u64 hash_section(struct elf *elf, const char *name, __u64 seed)
 	const struct elf_section *s = elf_section(elf, name);
 	struct cursor c = s ? elf_section_raw(elf, s) : cursor_of(NULL, 0);
 
-	return XXH3_64bits_withSeed(c.pos, cursor_left(&c), seed + (s ? s->addr : 0));
+	seed += s ? s->addr : 0;
+	do {
+		size_t n = MIN(cursor_left(&c), HASH_STEP);
+
+		seed = XXH3_64bits_withSeed(c.pos, n, seed);
+		cursor_skip(&c, n);
+		if (!work_take(elf->work, 1 + n / BYTES_PER_UNIT))
+			break;
+	} while (cursor_left(&c));
+	return seed;
 }
 
 /* Evenly spaced blocks of the executable sections: rows are derived from code, and all of it would
@@ -333,7 +344,7 @@ static __u64 hash_code(struct elf *elf, __u64 seed)
 			continue;
 		c = elf_section_raw(elf, s);
 		step = MAX(cursor_left(&c) / CODE_BLOCKS, (size_t)CODE_BLOCK_BYTES);
-		while (cursor_left(&c)) {
+		while (cursor_left(&c) && work_take(elf->work, CODE_BLOCK_BYTES / BYTES_PER_UNIT)) {
 			size_t left = cursor_left(&c);
 
 			seed = XXH3_64bits_withSeed(c.pos, MIN(left, (size_t)CODE_BLOCK_BYTES),
@@ -345,7 +356,7 @@ static __u64 hash_code(struct elf *elf, __u64 seed)
 }
 
 /* All that unwind_compile reads: the CFI bytes, the code, and the segments that say which of it is
- * real. */
+ * real. Of no use when that takes all of the file's work. */
 static void content_key(const struct row_cache *cache, struct elf *elf, char *out, size_t size)
 {
 	static const char *const sections[] = UNWIND_SECTIONS;
@@ -372,7 +383,7 @@ struct unwind_table *row_cache_compile(struct row_cache *cache, struct elf *elf,
 	if (!cache || !cache->dir || !elf->n_sections || !unwind_arch_of(elf->machine))
 		return unwind_compile(elf, UNWIND_DERIVED, ret_why);
 	content_key(cache, elf, path, sizeof(path));
-	table = load(cache, path, elf->machine);
+	table = work_is_over(elf->work) ? NULL : load(cache, path, elf->machine);
 	if (table) {
 		cache->stats.hits_total++;
 		*ret_from_cache = true;

@@ -26,7 +26,7 @@ struct row_cache;
 struct row_cache *row_cache_open(const char *dir, __u64 max_bytes);
 void row_cache_close(struct row_cache *cache);
 
-/* unwind_compile through the cache; cache may be NULL. */
+/* unwind_compile through the cache; cache may be NULL. A file whose work is over is never stored. */
 struct unwind_table *row_cache_compile(struct row_cache *cache, struct elf *elf,
 				       enum unwind_skip *ret_why, bool *ret_from_cache);
 

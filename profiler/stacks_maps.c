@@ -119,7 +119,8 @@ static void load_wanted(struct space *s)
 			.start = w->start,
 			.end = w->end,
 		};
-		struct object_image *image = object_load(&source, s->segments, s->cache);
+		struct object_image *image =
+			object_load(&source, s->segments, s->cache, NULL, NULL);
 
 		if (image)
 			object_set_image(w->object, image);

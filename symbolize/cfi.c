@@ -94,9 +94,9 @@ void cfi_find(struct elf *elf, const struct unwind_arch *arch,
 
 	eh->is_eh = true;
 	eh->arch = debug->arch = arch;
+	eh->work = debug->work = elf->work;
 	eh->number = CFI_EH_FRAME;
 	debug->number = CFI_DEBUG_FRAME;
-	eh->work = debug->work = elf->work;
 	if (s) {
 		eh->data = elf_section_raw(elf, s);
 		eh->vaddr = s->addr;
@@ -420,7 +420,7 @@ int cfi_run(const struct cfi_section *section, const struct cfi_fde *fde,
 	int err = 0;
 
 	*ret_end = fde->end;
-	while (!err && cursor_left(&m.c) && loc < fde->end) {
+	while (!err && cursor_left(&m.c) && loc < fde->end && work_take(section->work, 1)) {
 		__u8 op = cursor_u8(&m.c);
 
 		if (!run_advance(&m, op, &loc)) {
@@ -516,7 +516,7 @@ static bool read_cie(struct cfi_section *section, struct cursor c, struct cfi_ci
 	m.cie = cie;
 	m.c = c;
 	m.rule = cie->initial;
-	while (cursor_left(&m.c)) {
+	while (cursor_left(&m.c) && work_take(section->work, 1)) {
 		__u64 loc = 0;
 		__u8 op = cursor_u8(&m.c);
 

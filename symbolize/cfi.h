@@ -40,7 +40,7 @@ struct cfi_section {
 	bool track_bx; /* rules tell of the base register, too */
 	__u16 number;
 	const struct unwind_arch *arch;
-	struct work *work; /* the file's: taken from for each entry read */
+	struct work *work; /* the file's: one for an entry and for an instruction */
 	VEC(struct cfi_cie) cies;
 	struct hmap cie_index;
 };

@@ -20,6 +20,7 @@
 #define MAX_SECTIONS	   (1u << 20)
 #define MAX_SEGMENTS	   4096u
 #define MAX_NAME_BYTES	   512u	  /* of a section: all of them may have the same long one */
+#define SEGMENTS_PER_UNIT  64u	  /* of work.h */
 #define MAX_NOTES	   65536u /* of a file; real ones have some thousands */
 #define MAX_INFLATED_BYTES ((size_t)2 << 30)
 #define GNU_NOTE_BUILD_ID  3
@@ -436,8 +437,18 @@ struct cursor elf_debug_data(struct elf *elf, const char *name, int *ret_err)
 	return cursor_of(NULL, 0);
 }
 
+/* All segments are looked at; those of an honest file, a dozen, cost nothing worth counting. */
+static bool may_look(const struct elf *elf)
+{
+	__u64 n = elf->n_segments / SEGMENTS_PER_UNIT;
+
+	return !n || work_take(elf->work, n);
+}
+
 struct cursor elf_at_vaddr(const struct elf *elf, __u64 vaddr)
 {
+	if (!may_look(elf))
+		return cursor_of(NULL, 0);
 	for (size_t i = 0; i < elf->n_segments; i++) {
 		const struct elf_segment *s = &elf->segments[i];
 		struct cursor c = cursor_of(elf->data, elf->size);
@@ -454,6 +465,8 @@ struct cursor elf_at_vaddr(const struct elf *elf, __u64 vaddr)
 
 bool elf_is_text(const struct elf *elf, __u64 start, __u64 end)
 {
+	if (!may_look(elf))
+		return false;
 	for (size_t i = 0; i < elf->n_segments; i++) {
 		const struct elf_segment *s = &elf->segments[i];
 

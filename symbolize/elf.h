@@ -97,9 +97,10 @@ struct cursor elf_debug_data(struct elf *elf, const char *name, int *ret_err);
  * reads a file from end to end does so every ELF_DROP_BYTES. */
 void elf_drop_pages(const struct elf *elf);
 
-/* Bytes from vaddr to the end of the file-backed part of its PT_LOAD; empty when none holds it. */
+/* Bytes from vaddr to the end of the file-backed part of its PT_LOAD; empty when none holds it, and
+ * where thousands of segments used up elf->work. */
 struct cursor elf_at_vaddr(const struct elf *elf, __u64 vaddr);
-/* True when [start, end) lies within one executable PT_LOAD. */
+/* True when [start, end) lies within one executable PT_LOAD (the same holds of elf->work). */
 bool elf_is_text(const struct elf *elf, __u64 start, __u64 end);
 /* File offset to ELF virtual address by the PT_LOADs; false when no segment holds it. */
 bool elf_offset_to_vaddr(const struct elf *elf, __u64 offset, __u64 *ret_vaddr);

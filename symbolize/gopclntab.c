@@ -56,7 +56,7 @@ static bool relocated(const struct elf *elf, __u64 vaddr, __u64 *ret_value)
 	if (!s)
 		return false;
 	c = elf_section_raw(elf, s);
-	while (cursor_left(&c) >= sizeof(Elf64_Rela)) {
+	while (cursor_left(&c) >= sizeof(Elf64_Rela) && work_take(elf->work, 1)) {
 		Elf64_Rela r;
 
 		memcpy(&r, cursor_bytes(&c, sizeof(r)), sizeof(r));
@@ -90,11 +90,14 @@ static bool find_in_section(const struct go_table *t, const struct elf_section *
 {
 	struct cursor c = elf_section_raw(t->elf, s);
 
-	for (__u64 offset = 0; cursor_left(&c) >= 8; offset += 8)
+	for (__u64 offset = 0; cursor_left(&c) >= 8; offset += 8) {
+		if (offset % 64 == 0 && !work_take(t->elf->work, 1))
+			return false;
 		if (cursor_u64(&c) == t->vaddr && is_module(t, s->addr + offset)) {
 			*ret_module = s->addr + offset;
 			return true;
 		}
+	}
 	return false;
 }
 
@@ -108,7 +111,7 @@ static bool find_by_relocation(const struct go_table *t, __u64 *ret_module)
 	if (!s)
 		return false;
 	c = elf_section_raw(t->elf, s);
-	while (cursor_left(&c) >= sizeof(Elf64_Rela)) {
+	while (cursor_left(&c) >= sizeof(Elf64_Rela) && work_take(t->elf->work, 1)) {
 		Elf64_Rela r;
 
 		memcpy(&r, cursor_bytes(&c, sizeof(r)), sizeof(r));
@@ -392,28 +395,34 @@ struct go_deltas go_deltas_of(const struct go_table *t)
 				  .work = WORK_MIN + WORK_PER_BYTE * (__u64)cursor_left(&t->data)};
 }
 
+static bool spend(struct go_deltas *d)
+{
+	if (!d->work || !work_take(d->table->elf->work, 1))
+		return false;
+	d->work--;
+	return true;
+}
+
 int go_deltas_in(struct go_deltas *d, __u64 start, __u64 end,
 		 int (*sp)(void *arg, __u64 start, __u64 end, __s32 delta), void *arg)
 {
-	for (; d->next < d->table->n_funcs && d->work; d->next++) {
+	for (; d->next < d->table->n_funcs && spend(d); d->next++) {
 		struct go_func f;
 		struct go_values v;
 		__u64 limit;
 
-		d->work--;
 		if (!go_func_at(d->table, d->next, &f) || f.start < d->done || f.end <= start)
 			continue;
 		if (f.start >= end)
 			return 0;
 		limit = MIN(f.end, end);
 		v = go_values_of(d->table, &f, f.sp);
-		while (d->work && go_values_next(&v) && v.start < limit) {
+		while (spend(d) && go_values_next(&v) && v.start < limit) {
 			__u64 from = MAX(v.start, start), to = MIN(v.end, limit);
 			int err = from < to ? sp(arg, from, to, v.value) : 0;
 
 			if (err)
 				return err;
-			d->work--;
 		}
 		if (f.end > end)
 			return 0; /* the rest of it stands in a range to come */

@@ -22,7 +22,8 @@
 	X(NO_TEXT, "no executable segment")                                                        \
 	X(NO_CFI, "no .eh_frame or .debug_frame")                                                  \
 	X(EMPTY, "CFI describes no code of this file")                                             \
-	X(MEMORY, "out of memory")
+	X(MEMORY, "out of memory")                                                                 \
+	X(WORK, "too much work")
 
 enum unwind_skip {
 #define X(name, text) UNWIND_SKIP_##name,
@@ -89,7 +90,8 @@ enum unwind_scope {
 	UNWIND_CFI,	/* readelf's rows and the program's entry; no specials */
 	UNWIND_DERIVED, /* the same, with the gaps filled where the code tells how, and specials */
 };
-/* Compile. NULL with *ret_why set when there is nothing to compile or memory ends. */
+/* Compile. NULL with *ret_why set when there is nothing to compile, memory ends or elf->work does
+ * (which a cancelled one looks like). */
 struct unwind_table *unwind_compile(struct elf *elf, enum unwind_scope scope,
 				    enum unwind_skip *ret_why);
 void unwind_table_free(struct unwind_table *table);

@@ -84,7 +84,7 @@ static void order_fdes(struct compile *c)
 	bool sorted = true;
 
 	vec_for_each (fde, &c->fdes) {
-		if (fde->start == fde->end)
+		if (fde->start == fde->end || work_is_over(c->elf->work))
 			continue;
 		if (!elf_is_text(c->elf, fde->start, fde->end)) {
 			c->table->faults[UNWIND_FAULT_OUTSIDE]++;
@@ -210,7 +210,7 @@ static int compile_fdes(struct compile *c)
 	const struct cfi_fde *last = NULL;
 	int err;
 
-	for (size_t i = 0; i < c->fdes.len; i++) {
+	for (size_t i = 0; i < c->fdes.len && work_take(c->elf->work, 1); i++) {
 		const struct cfi_fde *fde = &c->fdes.data[i];
 		__u64 end = fde->end;
 
@@ -249,20 +249,33 @@ static int compile_fdes(struct compile *c)
 	return err ? err : unwind_pack_finish(&c->packer);
 }
 
-static enum unwind_skip compile(struct compile *c)
+/* 0 or -ENOMEM; not all of the table when the file's work is over. */
+static int compile(struct compile *c)
 {
+	int err = 0;
+
 	for (int i = 0; i < CFI_SECTION_COUNT; i++) {
 		c->sections[i].track_bx = c->table->tracks_bx;
-		if (cfi_read(&c->sections[i], &c->fdes, c->table->faults))
-			return UNWIND_SKIP_MEMORY;
+		err = cfi_read(&c->sections[i], &c->fdes, c->table->faults);
+		if (err)
+			return err;
 	}
-	if ((!c->derive || c->elf->machine != EM_X86_64) && add_entry(c))
-		return UNWIND_SKIP_MEMORY;
+	if (!c->derive || c->elf->machine != EM_X86_64)
+		err = add_entry(c);
+	if (err)
+		return err;
 	order_fdes(c);
-	if (c->derive && unwind_fill_open(&c->fill, c->elf, &c->fdes, &c->specials))
-		return UNWIND_SKIP_MEMORY;
+	if (c->derive)
+		err = unwind_fill_open(&c->fill, c->elf, &c->fdes, &c->specials);
 	unwind_specials_order(&c->specials);
-	if (compile_fdes(c))
+	return err ? err : compile_fdes(c);
+}
+
+static enum unwind_skip finish(struct compile *c, int err)
+{
+	if (work_is_over(c->elf->work))
+		return UNWIND_SKIP_WORK;
+	if (err)
 		return UNWIND_SKIP_MEMORY;
 	c->table->faults[UNWIND_FAULT_GAP] = c->fill.left_out;
 	c->table->specials = c->specials.data;
@@ -310,7 +323,7 @@ static struct unwind_table *compile_once(struct elf *elf, enum unwind_scope scop
 	cfi_find(elf, arch, c.sections);
 	*ret_why = refuse(elf, &c);
 	if (*ret_why == UNWIND_SKIP_NONE)
-		*ret_why = compile(&c);
+		*ret_why = finish(&c, compile(&c));
 	*ret_wants_bx = c.wants_bx;
 	unwind_pack_fini(&c.packer);
 	vec_free(&c.fdes);

@@ -7,9 +7,10 @@
 
 #include "symbolize/x86_insn.h"
 
-#define PADDING_MAX   16u /* a shorter gap up to where functions are aligned is padding, unread */
-#define MAX_RANGES    65536u
-#define MAX_FDE_BYTES 65536u /* of code, read to see whether it goes on behind its end */
+#define PADDING_MAX    16u /* a shorter gap up to where functions are aligned is padding, unread */
+#define MAX_RANGES     65536u
+#define BYTES_PER_UNIT 16u    /* of code, read once: work.h */
+#define MAX_FDE_BYTES  65536u /* of code, read to see whether it goes on behind its end */
 
 /* ---- what to look at ------------------------------------------------------------------------- */
 
@@ -65,37 +66,48 @@ static int add_uncovered(struct unwind_fill *f, const cfi_fdes *fdes, size_t *i,
 	return err ? err : add_gap(f, start, end);
 }
 
-struct stretch {
-	__u64 start, end;
-};
-
 static int by_start(const void *pa, const void *pb)
 {
-	const struct stretch *a = pa, *b = pb;
+	const struct gap_function *a = pa, *b = pb;
 
 	return a->start < b->start ? -1 : a->start > b->start;
 }
 
-static int find_ranges(struct unwind_fill *f, const cfi_fdes *fdes)
+/* The sections of code, or the segments where there are no sections, in no order. */
+static int find_text(struct unwind_fill *f, gap_functions *text)
 {
-	VEC(struct stretch) text = {0};
-	size_t i = 0;
-	__u64 done = 0;
 	int err = 0;
 
 	for (size_t n = 0; !err && n < f->elf->n_sections; n++) {
 		const struct elf_section *s = &f->elf->sections[n];
+		struct gap_function stretch = {s->addr, s->addr + s->size};
 
-		if (s->flags & SHF_EXECINSTR && s->flags & SHF_ALLOC && s->type == SHT_PROGBITS &&
-		    s->size && elf_is_text(f->elf, s->addr, s->addr + s->size))
-			err = vec_push(&text, (struct stretch){s->addr, s->addr + s->size});
+		if (!(s->flags & SHF_EXECINSTR) || !(s->flags & SHF_ALLOC) ||
+		    s->type != SHT_PROGBITS || !s->size ||
+		    !elf_is_text(f->elf, stretch.start, stretch.end))
+			continue;
+		err = vec_push(text, stretch);
+		if (!err && gap_is_plt(s->name))
+			err = vec_push(&f->plts, stretch);
 	}
 	for (size_t n = 0; !err && !f->elf->n_sections && n < f->elf->n_segments; n++) {
 		const struct elf_segment *s = &f->elf->segments[n];
 
 		if (s->type == PT_LOAD && s->flags & PF_X && s->vaddr + s->filesz > s->vaddr)
-			err = vec_push(&text, (struct stretch){s->vaddr, s->vaddr + s->filesz});
+			err = vec_push(text, (struct gap_function){s->vaddr, s->vaddr + s->filesz});
 	}
+	return err;
+}
+
+static int find_ranges(struct unwind_fill *f, const cfi_fdes *fdes)
+{
+	gap_functions text = {0};
+	size_t i = 0;
+	__u64 done = 0;
+	int err = find_text(f, &text);
+
+	if (f->plts.len)
+		qsort(f->plts.data, f->plts.len, sizeof(*f->plts.data), by_start);
 	if (text.len)
 		qsort(text.data, text.len, sizeof(*text.data), by_start);
 	vec_for_each (t, &text) {
@@ -164,7 +176,8 @@ static bool goes_on_behind(const struct elf *elf, const struct cfi_fde *fde)
 	__u64 at = fde->start;
 	struct x86_insn i = {.kind = X86_TRAP};
 
-	if (fde->end - fde->start > MAX_FDE_BYTES)
+	if (fde->end - fde->start > MAX_FDE_BYTES ||
+	    !work_take(elf->work, 1 + (fde->end - fde->start) / BYTES_PER_UNIT))
 		return false;
 	while (at < fde->end && x86_insn_read(&c, at, &i))
 		at += i.len;
@@ -172,29 +185,18 @@ static bool goes_on_behind(const struct elf *elf, const struct cfi_fde *fde)
 	       (i.kind < X86_CALL || i.kind == X86_BRANCH || i.kind >= X86_SYSCALL);
 }
 
-static const struct elf_section *section_of(const struct elf *elf, __u64 vaddr)
-{
-	for (size_t i = 0; i < elf->n_sections; i++) {
-		const struct elf_section *s = &elf->sections[i];
-
-		if (s->flags & SHF_EXECINSTR && vaddr >= s->addr && vaddr - s->addr < s->size)
-			return s;
-	}
-	return NULL;
-}
-
 static int follow_range(struct unwind_fill *f, const struct gap_function *range,
 			const struct frame_state *before, struct taker *taker)
 {
 	const struct gap_sink sink = {taker, take_state, take_signal};
-	const struct elf_section *s = section_of(f->elf, range->start);
 	struct gap gap = {
 		.elf = f->elf,
 		.start = range->start,
 		.end = range->end,
-		.is_plt = s && gap_is_plt(s->name),
+		.is_plt = gap_in_ranges(f->plts.data, f->plts.len, range->start),
 		.guess_start = !before,
 		.functions = {f->functions.data, f->functions.len},
+		.plts = {f->plts.data, f->plts.len},
 		.before = before,
 		.left_out = &f->left_out,
 		.root = f->elf->entry,
@@ -226,7 +228,9 @@ int unwind_fill_between(struct unwind_fill *f, __u64 start, __u64 end, const str
 	__u64 go_until = start;
 	int err = 0;
 
-	for (; !err && f->next < f->ranges.len && f->ranges.data[f->next].start < end; f->next++) {
+	for (; !err && f->next < f->ranges.len && f->ranges.data[f->next].start < end &&
+	       work_take(f->elf->work, 1);
+	     f->next++) {
 		const struct gap_function *range = &f->ranges.data[f->next];
 		struct frame_state state;
 		bool goes_on = before && range->start == start && goes_on_behind(f->elf, before) &&
@@ -249,4 +253,5 @@ void unwind_fill_fini(struct unwind_fill *f)
 {
 	vec_free(&f->ranges);
 	vec_free(&f->functions);
+	vec_free(&f->plts);
 }

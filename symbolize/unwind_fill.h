@@ -20,12 +20,14 @@ struct unwind_fill {
 	size_t next;
 	__u64 bytes, left_out; /* of that; beyond GAP_MAX_BYTES or too much work */
 	gap_functions functions;
+	gap_functions plts; /* linkage tables, ascending */
 };
 
 /* What is found, ascending: a rule, or NULL where a stack begins. */
 typedef int (*unwind_fill_row)(void *arg, __u64 start, __u64 end, const struct unw_rule *rule);
 
-/* fdes: ordered by start. Special functions are added to specials, in no order. 0 or -ENOMEM. */
+/* fdes: ordered by start. Special functions are added to specials, in no order. 0 or -ENOMEM; what
+ * is found is not all when elf->work is over. */
 MUST_CHECK int unwind_fill_open(struct unwind_fill *fill, const struct elf *elf,
 				const cfi_fdes *fdes, unwind_specials *specials);
 /* Rows for what no FDE describes in [start, end); asked for in ascending order. before: the FDE

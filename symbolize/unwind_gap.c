@@ -23,6 +23,8 @@
 #define CODE_ALIGNMENT	16u
 #define PLT_ENTRY_BYTES 16u
 #define WORK_PER_BYTE	256u /* real code takes some ten looks at each */
+#define LOOKS_PER_UNIT	16u  /* bytes that a pass over a window looks at, in units of work.h */
+#define PADDING_STEP	65536u
 #define RT_SIGRETURN	15
 
 enum {
@@ -67,6 +69,33 @@ static struct cursor code_at(const struct window *w, size_t at)
 
 	cursor_skip(&c, at);
 	return c;
+}
+
+/* ---- ranges ---------------------------------------------------------------------------------- */
+
+/* How many of the (ascending) ranges begin before the address. */
+static size_t before(const struct gap_function *ranges, size_t n, __u64 vaddr)
+{
+	size_t low = 0;
+
+	while (n) {
+		size_t half = n / 2;
+
+		if (ranges[low + half].start < vaddr) {
+			low += half + 1;
+			n -= half + 1;
+		} else {
+			n = half;
+		}
+	}
+	return low;
+}
+
+bool gap_in_ranges(const struct gap_function *ranges, size_t n, __u64 vaddr)
+{
+	size_t i = before(ranges, n, vaddr + 1);
+
+	return i && vaddr < ranges[i - 1].end;
 }
 
 /* ---- states ---------------------------------------------------------------------------------- */
@@ -180,7 +209,15 @@ static size_t padding_at(const struct window *w, size_t at)
 
 bool gap_is_padding(const struct elf *elf, __u64 start, __u64 end)
 {
-	return padding_in(elf_at_vaddr(elf, start), end - start) >= end - start;
+	while (start < end) {
+		size_t step = MIN(end - start, (__u64)PADDING_STEP);
+		size_t n = padding_in(elf_at_vaddr(elf, start), step);
+
+		if (!work_take(elf->work, 1 + n / LOOKS_PER_UNIT) || n < step)
+			return false;
+		start += n;
+	}
+	return true;
 }
 
 /* ---- instructions ---------------------------------------------------------------------------- */
@@ -258,15 +295,9 @@ static void remember(struct follow *f, const struct x86_insn *i)
 /* Something calls this, or it is a linkage table. */
 static bool begins_function(const struct window *w, __u64 vaddr)
 {
-	const struct elf *elf = w->gap->elf;
-
 	if (window_holds(w, vaddr))
 		return w->marks[vaddr - w->start] & AT_CALLED;
-	for (size_t i = 0; i < elf->n_sections; i++)
-		if (vaddr - elf->sections[i].addr < elf->sections[i].size &&
-		    gap_is_plt(elf->sections[i].name))
-			return !w->gap->is_plt;
-	return false;
+	return !w->gap->is_plt && gap_in_ranges(w->gap->plts.data, w->gap->plts.n, vaddr);
 }
 
 /* One that does not go on: 0, or an error. */
@@ -391,15 +422,25 @@ static int follow(struct window *w, size_t at)
 
 static bool is_exhausted(const struct window *w)
 {
-	return w->work > WORK_PER_BYTE * w->n;
+	return w->work > WORK_PER_BYTE * w->n || work_is_over(w->gap->elf->work);
+}
+
+/* One more pass over the bytes of the window. */
+static bool may_pass(const struct window *w)
+{
+	return work_take(w->gap->elf->work, 1 + w->n / LOOKS_PER_UNIT);
 }
 
 static int follow_all(struct window *w)
 {
 	int err = 0;
 
-	while (!err && w->todo.len && !is_exhausted(w))
+	while (!err && w->todo.len && !is_exhausted(w)) {
+		__u64 before = w->work;
+
 		err = follow(w, w->todo.data[--w->todo.len]);
+		work_take(w->gap->elf->work, w->work - before);
+	}
 	return err;
 }
 
@@ -408,17 +449,7 @@ static int follow_all(struct window *w)
 /* Is the byte within a function that a symbol names, behind its first? */
 static bool is_named(const struct window *w, __u64 vaddr)
 {
-	size_t low = 0, high = w->gap->functions.n;
-
-	while (low < high) {
-		size_t mid = (low + high) / 2;
-
-		if (w->gap->functions.data[mid].start <= vaddr)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low && vaddr < w->gap->functions.data[low - 1].end;
+	return gap_in_ranges(w->gap->functions.data, w->gap->functions.n, vaddr);
 }
 
 /* Code that nothing leads to, right behind the end of a function whose every jump is known. */
@@ -526,9 +557,11 @@ static bool cut_calls(struct window *w)
 
 static void mark_symbols(struct window *w)
 {
-	for (size_t i = 0; i < w->gap->functions.n; i++)
-		if (window_holds(w, w->gap->functions.data[i].start))
-			w->marks[w->gap->functions.data[i].start - w->start] |= AT_SYMBOL;
+	const struct gap_function *f = w->gap->functions.data;
+	size_t n = w->gap->functions.n;
+
+	for (size_t i = before(f, n, w->start); i < n && f[i].start < w->start + w->n; i++)
+		w->marks[f[i].start - w->start] |= AT_SYMBOL;
 }
 
 /*
@@ -564,7 +597,7 @@ static int follow_window(struct window *w)
 	int err = 0;
 
 	mark_symbols(w);
-	for (int round = 0; !err && round < MAX_ROUNDS; round++) {
+	for (int round = 0; !err && round < MAX_ROUNDS && may_pass(w); round++) {
 		bool cut;
 
 		err = begin_anew(w);
@@ -575,7 +608,7 @@ static int follow_window(struct window *w)
 	w->guessing = true;
 	if (!err)
 		err = guess_first(w);
-	for (int round = 0; !err && found && round < MAX_ROUNDS; round++)
+	for (int round = 0; !err && found && round < MAX_ROUNDS && may_pass(w); round++)
 		err = guess_functions(w, &found);
 	return err;
 }
@@ -721,37 +754,20 @@ static int by_start(const void *pa, const void *pb)
 	return a->end < b->end ? -1 : a->end > b->end;
 }
 
-static bool in_ranges(const struct gap_function *ranges, size_t n, __u64 vaddr)
-{
-	size_t low = 0;
-
-	while (n) {
-		size_t half = n / 2;
-
-		if (ranges[low + half].start <= vaddr) {
-			low += half + 1;
-			n -= half + 1;
-		} else {
-			n = half;
-		}
-	}
-	return low && vaddr < ranges[low - 1].end;
-}
-
 static int read_table(const struct elf *elf, const char *name, const struct gap_function *ranges,
 		      size_t n_ranges, gap_functions *functions)
 {
 	const struct elf_section *s = elf_section(elf, name);
 	struct cursor c = s ? elf_section_raw(elf, s) : cursor_of(NULL, 0);
 
-	while (cursor_left(&c) >= sizeof(Elf64_Sym)) {
+	while (cursor_left(&c) >= sizeof(Elf64_Sym) && work_take(elf->work, 1)) {
 		Elf64_Sym sym;
 		unsigned type;
 
 		memcpy(&sym, cursor_bytes(&c, sizeof(sym)), sizeof(sym));
 		type = ELF64_ST_TYPE(sym.st_info);
 		if ((type != STT_FUNC && type != STT_GNU_IFUNC) || sym.st_shndx == SHN_UNDEF ||
-		    !in_ranges(ranges, n_ranges, sym.st_value))
+		    !gap_in_ranges(ranges, n_ranges, sym.st_value))
 			continue;
 		if (vec_push(functions,
 			     (struct gap_function){sym.st_value, sym.st_value + sym.st_size}))

@@ -9,8 +9,9 @@
  * A function whose `ret` does not find the return address at the stack pointer was misread: it gets
  * no rows at all.
  *
- * Bounded: windows of GAP_WINDOW_BYTES, each with a limit of work, GAP_MAX_BYTES of code a file.
- * About 100 ns an instruction.
+ * Bounded: windows of GAP_WINDOW_BYTES, each with a limit of work, GAP_MAX_BYTES of code a file, and
+ * the file's own work (elf->work), of which nothing here says that it is over. About 100 ns an
+ * instruction.
  */
 #pragma once
 
@@ -39,6 +40,10 @@ struct gap {
 		const struct gap_function *data;
 		size_t n;
 	} functions; /* of the whole file */
+	struct {
+		const struct gap_function *data;
+		size_t n;
+	} plts; /* all linkage tables, ascending */
 	const struct frame_state
 		*before; /* the state in which the code before falls in; NULL: unknown */
 	__u64 root;	 /* where the program begins; 0: elsewhere */
@@ -57,6 +62,8 @@ static inline bool gap_is_plt(const char *section)
 	return !strncmp(section, ".plt", 4);
 }
 
+/* Does one of the (ascending) ranges hold the address? */
+bool gap_in_ranges(const struct gap_function *ranges, size_t n, __u64 vaddr);
 /* Are there only no-ops, traps and zeros? */
 bool gap_is_padding(const struct elf *elf, __u64 start, __u64 end);
 /* 0, -ENOMEM, or what a sink returned that was not 0. */

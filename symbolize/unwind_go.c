@@ -209,7 +209,12 @@ static void read_regions(struct go_code *g)
 
 static __s32 delta_at(const struct go_code *g, __u64 addr)
 {
-	return go_value_at(g->table, &g->func, g->func.sp, addr, -1);
+	struct go_values v = go_values_of(g->table, &g->func, g->func.sp);
+
+	while (work_take(g->elf->work, 1) && go_values_next(&v))
+		if (addr < v.end)
+			return addr >= v.start ? v.value : -1;
+	return -1;
 }
 
 /* ---- rules ----------------------------------------------------------------------------------- */
@@ -478,7 +483,7 @@ int unwind_go_specials(const struct elf *elf, const struct go_table *table,
 
 	if (elf->machine != EM_X86_64)
 		return 0;
-	for (__u64 i = 0; i < table->n_funcs && n < MAX_FOUND; i++) {
+	for (__u64 i = 0; i < table->n_funcs && n < MAX_FOUND && work_take(elf->work, 1); i++) {
 		if (!go_func_at(table, i, &found[n].func) ||
 		    !elf_is_text(elf, found[n].func.start, found[n].func.end))
 			continue;

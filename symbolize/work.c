@@ -24,3 +24,8 @@ bool work_take(struct work *work, __u64 n)
 		work->left = 0;
 	return work->left > 0;
 }
+
+bool work_is_over(const struct work *work)
+{
+	return work && !work->left;
+}

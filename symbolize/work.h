@@ -23,3 +23,5 @@ void work_grow(struct work *work, __u64 bytes);
 /* Take n from it. False: it is used up or the caller cancelled. NULL: there is no bound (tools,
  * tests). */
 bool work_take(struct work *work, __u64 n);
+/* What was said last: false. */
+bool work_is_over(const struct work *work);

@@ -72,7 +72,7 @@ static size_t quote_other(struct buf *out, const char *s, size_t len)
 		return 1;
 	}
 	if (utf8_is_control(s)) {
-		buf_printf(out, "\\u%04x", n == 1 ? c : (unsigned char)s[1]);
+		buf_printf(out, "\\u%04x", utf8_value(s, n));
 		return n;
 	}
 	if (c == '"' || c == '\\')

@@ -2,8 +2,8 @@
 /*
  * Text of others for people to read: names of threads, files and functions are whatever their
  * programs made them, and a terminal must not take one for more than a name. White space becomes a
- * space; every other control character (C0, DEL, and C1 in its UTF-8 form) and every byte that is
- * not UTF-8 becomes one '?'. What programs read has rules of its own (json.h).
+ * space; every other control character (utf8.h: C0, DEL, C1 in its UTF-8 form, what changes the
+ * direction of text, separators) and every byte that is not UTF-8 becomes one '?'. What programs read has rules of its own (json.h).
  */
 #pragma once
 

@@ -41,11 +41,28 @@ static inline size_t utf8_len(const char *s, size_t len)
 	return n;
 }
 
-/* Is the well-formed character at s a control character: C0, DEL, or C1 (U+0080 to U+009F), which
- * begins an escape sequence by itself where a terminal decodes UTF-8? */
+/* The value of the well-formed character at s, of n = utf8_len bytes. */
+static inline unsigned utf8_value(const char *s, size_t n)
+{
+	const unsigned char *p = (const unsigned char *)s;
+	unsigned value = n == 1 ? p[0] : p[0] & (0x7fu >> n);
+
+	for (size_t i = 1; i < n; i++)
+		value = value << 6 | (p[i] & 0x3fu);
+	return value;
+}
+
+/* Does the well-formed character at s steer what shows it: C0, DEL, or C1 (U+0080 to U+009F), which
+ * begins an escape sequence by itself where a terminal decodes UTF-8; marks, embeddings and isolates
+ * that change the direction of text (UAX #9), with which a name shows as another; separators of
+ * lines and paragraphs? */
 static inline bool utf8_is_control(const char *s)
 {
 	const unsigned char *p = (const unsigned char *)s;
 
-	return p[0] < 0x20 || p[0] == 0x7f || (p[0] == 0xc2 && p[1] < 0xa0);
+	if (p[0] != 0xe2)
+		return p[0] < 0x20 || p[0] == 0x7f || (p[0] == 0xc2 && p[1] < 0xa0);
+	if (p[1] == 0x80) /* U+200E, U+200F, U+2028 to U+202E */
+		return p[2] == 0x8e || p[2] == 0x8f || (p[2] >= 0xa8 && p[2] <= 0xae);
+	return p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9; /* U+2066 to U+2069 */
 }

@@ -55,12 +55,12 @@ struct picture {
 };
 
 /* ---- text ------------------------------------------------------------------------------------ */
-/* XML text: markup escaped, what XML 1.0 cannot hold becomes a space. */
+/* XML text: markup escaped, what XML 1.0 cannot hold and other controls become a space. */
 static void add_xml(struct sink *sink, const char *s, size_t len)
 {
 	for (size_t i = 0, n; i < len; i += n) {
 		n = utf8_len(s + i, len - i);
-		if (!n || (unsigned char)s[i] < 0x20 || s[i] == 0x7f ||
+		if (!n || utf8_is_control(s + i) ||
 		    (n == 3 && !memcmp(s + i, "\xef\xbf", 2) && (unsigned char)s[i + 2] >= 0xbe)) {
 			sink_char(sink, ' ');
 			n = n ? n : 1;

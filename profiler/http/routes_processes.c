@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * GET /api/v1/processes: every living process that was seen. The router copies its table; what no
- * event told (comm, parent, who a process is that nobody asked for yet) is read from /proc, in the
- * builder: tens of thousands of processes, or a /proc that does not answer, must not hold the
- * agent's thread. Bounds: LISTINGS_MAX at a time, LISTING_NS each (the rest is counted in
+ * event told (comm, parent, who a process is that nobody asked for yet) is read from /proc, by the
+ * lister: tens of thousands of processes, or a /proc that does not answer, must not hold the agent's
+ * thread, nor the names of profiles the list. Bounds: LISTINGS_MAX at a time, LISTING_NS each (the rest is counted in
  * "left_out"), LISTING_MAX_BYTES.
  */
 #include <fcntl.h>
@@ -74,7 +74,7 @@ static bool copy_process(void *arg, struct process *process)
 	return !listing->body.err;
 }
 
-/* ---- in the builder -------------------------------------------------------------------------- */
+/* ---- in the lister --------------------------------------------------------------------------- */
 
 /* What no event told, from /proc: "PID (COMM) STATE PPID ... FLAGS"; COMM may hold anything. False
  * when the process is gone. */
@@ -223,7 +223,7 @@ static void handle_processes(struct http_request *req)
 	n_listings++;
 	router_each_process(engine_router(engine), copy_process, listing);
 	http_suspend(req, client_gone, listing);
-	builder_submit(agent_builder(req->agent), &listing->job);
+	builder_submit(agent_lister(req->agent), &listing->job);
 }
 HTTP_ROUTE(processes, .method = "GET", .path = "/api/v1/processes",
 	   .help = "every living process that has been seen: names, cgroup, unwind state",

@@ -5,6 +5,7 @@ against it. Each case has an agent of its own, on loopback, with its own folders
 [WORD...] runs the cases whose names hold a word; ends with `N passed, N failed, N skipped`.
 """
 
+import array
 import concurrent.futures
 import gzip
 import json
@@ -12,6 +13,7 @@ import os
 import re
 import signal
 import socket
+import struct
 import sys
 import time
 
@@ -21,6 +23,13 @@ from harness import (BIANQUE, CAPABILITIES, Agent, Skipped, as_nobody, case, exp
                      start_shares, start_tests, stop, stopped_thread, wait_for, workload)
 
 PROFILE = "/debug/pprof/profile"
+MAP_AND_SPIN = """
+import mmap, sys
+with open(sys.argv[1], "rb") as file:
+  mapped = mmap.mmap(file.fileno(), 4096, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_EXEC)
+while True:
+  sum(range(1000))
+"""
 METRICS = ("bianque_profile_samples_total", "bianque_profile_stacks_total", "bianque_lost_total",
            "bianque_unwind_stops_total", "bianque_map_entries", "bianque_map_max_entries",
            "process_cpu_seconds_total", "process_resident_memory_bytes", "process_start_time_seconds")
@@ -172,7 +181,7 @@ def processes(t):
 def processes_stuck(t):
   agent = ready_agent(t)
   with concurrent.futures.ThreadPoolExecutor(5) as pool:
-    with stopped_thread(agent.process.pid, "builder"):
+    with stopped_thread(agent.process.pid, "lister"):
       running = [pool.submit(agent.get, "/api/v1/processes") for _ in range(5)]
       wait_for("one is refused", lambda: [r for r in running if r.done()])
       expect(agent.get("/healthz", timeout=5).status == 200, "held")
@@ -181,6 +190,15 @@ def processes_stuck(t):
       expect(reply.status == 429 or any(p["pid"] == agent.process.pid
                                         for p in reply.json["processes"]), reply.text[:300])
   expect(agent.get("/api/v1/processes").status == 200, "afterwards")
+
+
+@case("/api/v1/processes: it does not wait for names")
+def processes_beside_naming(t):
+  agent = ready_agent(t)
+  with stopped_thread(agent.process.pid, "builder"):
+    for _ in range(5):
+      reply = agent.get("/api/v1/processes", timeout=5)
+      expect(reply.status == 200 and reply.json["left_out"] == 0, reply.text[:300])
 
 
 # ---- reload and end ------------------------------------------------------------------------------
@@ -195,6 +213,43 @@ def ends(t):
       if took_s <= 1:
         break
     expect(took_s <= 1, sig, f"{took_s:.2f} s in the third try")
+
+
+def costly_library(path):
+  """An ELF file that maps, and whose rows would take minutes: many segments, many FDEs."""
+  n_fdes, n_segments, text, eh_frame = 2_000_000, 4096, 0x10000000, 0x400000
+  at_hdr = 64 + 56 * n_segments
+  hdr = bytes((1, 0x1b, 3, 0x3b, 4, 0, 0, 0))  # pc-relative: .eh_frame stands right behind
+  cie = struct.pack("<IIB3sBBBBB6s", 20, 0, 1, b"zR\0", 1, 0x78, 16, 1, 0x1b, b"\x0c\x07\x08\x90\x01\0")
+  frames = array.array("I", cie.ljust(24, b"\0"))
+  for i in range(n_fdes):
+    at = 24 + 20 * i
+    frames.extend((16, at + 4, text + 64 * i - (eh_frame + at + 8) & 0xffffffff, 64, 0))
+  frames.append(0)
+  code = b"\x90" * 4096
+  size = len(hdr) + 4 * len(frames)
+  parts = [(1, 4, at_hdr, eh_frame - len(hdr), size, size),
+           (1, 5, at_hdr + size, text, len(code), 64 * n_fdes),
+           (0x6474e550, 4, at_hdr, eh_frame - len(hdr), len(hdr), len(hdr))]  # PT_GNU_EH_FRAME
+  segments = [(1, 5, 0, 0x1000, 16, 16)] * (n_segments - len(parts)) + parts
+  with open(path, "wb") as file:
+    file.write(b"\x7fELF\2\1\1".ljust(16, b"\0") +
+               struct.pack("<HHIQQQIHHHHHH", 3, 62, 1, text, 64, 0, 0, 64, 56, n_segments, 0, 0, 0))
+    for kind, flags, offset, address, in_file, in_memory in segments:
+      file.write(struct.pack("<IIQQQQQQ", kind, flags, offset, address, address, in_file, in_memory, 1))
+    file.write(hdr)
+    frames.tofile(file)
+    file.write(code)
+
+
+@case("SIGTERM while a file that is too much work is loaded: it ends within a second")
+def ends_while_loading(t):
+  costly_library(t.path("costly"))
+  agent = ready_agent(t)
+  t.start(sys.executable, "-c", MAP_AND_SPIN, t.path("costly"))
+  time.sleep(1.5)
+  status, took_s = stop(agent.process)
+  expect(status == 0 and took_s < 1.5, f"{status} after {took_s:.1f} s\n{agent.log}")
 
 
 @case("SIGTERM while a profile runs: the client is answered, it ends")

@@ -10,6 +10,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -20,9 +21,9 @@ import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 
 import check_folded
-from harness import (BIANQUE, CAPABILITIES, Failed, Skipped, as_nobody, case, expect, full_folder,
-                     hidden_kallsyms, log, need, other_file, start_shares, start_tests, stop, wait_for,
-                     workload)
+from harness import (BIANQUE, CAPABILITIES, ROOT, Failed, Skipped, as_nobody, case, expect,
+                     full_folder, hidden_kallsyms, log, need, other_file, start_shares, start_tests,
+                     stop, wait_for, workload)
 
 SUMMARY = re.compile(r"bianque: (\d+) samples in [\d.]+ s at (\d+) Hz, [\d.]+ % whole stacks, "
                      r"(\d+) lost")
@@ -450,6 +451,25 @@ def six_capabilities(t):
   expect(done.status == 0, done.text)
   stacks = folded(done.out)
   expect("leaf_a" in leaves(stacks), done.text)
+
+
+@case("the service's unit gives what is needed: a program replaced while it runs is unwound")
+def unit_capabilities(t):
+  need("setpriv")
+  with open(os.path.join(ROOT, "deploy", "bianque.service"), encoding="ascii") as file:
+    names = re.search(r"^CapabilityBoundingSet=(.*)$", file.read(), re.M).group(1).split()
+  given = [name.removeprefix("CAP_").lower() for name in names]
+  # Besides: a raised priority, and locked memory before 5.11.
+  expect(sorted(given) == sorted([*CAPABILITIES, "sys_nice", "sys_resource"]), given)
+  program = shutil.copy(workload("shares"), t.path("replaced"))
+  shares = t.start(program, "--seconds", "60")
+  os.rename(shutil.copy("/bin/true", t.path("new")), program)
+  bounds = ",".join(["-all"] + [f"+{name}" for name in given])
+  done = t.run("setpriv", f"--bounding-set={bounds}", "--", BIANQUE, "record", "-d", "2", "-F", "199",
+               "-f", "folded", "-p", str(shares.pid))
+  expect(done.status == 0 and "leaf_a" in leaves(folded(done.out)), done.text)
+  whole = re.search(r"([\d.]+) % whole stacks", done.err)
+  expect(whole and float(whole.group(1)) > 90, done.text)
 
 
 @case("one capability missing: it works with less, or says what is missing")

@@ -23,11 +23,13 @@
 
 #include "profiler/base/clock.h"
 #include "profiler/base/vec.h"
+#include "profiler/object_load.h"
 #include "symbolize/unwind.h"
 
-#define MAX_RULE_TEXT  64
-#define MAX_EXPECTED   64
-#define SHOWN_PER_FILE 5
+#define MAX_RULE_TEXT	  64
+#define MAX_EXPECTED	  64
+#define SHOWN_PER_FILE	  5
+#define MAX_WORK_PERMILLE 100 /* of its budget: see check_work */
 
 #define SKIP_SLOTS 32
 
@@ -38,6 +40,7 @@ static struct totals {
 	_Atomic uint64_t rows, table_bytes, compile_ns, derive_ns, derived_rows, derived_bytes,
 		derived_only, eh_fdes, overlaps, max_rules;
 	_Atomic uint64_t inline_rows, rule_rows;
+	_Atomic uint64_t max_work_permille;
 	_Atomic uint64_t skips[SKIP_SLOTS], refusals[SKIP_SLOTS], faults[UNWIND_FAULT_COUNT];
 	_Atomic uint64_t expected_used[MAX_EXPECTED];
 } * totals;
@@ -412,13 +415,36 @@ static int check_derived_row(void *arg, __u64 vaddr, const struct unwind_part *p
 	return 0;
 }
 
+/* An honest file takes little of what the loader would grant it. */
+static void check_work(const char *path, struct elf *elf, uint64_t taken)
+{
+	struct work granted = {0};
+	uint64_t permille, max = totals->max_work_permille;
+
+	work_grow(&granted, elf->size);
+	permille = taken * 1000 / MIN(granted.left, OBJECT_WORK_MAX);
+	while (permille > max &&
+	       !atomic_compare_exchange_weak(&totals->max_work_permille, &max, permille))
+		;
+	if (permille <= MAX_WORK_PERMILLE)
+		return;
+	printf("%s: its compilation took %" PRIu64 " units of work, %" PRIu64
+	       " per mille of what it may\n",
+	       path, taken, permille);
+	totals->unexpected++;
+}
+
 static void check_derived(const char *path, struct elf *elf, const struct unwind_table *exact)
 {
 	uint64_t before = clock_thread_cpu_ns();
 	struct derived d = {.exact = exact, .path = path};
+	struct work work = {.left = UINT64_MAX};
 	enum unwind_skip skip;
-	struct unwind_table *table = unwind_compile(elf, UNWIND_DERIVED, &skip);
+	struct unwind_table *table;
 
+	elf->work = &work;
+	table = unwind_compile(elf, UNWIND_DERIVED, &skip);
+	check_work(path, elf, UINT64_MAX - work.left);
 	totals->derive_ns += clock_thread_cpu_ns() - before;
 	if (!table) {
 		totals->unexpected += exact != NULL;
@@ -604,6 +630,8 @@ static void print_totals(double wall_s)
 	       " files have derived rows only\n",
 	       totals->derived_rows, (double)totals->derive_ns / 1e9,
 	       (double)totals->derived_bytes / 1e6, totals->derived_only);
+	printf("at most %.1f %% of a file's budget of work was taken\n",
+	       (double)totals->max_work_permille / 10);
 	for (size_t i = 0; i < expected.len; i++)
 		if (totals->expected_used[i])
 			printf("  explained %" PRIu64 ": %s %s: %s\n", totals->expected_used[i],

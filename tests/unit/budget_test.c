@@ -292,6 +292,43 @@ static void floors(void)
 	ASSERT_INT(budget_hz(&b, 19), 10);
 }
 
+/* The kernel's time while it counts what the program does; else an estimate, never nothing. */
+static void program_time(void)
+{
+	struct program_time t = {0};
+	struct program_counts now = {.runs = 1000, .frames = 20000};
+	__u64 estimate, before;
+
+	estimate = program_time_add(&t, &now);
+	CU_ASSERT(estimate >= 2000000 && estimate <= 5000000); /* 2 to 5 us a run */
+	/* Statistics are on all the while, read a little earlier or later than our counters. */
+	for (int late = -50; late <= 50; late += 50) {
+		before = t.used_ns;
+		now.runs += 1000;
+		now.frames += 20000;
+		now.run_ns += 7000000;
+		now.run_count += (__u64)(1000 + late);
+		ASSERT_INT(program_time_add(&t, &now) - before, 7000000);
+	}
+	/* They go off in the middle, and stay off: their numbers stand still. */
+	for (int i = 0; i < 5; i++) {
+		before = t.used_ns;
+		now.runs += 1000;
+		now.frames += 20000;
+		now.run_ns += i ? 0 : 3000000;
+		now.run_count += i ? 0 : 400;
+		ASSERT_INT(program_time_add(&t, &now) - before, estimate);
+	}
+	/* Nothing ran; another sampler counts from nothing. */
+	before = t.used_ns;
+	ASSERT_INT(program_time_add(&t, &now), before);
+	now = (struct program_counts){.runs = 10, .frames = 100};
+	ASSERT_INT(program_time_add(&t, &now), before);
+	now.runs = 1010;
+	now.frames = 20100;
+	ASSERT_INT(program_time_add(&t, &now), before + estimate);
+}
+
 SUITE(budget, {"one CPU", one_cpu}, {"128 CPUs", many_cpus}, {"memory", memory}, {"jumps", jumps},
       {"between two steps", between_two_steps}, {"changed limits", changed_limits},
-      {"floors", floors});
+      {"floors", floors}, {"program's time", program_time});

@@ -101,6 +101,27 @@ static void hits(void)
 	teardown();
 }
 
+/* A file that is too much work leaves nothing behind: it may be tried again with more. */
+static void too_much_work(void)
+{
+	struct work work = {.left = 100};
+	enum unwind_skip why;
+	bool cached;
+
+	setup();
+	elf->work = &work;
+	CU_ASSERT_PTR_NULL(row_cache_compile(cache, elf, &why, &cached));
+	ASSERT_INT(why, UNWIND_SKIP_WORK);
+	ASSERT_STR(file(), "");
+	elf->work = NULL;
+	CU_ASSERT(!compile(elf));
+	elf->work = &work; /* and rows that are there are read only by the right key */
+	CU_ASSERT_PTR_NULL(row_cache_compile(cache, elf, &why, &cached));
+	elf->work = NULL;
+	CU_ASSERT(compile(elf));
+	teardown();
+}
+
 /* A flipped bit anywhere, a cut anywhere: never believed, removed, compiled and stored again. */
 static void damage(void)
 {
@@ -267,6 +288,6 @@ static void bounded(void)
 	teardown();
 }
 
-SUITE(row_cache, {"hits", hits}, {"damage", damage}, {"another secret", another_secret},
-      {"a liar", a_liar}, {"no folder", no_folder}, {"a link", a_link},
-      {"another owner", another_owner}, {"bounded", bounded});
+SUITE(row_cache, {"hits", hits}, {"too much work", too_much_work}, {"damage", damage},
+      {"another secret", another_secret}, {"a liar", a_liar}, {"no folder", no_folder},
+      {"a link", a_link}, {"another owner", another_owner}, {"bounded", bounded});

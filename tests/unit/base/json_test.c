@@ -55,5 +55,21 @@ static void controls(void)
 	buf_fini(&buf);
 }
 
+static void directions(void)
+{
+	struct buf buf = {0};
+	static const char text[] =
+		"\xe2\x80\x8d\xe2\x80\x8e\xe2\x80\x8f\xe2\x80\xa7\xe2\x80\xa8\xe2\x80"
+		"\xae\xe2\x80\xaf\xe2\x81\xa5\xe2\x81\xa6\xe2\x81\xa9\xe2\x81\xaa";
+
+	json_quote(&buf, text, sizeof(text) - 1);
+	ASSERT_STR(buf.data, "\"\xe2\x80\x8d\\u200e\\u200f\xe2\x80\xa7\\u2028\\u202e\xe2\x80\xaf"
+			     "\xe2\x81\xa5\\u2066\\u2069\xe2\x81\xaa\"");
+	ASSERT_INT(utf8_value("\xf0\x9f\x94\xa5", 4), 0x1f525);
+	ASSERT_INT(utf8_value("\xc2\xa0", 2), 0xa0);
+	buf_fini(&buf);
+}
+
 SUITE(json, {"document", document}, {"bytes that are not UTF-8", bytes_that_are_not_utf8},
-      {"DEL and C1 are escaped as C0 is", controls});
+      {"DEL and C1 are escaped as C0 is", controls},
+      {"what changes a text's direction is escaped", directions});

@@ -50,6 +50,10 @@ static void replaced(void)
 	expect_plain("x\xc2", "x?"); /* cut short */
 	expect_plain("\xe2\x82", "??");
 	expect_plain("\xed\xa0\x80", "???"); /* a surrogate */
+	/* What changes a text's direction, and a separator of lines; their neighbours stay. */
+	expect_plain("\xe2\x80\x8f\xe2\x80\xae.\xe2\x80\xa8\xe2\x81\xa6", "??.??");
+	expect_plain("\xe2\x80\x8d \xe2\x80\xaf \xe2\x81\xaa",
+		     "\xe2\x80\x8d \xe2\x80\xaf \xe2\x81\xaa");
 }
 
 SUITE(plain, {"stays", stays}, {"replaced", replaced});

@@ -86,6 +86,42 @@ static void expect_rows(const struct program *p, const char *expected)
 	buf_fini(&file);
 }
 
+/* 64 KiB of functions that only code tells of: `push %rbx; pop %rbx; ret` padded to 16 bytes. */
+static void work_has_a_bound(void)
+{
+	static __u8 code[65536];
+	struct elf_segment text = {.type = PT_LOAD,
+				   .flags = PF_R | PF_X,
+				   .vaddr = TEXT,
+				   .filesz = sizeof(code),
+				   .memsz = sizeof(code)};
+	struct work work = {.left = 1u << 20};
+	struct elf elf = {.data = code,
+			  .size = sizeof(code),
+			  .type = ET_DYN,
+			  .machine = EM_X86_64,
+			  .segments = &text,
+			  .n_segments = 1,
+			  .work = &work};
+	struct unwind_table *table;
+	enum unwind_skip why;
+	__u64 taken;
+
+	memset(code, 0xcc, sizeof(code));
+	for (size_t i = 0; i < sizeof(code); i += 16)
+		memcpy(code + i, "\x53\x5b\xc3", 3);
+	table = unwind_compile(&elf, UNWIND_DERIVED, &why);
+	CU_ASSERT_PTR_NOT_NULL(table);
+	unwind_table_free(table);
+	taken = (1u << 20) - work.left;
+	CU_ASSERT(taken >= sizeof(code) / 16 * 3 && taken < sizeof(code) * 2);
+	for (unsigned part = 1; part <= 3; part++) {
+		work.left = taken / 4 * part;
+		CU_ASSERT_PTR_NULL(unwind_compile(&elf, UNWIND_DERIVED, &why));
+		ASSERT_INT(why, UNWIND_SKIP_WORK);
+	}
+}
+
 /* push %rbp; mov %rsp,%rbp; sub $32,%rsp; call *%rax; leave; ret */
 static void frame_pointer(void)
 {
@@ -252,4 +288,4 @@ SUITE(unwind_gap, {"frame pointer", frame_pointer}, {"paths that agree", paths_t
       {"unknown depth", unknown_depth}, {"realigned stack", realigned_stack},
       {"signal return", signal_return}, {"program entry", program_entry},
       {"functions without names", nameless_functions}, {"jump table", jump_table},
-      {"linkage table", linkage_table});
+      {"linkage table", linkage_table}, {"work has a bound", work_has_a_bound});

@@ -62,7 +62,8 @@ static int add_line(void *arg, __u64 vaddr, const struct unwind_part *part, __u3
 	return 0;
 }
 
-static struct unwind_table *compile(const struct eh *eh, enum unwind_skip *ret_why)
+static struct unwind_table *compile_within(const struct eh *eh, struct work *work,
+					   enum unwind_skip *ret_why)
 {
 	struct elf_segment text = {
 		.type = PT_LOAD, .flags = PF_X, .vaddr = TEXT, .memsz = EH - TEXT};
@@ -77,9 +78,15 @@ static struct unwind_table *compile(const struct eh *eh, enum unwind_skip *ret_w
 		.n_sections = 1,
 		.segments = &text,
 		.n_segments = 1,
+		.work = work,
 	};
 
 	return unwind_compile(&elf, UNWIND_CFI, ret_why);
+}
+
+static struct unwind_table *compile(const struct eh *eh, enum unwind_skip *ret_why)
+{
+	return compile_within(eh, NULL, ret_why);
 }
 
 static void expect_rows(const struct eh *eh, const char *expected)
@@ -225,6 +232,61 @@ static void parts_answer_like_a_list(void)
 	buf_fini(&eh.buf);
 }
 
+static bool at_once(void *arg)
+{
+	++*(unsigned *)arg;
+	return true;
+}
+
+/* Within its bound there is a table; beyond, or when nobody waits any more, none, and why. */
+static void work_has_a_bound(void)
+{
+	struct eh eh = {0};
+	unsigned asked = 0;
+	struct work work = {.left = 1u << 20};
+	struct unwind_table *table;
+	enum unwind_skip why;
+	__u64 taken;
+
+	cie(&eh);
+	for (unsigned i = 0; i < 30000; i++)
+		fde(&eh, TEXT + 0x40 * i, 0x40,
+		    PROGRAM(DW_CFA_advance_loc | 1, DW_CFA_def_cfa_offset, 16));
+	table = compile_within(&eh, &work, &why);
+	CU_ASSERT_PTR_NOT_NULL(table);
+	unwind_table_free(table);
+	taken = (1u << 20) - work.left;
+	CU_ASSERT(taken >= 2 * 30000 && taken < 10 * 30000);
+	for (__u64 part = 1; part <= 4; part++) {
+		work.left = taken / 4 * part;
+		CU_ASSERT_PTR_NULL(compile_within(&eh, &work, &why));
+		ASSERT_INT(why, UNWIND_SKIP_WORK);
+		ASSERT_INT(work.left, 0);
+	}
+	work = (struct work){.left = 1u << 20, .cancelled = at_once, .arg = &asked};
+	CU_ASSERT_PTR_NULL(compile_within(&eh, &work, &why));
+	ASSERT_INT(why, UNWIND_SKIP_WORK);
+	ASSERT_INT(asked, 1);
+	buf_fini(&eh.buf);
+}
+
+/* Thousands of segments cost their share at each look; a dozen cost nothing. */
+static void segments_are_work(void)
+{
+	static struct elf_segment segments[4096];
+	struct work work = {.left = 1000};
+	struct elf elf = {.segments = segments, .n_segments = 12, .work = &work};
+	unsigned looks = 0;
+
+	segments[11] = (struct elf_segment){.type = PT_LOAD, .flags = PF_X, .memsz = 64};
+	CU_ASSERT(elf_is_text(&elf, 0, 64));
+	ASSERT_INT(work.left, 1000);
+	elf.n_segments = ARRAY_SIZE(segments);
+	while (elf_is_text(&elf, 0, 64) && looks < 1000)
+		looks++;
+	CU_ASSERT(looks > 10 && looks < 20);
+}
+
 static void refusals(void)
 {
 	struct eh eh = {0};
@@ -241,4 +303,6 @@ static void refusals(void)
 SUITE(unwind, {"rows and gaps", rows_and_gaps}, {"states are remembered", states_are_remembered},
       {"large offsets and expressions", large_offsets_and_expressions},
       {"damage ends only its FDE", damage_ends_only_its_fde},
-      {"parts answer like a list", parts_answer_like_a_list}, {"refusals", refusals});
+      {"parts answer like a list", parts_answer_like_a_list},
+      {"work has a bound", work_has_a_bound}, {"segments are work", segments_are_work},
+      {"refusals", refusals});
