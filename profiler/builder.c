@@ -15,6 +15,7 @@
 #include "profiler/base/log.h"
 #include "profiler/base/thread.h"
 #include "profiler/loop.h"
+#include "profiler/packages.h"
 
 #define BUILDER_NICE  10	      /* of work that nobody waits for */
 #define BURST_NS      (20 * NS_PER_S) /* CPU time that may be used at once after a rest */
@@ -47,6 +48,7 @@ struct builder {
 	/* under the lock */
 	struct builder_stats stats;
 	struct builder_object *lacking;
+	struct packages *packages; /* the thread's own */
 };
 
 static void push(struct queue *q, struct builder_job *job)
@@ -141,17 +143,29 @@ static struct builder_job *next_job(struct builder *b)
 	return job;
 }
 
-static void note_lacking(void *arg, const char *path, const char *build_id, const char *note)
+static void ask_package(void *arg, const struct naming_object *object)
+{
+	struct builder *b = arg;
+
+	if (object->on_host)
+		packages_symbols_of(b->packages, object->path);
+}
+
+static void note_lacking(void *arg, const struct naming_object *object)
 {
 	struct builder *b = arg;
 	struct builder_object *o;
+	const char *package = NULL;
 
 	if (b->stats.n_lacking >= MAX_LACKING)
 		return;
 	o = &b->lacking[b->stats.n_lacking++];
-	snprintf(o->path, sizeof(o->path), "%s", path);
-	snprintf(o->build_id, sizeof(o->build_id), "%s", build_id);
-	snprintf(o->note, sizeof(o->note), "%s", note);
+	if (object->on_host)
+		package = packages_symbols_of(b->packages, object->path);
+	snprintf(o->path, sizeof(o->path), "%s", object->path);
+	snprintf(o->build_id, sizeof(o->build_id), "%s", object->build_id);
+	snprintf(o->note, sizeof(o->note), "%s", object->note);
+	snprintf(o->package, sizeof(o->package), "%s", package ? package : "");
 }
 
 static void finish(struct builder *b, struct builder_job *job)
@@ -162,16 +176,26 @@ static void finish(struct builder *b, struct builder_job *job)
 	b->job = NULL;
 	b->stats.jobs_total++;
 	b->stats.cpu_ns = clock_thread_cpu_ns();
-	b->stats.n_lacking = 0;
-	if (b->naming) {
+	if (b->naming)
 		b->stats.naming = naming_stats(b->naming);
-		naming_each_object(b->naming, note_lacking, b);
-	}
 	push(&b->finished, job);
 	pthread_mutex_unlock(&b->lock);
 	if (write(b->fd, &one, sizeof(one)) < 0) {
 		/* the counter is full: the loop is awake */
 	}
+}
+
+/* Behind a job's answer, which does not wait for it. */
+static void list_lacking(struct builder *b)
+{
+	if (!b->naming)
+		return;
+	naming_each_object(b->naming, ask_package, b);
+	packages_look(b->packages, clock_monotonic_ns());
+	pthread_mutex_lock(&b->lock);
+	b->stats.n_lacking = 0;
+	naming_each_object(b->naming, note_lacking, b);
+	pthread_mutex_unlock(&b->lock);
 }
 
 /* Somebody who waits is not kept waiting by every other program of a busy host. Without
@@ -197,6 +221,7 @@ static void *run(void *arg)
 		if (b->naming)
 			naming_sweep(b->naming);
 		finish(b, job);
+		list_lacking(b);
 	}
 	return NULL;
 }
@@ -238,7 +263,8 @@ static int open_naming(struct builder *b, const struct naming_options *naming)
 	own.arg = b;
 	b->naming = naming_new(&own);
 	b->lacking = calloc(MAX_LACKING, sizeof(*b->lacking));
-	return b->naming && b->lacking ? 0 : -ENOMEM;
+	b->packages = packages_new(NULL);
+	return b->naming && b->lacking && b->packages ? 0 : -ENOMEM;
 }
 
 int builder_start(struct loop *loop, const char *name, const struct naming_options *naming,
@@ -273,6 +299,7 @@ int builder_start(struct loop *loop, const char *name, const struct naming_optio
 		close(b->fd);
 	naming_free(b->naming);
 	free(b->lacking);
+	packages_free(b->packages);
 	free(b);
 	return err;
 }
@@ -307,6 +334,7 @@ void builder_stop(struct builder *b)
 	close(b->fd);
 	naming_free(b->naming);
 	free(b->lacking);
+	packages_free(b->packages);
 	pthread_mutex_destroy(&b->lock);
 	pthread_cond_destroy(&b->wake);
 	free(b);

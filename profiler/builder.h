@@ -48,6 +48,7 @@ void builder_set_share(struct builder *builder, double share);
 /* Objects that lack symbols, as of the last job. */
 struct builder_object {
 	char path[256], build_id[130], note[256];
+	char package[128]; /* that has the symbols; "": not known */
 };
 struct builder_stats {
 	struct naming_stats naming;

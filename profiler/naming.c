@@ -23,6 +23,7 @@
 #include "profiler/profile.h"
 #include "profiler/stack_table.h"
 #include "profiler/vdso.h"
+#include "symbolize/debug_file.h"
 #include "symbolize/kernel_symbols.h"
 #include "symbolize/symbol.h"
 
@@ -38,6 +39,7 @@
 struct named_object {
 	struct object *object;	       /* referenced: its id stays its own */
 	struct symbol_object *symbols; /* NULL: none could be opened */
+	bool on_host;		       /* a file of the host's root */
 	__u64 used, tried;	       /* rounds of its last use and of its opening */
 };
 
@@ -198,8 +200,9 @@ void naming_free(struct naming *n)
 
 /* ---- symbols of objects ---------------------------------------------------------------------- */
 
-static struct symbol_object *open_file(struct naming *n, const struct object *object)
+static struct symbol_object *open_file(struct naming *n, struct named_object *named)
 {
+	const struct object *object = named->object;
 	const struct object_image *image = object->image;
 	struct object_source source = {.key = object->key, .path = object->path};
 	struct symbol_object *symbols = NULL;
@@ -217,20 +220,21 @@ static struct symbol_object *open_file(struct naming *n, const struct object *ob
 	if (fd < 0)
 		return NULL;
 	root = object_debug_root(&source, fd);
+	named->on_host = root == DEBUG_ROOT_HOST;
 	if (symbol_object_open(fd, object->path, root, &n->symbol_options, &symbols, &why))
 		return NULL;
 	return symbols;
 }
 
-static struct symbol_object *open_symbols(struct naming *n, const struct object *object)
+static struct symbol_object *open_symbols(struct naming *n, struct named_object *named)
 {
 	struct symbol_object *symbols = NULL;
 	const void *vdso;
 	size_t size;
 
 	n->stats.opened_total++;
-	if (object->key.inode)
-		return open_file(n, object);
+	if (named->object->key.inode)
+		return open_file(n, named);
 	vdso = vdso_image(&size);
 	if (!vdso || symbol_object_open_memory(vdso, size, VDSO_PATH, &n->symbol_options, &symbols))
 		return NULL;
@@ -349,15 +353,14 @@ static bool cancelled(const struct naming *n)
 }
 
 /* False when the job was cancelled: what was made of the file until then is not to be kept. */
-static bool open_whole(struct naming *n, const struct object *object,
-		       struct symbol_object **ret_symbols)
+static bool open_whole(struct naming *n, struct named_object *named)
 {
 	struct symbol_object *symbols;
 	struct symbol_info info;
 
 	if (cancelled(n))
 		return false;
-	symbols = open_symbols(n, object);
+	symbols = open_symbols(n, named);
 	if (symbols) {
 		symbol_object_info(symbols, &info);
 		if (info.flags & INDEX_CUT && cancelled(n)) {
@@ -365,7 +368,7 @@ static bool open_whole(struct naming *n, const struct object *object,
 			return false;
 		}
 	}
-	*ret_symbols = symbols;
+	named->symbols = symbols;
 	return true;
 }
 
@@ -377,12 +380,11 @@ static struct symbol_object *symbols_of(struct naming *n, struct object *object)
 		if (o->object != object)
 			continue;
 		o->used = n->round;
-		if (!o->symbols && n->round >= o->tried + RETRY_ROUNDS &&
-		    open_whole(n, object, &o->symbols))
+		if (!o->symbols && n->round >= o->tried + RETRY_ROUNDS && open_whole(n, o))
 			o->tried = n->round;
 		return o->symbols;
 	}
-	if (!open_whole(n, object, &named.symbols))
+	if (!open_whole(n, &named))
 		return NULL;
 	if (n->objects.len >= n->o.max_objects)
 		drop_object(n, least_used_object(n, 0));
@@ -764,9 +766,7 @@ struct naming_stats naming_stats(const struct naming *n)
 }
 
 void naming_each_object(const struct naming *n,
-			void (*each)(void *arg, const char *path, const char *build_id,
-				     const char *note),
-			void *arg)
+			void (*each)(void *arg, const struct naming_object *object), void *arg)
 {
 	vec_for_each (o, &n->objects) {
 		struct symbol_info info = {.build_id = "", .note = "file cannot be read"};
@@ -774,6 +774,7 @@ void naming_each_object(const struct naming *n,
 		if (o->symbols)
 			symbol_object_info(o->symbols, &info);
 		if (*info.note)
-			each(arg, o->object->path, info.build_id, info.note);
+			each(arg, &(struct naming_object){o->object->path, info.build_id, info.note,
+							  o->on_host});
 	}
 }

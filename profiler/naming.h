@@ -59,8 +59,10 @@ struct naming_stats {
 	struct perf_map_stats jits; /* of all maps that ever were */
 };
 struct naming_stats naming_stats(const struct naming *naming);
+struct naming_object {
+	const char *path, *build_id, *note;
+	bool on_host; /* path is one of the host's own root */
+};
 /* Objects whose symbols are missing or partial, for status and the page. */
 void naming_each_object(const struct naming *naming,
-			void (*each)(void *arg, const char *path, const char *build_id,
-				     const char *note),
-			void *arg);
+			void (*each)(void *arg, const struct naming_object *object), void *arg);

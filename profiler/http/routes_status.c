@@ -120,6 +120,7 @@ static void put_symbols(struct json *j, struct agent *agent)
 		json_str(j, "path", lacking[i].path);
 		json_str(j, "build_id", lacking[i].build_id);
 		json_str(j, "note", lacking[i].note);
+		json_str(j, "package", lacking[i].package);
 		json_end(j);
 	}
 	json_end(j);

@@ -164,6 +164,21 @@ def client_gone(t):
   wait_for("a place", lambda: agent.get(f"{PROFILE}?seconds=1&hz=97&format=folded").status == 200)
 
 
+@case("/api/v1/status: a file without symbols is listed with the package that has them")
+def lacking(t):
+  if not os.path.exists("/var/lib/dpkg/info/dash.list"):
+    raise Skipped("dash is no package here")
+  t.start("dash", "-c", "while :; do :; done")
+  agent = ready_agent(t)
+
+  def listed():
+    expect(agent.get(PROFILE + "?seconds=1").status == 200, "no profile")
+    files = {f["path"]: f for f in agent.get("/api/v1/status").json["symbols"]["lacking"]}
+    return next((f for path, f in files.items() if path.endswith("/dash") and f["package"]), None)
+  found = wait_for("dash in the list", listed)
+  expect(found["package"] == "dash-dbgsym" and found["note"], found)
+
+
 @case("/api/v1/processes: who was sampled, with its name")
 def processes(t):
   agent = ready_agent(t)
