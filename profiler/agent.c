@@ -169,6 +169,27 @@ static void apply_budget(struct agent *agent)
 		malloc_trim(0);
 }
 
+/* At /readyz. */
+static void say_budget(struct agent *agent)
+{
+	const struct budget_lane *lanes = agent->budget.lanes;
+	const struct budget_lane *cpu = &lanes[BUDGET_CPU], *memory = &lanes[BUDGET_MEMORY];
+
+	if (cpu->step)
+		part_set_state(&agent->self, PART_DEGRADED,
+			       "own CPU was above agent.cpu_budget_pct (%g %% of a core): step %u "
+			       "of %u down, %u samples a second; /api/v1/status has the figures",
+			       cpu->limit, cpu->step, budget_steps(BUDGET_CPU), wanted_hz(agent));
+	else if (memory->step)
+		part_set_state(&agent->self, PART_DEGRADED,
+			       "own memory was above agent.memory_budget_bytes (%.0f MiB): step %u "
+			       "of %u down; /api/v1/status has the figures",
+			       memory->limit / (1 << 20), memory->step,
+			       budget_steps(BUDGET_MEMORY));
+	else
+		part_set_state(&agent->self, PART_OK, NULL);
+}
+
 static void keep_budget(struct agent *agent, __u64 now_ns)
 {
 	struct budget *b = &agent->budget;
@@ -177,6 +198,7 @@ static void keep_budget(struct agent *agent, __u64 now_ns)
 	    !budget_measure(b, now_ns, cpu_used(agent), memory_used(agent)))
 		return;
 	apply_budget(agent);
+	say_budget(agent);
 	budget_log(b);
 }
 
