@@ -311,6 +311,7 @@ def hang_up(t):
 def output_links(t):
   real, link = t.write("real.folded", "old"), t.path("link.folded")
   os.symlink("real.folded", link)
+  start_shares(t)  # an idle host gives no samples
   done = record(t, "-d", "1", "-o", link)
   expect(done.status == 0 and os.path.islink(link) and read(real) != "old", done.text)
   device, out = t.path("device"), t.path("out")

@@ -10,6 +10,11 @@ next); the share of whole stacks is printed for both and must be 99 % for bianqu
 of the host, else those that `make deps` unpacked; they listen on loopback, on free ports and in
 folders of their own.
 
+Without a PMU the samples are a timer's, which cannot interrupt where interrupts are off: what happens
+there (in a guest: the host's work for a wake-up) is seen in the function that switches them on, and
+how much of it depends on how the timers of two samplers lie to each other and on each other's work.
+The share of such functions is printed; the others are compared by their shares of the rest.
+
 A leaf is the physical function: inlined frames are left out. Debian strips the servers, so a leaf
 that neither can name is known by where its function begins according to .eh_frame (readelf), and
 names of one address (memmove, __memmove_avx_unaligned) are one.
@@ -38,6 +43,11 @@ MIN_SAMPLES = 1500  # of each: below, chance alone is two points
 MAX_ROUNDS = 3
 WARM_S, START_S = 2, 1
 PIECE = re.compile(r"(\.(part|isra|constprop|cold|llvm)(\.\d+)*)+")  # of a function
+# Where interrupts come back on.
+INTERRUPTS_ON = {f"{name}_[k]" for name in (
+    "_raw_spin_unlock_irqrestore", "_raw_spin_unlock_irq", "finish_task_switch",
+    "irqentry_exit_to_user_mode", "do_syscall_64", "__pv_queued_spin_lock_slowpath")}
+HAS_PMU = os.path.exists("/sys/bus/event_source/devices/cpu")
 UNNAMED = re.compile(r"(.+)\+0x([0-9a-f]+)$")
 DEBUG = "/usr/lib/debug/.build-id"
 UNPACKED = os.path.join(os.path.dirname(BIANQUE), "servers")
@@ -148,22 +158,31 @@ class Profile:
 
   def __init__(self):
     self.leaves, self.names = Counter(), {}
-    self.samples = self.whole = 0
+    self.samples = self.whole = self.blurred = 0
 
   def add(self, key, name, root, count):
-    self.leaves[key] += count
-    self.names.setdefault(key, name)
+    """root: whether the stack reaches it. A name of perf has no suffix."""
     self.samples += count
     self.whole += count * root
+    if not HAS_PMU and name.removesuffix("_[k]") + "_[k]" in INTERRUPTS_ON:
+      self.blurred += count
+      return
+    self.leaves[key] += count
+    self.names.setdefault(key, name)
 
   def join(self, other):
     self.leaves += other.leaves
     self.names = {**other.names, **self.names}
     self.samples += other.samples
     self.whole += other.whole
+    self.blurred += other.blurred
 
   def share(self, key):
-    return 100 * self.leaves[key] / max(self.samples, 1)
+    return 100 * self.leaves[key] / max(self.samples - self.blurred, 1)
+
+  @property
+  def blurred_pct(self):
+    return 100 * self.blurred / max(self.samples, 1)
 
   @property
   def whole_pct(self):
@@ -229,6 +248,8 @@ def differences(ours, perf):
   """Prints the largest leaves; returns the lines of those that differ."""
   print(f"     {perf.samples} samples by perf, {ours.samples} by bianque; whole "
         f"{perf.whole_pct:.1f} % and {ours.whole_pct:.1f} %")
+  if not HAS_PMU:
+    print(f"     where interrupts come back on: {perf.blurred_pct:.1f} % and {ours.blurred_pct:.1f} %")
   top = {key for p in (ours, perf) for key, _ in p.leaves.most_common(TOP)}
   bad = []
   for key in sorted(top, key=lambda k: -perf.share(k)):
