@@ -256,7 +256,7 @@ def many_files(_folder):
     before = agent.metric("bianque_map_entries", map="objects")
     t.start(*PYTHON, "-c", MAPPER, *elf_files(300))
     harness.wait_for("300 files", lambda: agent.metric("bianque_map_entries", map="objects") >=
-                     before + 290, 60)
+                     before + 200, 60)  # some of before may go meanwhile
     time.sleep(20)
     TABLE.put("many_rss", rss_mib(agent.process.pid))
     TABLE.put("many_bpf", agent.map_mib())

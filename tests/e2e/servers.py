@@ -164,7 +164,7 @@ class Profile:
     """root: whether the stack reaches it. A name of perf has no suffix."""
     self.samples += count
     self.whole += count * root
-    if not HAS_PMU and name.removesuffix("_[k]") + "_[k]" in INTERRUPTS_ON:
+    if not HAS_PMU and PIECE.sub("", name.removesuffix("_[k]")) + "_[k]" in INTERRUPTS_ON:
       self.blurred += count
       return
     self.leaves[key] += count
