@@ -166,7 +166,8 @@ static void memory_by_pages(void)
 	CU_ASSERT(process_memory_read(&memory, got, 8, ~0ull - 4));
 	CU_ASSERT(process_memory_read(&memory, got, 8, 0));
 	ASSERT_INT(memory.err, 0);
-	/* What was read stays until it is forgotten. */
+	/* What was read stays until it is forgotten, or another page takes its place. */
+	CU_ASSERT(!process_memory_read(&memory, got, 8, (uintptr_t)p));
 	p[3] ^= 1;
 	CU_ASSERT(!process_memory_read(&memory, got, 8, (uintptr_t)p));
 	CU_ASSERT(got[3] != p[3]);
