@@ -337,6 +337,7 @@ static void reload(struct agent *agent)
 		windows_reload(agent->windows, &windows);
 	}
 	apply_budget(agent);
+	say_budget(agent);
 	say_what_waits(old, fresh);
 	config_free(old);
 	log_info(config, "the configuration is reloaded");

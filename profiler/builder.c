@@ -143,14 +143,6 @@ static struct builder_job *next_job(struct builder *b)
 	return job;
 }
 
-static void ask_package(void *arg, const struct naming_object *object)
-{
-	struct builder *b = arg;
-
-	if (object->on_host)
-		packages_symbols_of(b->packages, object->path);
-}
-
 static void note_lacking(void *arg, const struct naming_object *object)
 {
 	struct builder *b = arg;
@@ -185,17 +177,20 @@ static void finish(struct builder *b, struct builder_job *job)
 	}
 }
 
-/* Behind a job's answer, which does not wait for it. */
 static void list_lacking(struct builder *b)
 {
-	if (!b->naming)
-		return;
-	naming_each_object(b->naming, ask_package, b);
-	packages_look(b->packages, clock_monotonic_ns());
 	pthread_mutex_lock(&b->lock);
 	b->stats.n_lacking = 0;
 	naming_each_object(b->naming, note_lacking, b);
 	pthread_mutex_unlock(&b->lock);
+}
+
+/* Behind a job's answer, which does not wait for it. */
+static void say_lacking(struct builder *b)
+{
+	list_lacking(b); /* asks for the packages, too */
+	if (packages_look(b->packages, clock_monotonic_ns()))
+		list_lacking(b);
 }
 
 /* Somebody who waits is not kept waiting by every other program of a busy host. Without
@@ -221,7 +216,8 @@ static void *run(void *arg)
 		if (b->naming)
 			naming_sweep(b->naming);
 		finish(b, job);
-		list_lacking(b);
+		if (b->naming)
+			say_lacking(b);
 	}
 	return NULL;
 }

@@ -588,11 +588,9 @@ static __u32 file_location(struct naming *n, struct profile *profile, const stru
 	mapping = mapping_of(profile, *o, vaddr);
 	symbols = symbols_of(n, *o);
 	if (!symbols || !symbol_object_knows(symbols, vaddr)) {
-		__u64 start = vaddr;
+		__u64 start = symbols ? symbol_object_start(symbols, vaddr) : vaddr;
 
 		n->stats.unknown_total++;
-		if (symbols && !symbol_object_unnamed(symbols, vaddr, &start))
-			start = vaddr;
 		return profile_unnamed_location(profile, FRAME_NATIVE, mapping, vaddr, start);
 	}
 	return add_lines(n, profile, FRAME_NATIVE, mapping, vaddr,

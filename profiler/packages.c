@@ -49,14 +49,21 @@ struct packages *packages_new(const char *dir)
 	return NULL;
 }
 
-void packages_free(struct packages *p)
+static void forget_all(struct packages *p)
 {
-	if (!p)
-		return;
 	vec_for_each (q, &p->questions) {
 		free(q->path);
 		free(q->symbols);
 	}
+	p->questions.len = p->n_open = 0;
+	hmap_clear(&p->index);
+}
+
+void packages_free(struct packages *p)
+{
+	if (!p)
+		return;
+	forget_all(p);
 	vec_free(&p->questions);
 	hmap_fini(&p->index);
 	free(p->dir);
@@ -89,8 +96,8 @@ const char *packages_symbols_of(struct packages *p, const char *path)
 
 	if (known)
 		return known->symbols;
-	if (p->questions.len >= PACKAGES_MAX_PATHS)
-		return NULL;
+	if (p->questions.len >= PACKAGES_MAX_PATHS) /* a host of ever new files */
+		forget_all(p);
 	q = (struct question){.path = strdup(key)};
 	if (!q.path || vec_push(&p->questions, q)) {
 		free(q.path);
@@ -169,14 +176,14 @@ static bool is_list(const char *name)
 	return len > strlen(LIST_ENDING) && !strcmp(name + len - strlen(LIST_ENDING), LIST_ENDING);
 }
 
-void packages_look(struct packages *p, __u64 now_ns)
+bool packages_look(struct packages *p, __u64 now_ns)
 {
 	unsigned n = 0;
 	struct dirent *d;
 	DIR *dir;
 
 	if (!p->n_open || (p->looked_ns && now_ns < p->looked_ns + EVERY_NS))
-		return;
+		return false;
 	p->looked_ns = now_ns;
 	dir = opendir(p->dir);
 	while (dir && p->n_open && n < MAX_LISTS && (d = readdir(dir))) {
@@ -189,4 +196,5 @@ void packages_look(struct packages *p, __u64 now_ns)
 		closedir(dir);
 	vec_for_each (q, &p->questions)
 		answer(p, q, NULL);
+	return true;
 }

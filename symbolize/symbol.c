@@ -300,13 +300,12 @@ bool symbol_object_knows(struct symbol_object *o, __u64 vaddr)
 	return index_find(&o->index, vaddr, &hit) && (hit.node || hit.symbol);
 }
 
-bool symbol_object_unnamed(const struct symbol_object *o, __u64 vaddr, __u64 *ret_start)
+__u64 symbol_object_start(const struct symbol_object *o, __u64 vaddr)
 {
 	struct index_hit hit = {0};
 
 	index_find(&o->index, vaddr, &hit);
-	*ret_start = o->index.header->base + hit.symbol_start;
-	return hit.unnamed;
+	return hit.unnamed ? o->index.header->base + hit.symbol_start : vaddr;
 }
 
 const char *symbol_object_owner(struct symbol_object *o, __u64 vaddr)

@@ -68,8 +68,9 @@ size_t symbol_object_find(struct symbol_object *object, __u64 vaddr,
 			  struct symbol_frame frames[SYMBOL_FRAMES_MAX]);
 /* True when find() will know a name for the address. */
 bool symbol_object_knows(struct symbol_object *object, __u64 vaddr);
-/* Where the function at an address begins that has no name; false when that is not known either. */
-bool symbol_object_unnamed(const struct symbol_object *object, __u64 vaddr, __u64 *ret_start);
+/* Where the function at an address begins that has no name; the address itself when that is not
+ * known either. */
+__u64 symbol_object_start(const struct symbol_object *object, __u64 vaddr);
 /* The module that owns a kernel address; "" for the kernel itself and for files. */
 const char *symbol_object_owner(struct symbol_object *object, __u64 vaddr);
 /* ELF virtual address of a file offset; false when no segment holds it. */
