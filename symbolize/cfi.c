@@ -119,6 +119,7 @@ struct shape {
 static bool read_shape(struct cursor e, struct shape *s)
 {
 	__u8 op = cursor_u8(&e);
+	__u64 sum[2] = {0}; /* off, add: unsigned, for foreign numbers may wrap */
 
 	*s = (struct shape){0};
 	if (op == DW_OP_bregx)
@@ -127,25 +128,27 @@ static bool read_shape(struct cursor e, struct shape *s)
 		s->reg = op - DW_OP_breg0;
 	else
 		return false;
-	s->off = cursor_sleb(&e);
+	sum[0] = (__u64)cursor_sleb(&e);
 	while (cursor_left(&e)) {
-		__s64 *add = s->derefs ? &s->add : &s->off;
+		__u64 *add = &sum[s->derefs];
 
 		op = cursor_u8(&e);
 		if (op == DW_OP_deref && !s->derefs) {
 			s->derefs = 1;
 		} else if (op == DW_OP_plus_uconst) {
-			*add += (__s64)cursor_uleb(&e);
+			*add += cursor_uleb(&e);
 		} else if (op >= DW_OP_lit0 && op <= DW_OP_lit0 + 31) {
 			__u8 sign = cursor_u8(&e);
 
 			if (sign != DW_OP_plus && sign != DW_OP_minus)
 				return false;
-			*add += sign == DW_OP_plus ? op - DW_OP_lit0 : -(op - DW_OP_lit0);
+			*add += sign == DW_OP_plus ? (__u64)op - DW_OP_lit0 : DW_OP_lit0 - (__u64)op;
 		} else {
 			return false;
 		}
 	}
+	s->off = (__s64)sum[0];
+	s->add = (__s64)sum[1];
 	return !e.bad && s->reg < 256 && s->off == (__s32)s->off && s->add == (__s32)s->add;
 }
 
@@ -303,7 +306,7 @@ static bool run_register(struct machine *m, __u8 op)
 		return true;
 	case DW_CFA_GNU_negative_offset_extended:
 		reg = cursor_uleb(c);
-		set_saved(m, reg, UNW_REG_CFA, -(__s64)cursor_uleb(c));
+		set_saved(m, reg, UNW_REG_CFA, (__s64)-cursor_uleb(c));
 		return true;
 	case DW_CFA_val_offset:
 		reg = cursor_uleb(c);
