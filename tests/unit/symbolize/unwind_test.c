@@ -166,6 +166,24 @@ static void large_offsets_and_expressions(void)
 	buf_fini(&eh.buf);
 }
 
+/* 15 + INT64_MAX, and -INT64_MIN: wrong in a file, but defined here (make asan would stop). */
+static void sums_may_wrap(void)
+{
+	struct eh eh = {0};
+
+	cie(&eh);
+	fde(&eh, TEXT, 0x10,
+	    PROGRAM(DW_CFA_expression, 6, 12, DW_OP_breg0 + 6, 15, DW_OP_plus_uconst, 0xff, 0xff,
+		    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, DW_CFA_nop));
+	fde(&eh, TEXT + 0x10, 0x10,
+	    PROGRAM(DW_CFA_GNU_negative_offset_extended, 6, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80,
+		    0x80, 0x80, 0x80, 0x01));
+	expect_rows(&eh, "10000 CFA=rsp+8 rbp=exp ra=CFA-8\n"
+			 "10010 CFA=rsp+8 rbp=CFA+0 ra=CFA-8\n"
+			 "10020 none\n");
+	buf_fini(&eh.buf);
+}
+
 static void damage_ends_only_its_fde(void)
 {
 	struct eh eh = {0};
@@ -302,6 +320,7 @@ static void refusals(void)
 
 SUITE(unwind, {"rows and gaps", rows_and_gaps}, {"states are remembered", states_are_remembered},
       {"large offsets and expressions", large_offsets_and_expressions},
+      {"sums may wrap", sums_may_wrap},
       {"damage ends only its FDE", damage_ends_only_its_fde},
       {"parts answer like a list", parts_answer_like_a_list},
       {"work has a bound", work_has_a_bound}, {"segments are work", segments_are_work},
