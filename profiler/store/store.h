@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The local store, its writing half: the windows of the continuous profile on this host's disk, so
+ * that last night can be asked for without any server. Under STATE/store:
+ *
+ *	0000000000000001.seg ...	an hour each (segment_file.h), oldest first by name
+ *	index.sqlite			where things are (index.h), made from them
+ *
+ * A window is appended as one block, after a block of what is new in the dictionary (dict.h), and
+ * then entered in the index. When a minute is over its windows are added up into another block, and
+ * the minutes when the hour is over: long ranges are read from these. Every start of the agent
+ * begins a segment of its own; a full dictionary or a clock that is set begin one, too.
+ *
+ * What survives: kill -9 takes the open window, no more: a torn end is cut off at the next start,
+ * and what the index lacks is read from the segments. A power cut takes what the kernel had not
+ * written yet. Damage takes the blocks it hit; every drop is counted and said. Retention by age and
+ * by size drops whole segments, the oldest first.
+ *
+ * One thread (the builder), which may block on the disk. Memory: the dictionary of the open segment
+ * (at most STORE_DICT_BYTES) and one window; at the end of an hour its minutes.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "profiler/store/columns.h"
+#include "profiler/store/segment_file.h"
+
+#define STORE_DICT_BYTES    ((size_t)8 << 20)
+#define STORE_SEGMENT_BYTES ((__u64)32 << 20) /* then the next one, hour or not */
+#define STORE_MIN_BYTES	    ((__u64)64 << 20)
+
+struct store;
+
+struct store_limits {
+	__u64 retention_ns, max_bytes;
+};
+
+/* What opening found: the agent says it once. */
+struct store_report {
+	__u32 n_segments;
+	__u64 dropped_blocks, dropped_bytes; /* damaged or torn */
+	__u32 foreign_segments;		     /* of another version, or no segments: left alone */
+	__u32 recovered_blocks;		     /* the index did not have them */
+	bool index_made;		     /* it was damaged, and is new */
+};
+
+/* Open or make the store in the folder. 0, or -errno with what and what to do in error. */
+MUST_CHECK int store_open(const char *dir, const struct store_limits *limits,
+			  struct store **ret_store, struct store_report *ret_report, char *error,
+			  size_t size);
+/* Adds up what is open and closes. NULL is fine. */
+void store_close(struct store *store);
+void store_set_limits(struct store *store, const struct store_limits *limits);
+
+/* One window: begin, each series' profile, end. labels: sorted by name. Thread labels of samples
+ * (pid, tid, comm) are kept, others are not. What cannot be kept is dropped with its window and
+ * counted; 0 or -errno for the caller to say (error: the reason in words). */
+MUST_CHECK int store_begin(struct store *store, const struct facts *facts);
+MUST_CHECK int store_add(struct store *store, const struct dict_label_text *labels, size_t n_labels,
+			 const struct profile *profile);
+MUST_CHECK int store_end(struct store *store);
+/* Forget the window that is open. */
+void store_abandon(struct store *store);
+/* Why the last call failed; borrowed. */
+const char *store_error(const struct store *store);
+
+struct store_stats {
+	__u64 bytes, max_bytes; /* on disk, the index included */
+	__u32 n_segments;
+	__u64 oldest_ns;		    /* CLOCK_REALTIME of the first window; 0: none */
+	__u64 last_ns;			    /* end of the last window */
+	__u64 windows_total, failed_total;  /* stored; lost since the disk refused */
+	__u64 expired_total, evicted_total; /* segments dropped by age, by size */
+	__u64 dict_bytes;
+};
+struct store_stats store_stats(const struct store *store);
+
+/* store_index.c: enter what the file holds from `from` on. dict: of this segment; decode: it is not
+ * filled yet. *ret_end: up to where it could be read; *report is added to. 0 or -errno (of the
+ * index). */
+struct store_index;
+MUST_CHECK int store_index_rest(struct store_index *index, const struct segment_file *file,
+				__u64 from, struct dict *dict, bool decode, __u64 *ret_end,
+				struct store_report *report);

@@ -1,0 +1,495 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The local store's reading half, see store_read.h. */
+#include "profiler/store/store_read.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "profiler/profile.h"
+#include "profiler/store/index.h"
+#include "profiler/store/store.h"
+
+#define ERROR_BYTES 512
+#define MAX_BLOCKS  (1u << 20)
+
+struct store_reader {
+	char *dir;
+	int dir_fd;
+	struct store_index *index;
+	char error[ERROR_BYTES];
+};
+
+/* Stacks of one segment with what they add up to. */
+struct sum {
+	__u32 node, group, kind;
+	__s64 values[PROFILE_MAX_TYPES];
+};
+
+/* What a choice said, by id: -1 not asked yet. */
+struct answers {
+	VEC(__s8) by_id;
+};
+
+struct reading {
+	struct store_reader *reader;
+	const struct store_choice *choice;
+	struct profile *profile;
+	struct store_result *result;
+	VEC(struct index_block) plan;
+	/* of the segment at hand */
+	struct dict dict;
+	struct columns columns;
+	struct block block;
+	VEC(struct sum) sums;
+	struct hmap sum_index;
+	struct answers series_wanted, thread_wanted;
+	VEC(__u32) locations; /* the profile's, by the dictionary's; ~0: none */
+	VEC(__u32) frames;
+};
+
+struct store_reader *store_reader_new(const char *dir)
+{
+	struct store_reader *reader = calloc(1, sizeof(*reader));
+
+	if (!reader)
+		return NULL;
+	reader->dir_fd = -1;
+	reader->dir = strdup(dir);
+	if (!reader->dir) {
+		free(reader);
+		return NULL;
+	}
+	return reader;
+}
+
+static void close_reader(struct store_reader *reader)
+{
+	store_index_close(reader->index);
+	reader->index = NULL;
+	if (reader->dir_fd >= 0)
+		close(reader->dir_fd);
+	reader->dir_fd = -1;
+}
+
+void store_reader_free(struct store_reader *reader)
+{
+	if (!reader)
+		return;
+	close_reader(reader);
+	free(reader->dir);
+	free(reader);
+}
+
+const char *store_reader_error(const struct store_reader *reader)
+{
+	return reader->error;
+}
+
+int store_reader_begin(struct store_reader *reader, struct store_index **ret_index)
+{
+	int err = 0;
+
+	if (reader->dir_fd < 0)
+		reader->dir_fd = open(reader->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (reader->dir_fd < 0) {
+		err = -errno;
+		snprintf(reader->error, sizeof(reader->error), "'%s': %s", reader->dir,
+			 strerror(-err));
+		return err;
+	}
+	if (!reader->index)
+		err = store_index_open(reader->dir, false, &reader->index, reader->error,
+				       sizeof(reader->error));
+	if (!err)
+		err = store_index_begin(reader->index);
+	if (err && reader->index) {
+		snprintf(reader->error, sizeof(reader->error), "the index in '%s': %s", reader->dir,
+			 store_index_error(reader->index));
+		close_reader(reader); /* it may have been set aside: open what is there next time */
+	}
+	if (!err)
+		*ret_index = reader->index;
+	return err;
+}
+
+void store_reader_end(struct store_reader *reader)
+{
+	if (reader->index)
+		store_index_rollback(reader->index); /* nothing was written */
+}
+
+/* ---- the plan: which blocks ------------------------------------------------------------------ */
+
+static int collect(void *arg, const struct index_block *block)
+{
+	struct reading *r = arg;
+
+	return r->plan.len < MAX_BLOCKS ? vec_push(&r->plan, *block) : -E2BIG;
+}
+
+static bool within(const struct store_choice *c, const struct index_block *b)
+{
+	return b->facts.start_ns >= c->from_ns && b->facts.end_ns <= c->to_ns;
+}
+
+static bool middle_within(const struct store_choice *c, const struct index_block *b)
+{
+	__u64 middle = b->facts.start_ns + (b->facts.end_ns - b->facts.start_ns) / 2;
+
+	return middle >= c->from_ns && middle < c->to_ns;
+}
+
+static int by_place(const void *pa, const void *pb)
+{
+	const struct index_block *a = pa, *b = pb;
+
+	return a->at < b->at ? -1 : a->at > b->at;
+}
+
+/*
+ * Of the blocks of one segment, keep those to read. A sum holds every window that lies in the file
+ * between the sum before it and itself: places, not times, say what it covers, so a clock that was
+ * set cannot make anything count twice.
+ */
+static size_t choose(const struct store_choice *c, struct index_block *b, size_t n)
+{
+	size_t kept = 0;
+	__u64 hour_end = 0;
+
+	qsort(b, n, sizeof(*b), by_place);
+	for (size_t i = 0; i < n; i++)
+		if (b[i].kind == BLOCK_HOUR && within(c, &b[i]))
+			hour_end = b[i].at;
+	for (size_t i = 0, first = 0; i < n; i++) {
+		struct index_block block = b[i];
+
+		if (block.kind == BLOCK_WINDOW) {
+			if (block.at > hour_end && middle_within(c, &block))
+				b[kept++] = block;
+		} else if (block.kind == BLOCK_MINUTE) {
+			if (block.at > hour_end && within(c, &block)) {
+				kept = first; /* instead of its windows */
+				b[kept++] = block;
+			}
+			first = kept;
+		} else if (block.at == hour_end) {
+			b[kept++] = block;
+			first = kept;
+		}
+	}
+	return kept;
+}
+
+static void choose_all(struct reading *r)
+{
+	struct index_block *b = r->plan.data;
+	size_t kept = 0;
+
+	for (size_t i = 0, n; i < r->plan.len; i += n) {
+		size_t chosen;
+
+		for (n = 1; i + n < r->plan.len && b[i + n].segment == b[i].segment; n++)
+			;
+		chosen = choose(r->choice, b + i, n);
+		memmove(b + kept, b + i, chosen * sizeof(*b));
+		kept += chosen;
+	}
+	r->plan.len = kept;
+}
+
+/* ---- one segment ----------------------------------------------------------------------------- */
+
+static const char *text(const struct reading *r, __u32 string)
+{
+	return strtab_get(&r->dict.strings, string);
+}
+
+/* The remembered answer for an id, a place for it. */
+static __s8 *answer_of(struct answers *answers, __u32 id)
+{
+	while (answers->by_id.len <= id)
+		if (vec_push(&answers->by_id, -1))
+			return NULL;
+	return &answers->by_id.data[id];
+}
+
+static bool series_wanted(struct reading *r, __u32 series)
+{
+	const struct store_choice *c = r->choice;
+	__s8 *known = answer_of(&r->series_wanted, series);
+	struct store_labels labels = {&r->dict, series};
+	const struct dict_kind *kind;
+
+	if (!known)
+		return false;
+	if (*known < 0) {
+		kind = &r->dict.kinds.data[r->dict.series.data[series].kind];
+		*known = !strcmp(text(r, kind->name), c->kind) &&
+			 (!c->series || c->series(c->arg, &labels));
+	}
+	return *known;
+}
+
+static bool thread_wanted(struct reading *r, __u32 thread)
+{
+	const struct store_choice *c = r->choice;
+	const struct dict_thread *t = &r->dict.threads.data[thread];
+	__s8 *known;
+
+	if (!c->thread)
+		return true;
+	known = answer_of(&r->thread_wanted, thread);
+	if (!known)
+		return false;
+	if (*known < 0)
+		*known = c->thread(c->arg, t->pid, t->tid, text(r, t->comm));
+	return *known;
+}
+
+/* Threads of a group count as one: as the process, or as nobody. */
+static __u32 group_of(const struct reading *r, __u32 thread)
+{
+	switch (r->choice->group) {
+	case STORE_GROUP_TID:
+		return thread;
+	case STORE_GROUP_PID:
+		return r->dict.threads.data[thread].pid;
+	default:
+		return 0;
+	}
+}
+
+static int add_entry(struct reading *r, const struct entry *e)
+{
+	struct sum sum = {.node = e->node,
+			  .group = group_of(r, e->thread),
+			  .kind = r->dict.series.data[e->series].kind};
+	__u64 hash = hash_mix((__u64)sum.node << 32 | sum.group, sum.kind);
+	__u32 i;
+	int err;
+
+	hmap_for_each_match (&r->sum_index, hash, i) {
+		struct sum *s = &r->sums.data[i];
+
+		if (s->node != sum.node || s->group != sum.group || s->kind != sum.kind)
+			continue;
+		for (int t = 0; t < PROFILE_MAX_TYPES; t++)
+			if (__builtin_add_overflow(s->values[t], e->values[t], &s->values[t]))
+				s->values[t] = INT64_MAX;
+		return 0;
+	}
+	memcpy(sum.values, e->values, sizeof(sum.values));
+	err = vec_push(&r->sums, sum);
+	return err ? err : hmap_add(&r->sum_index, hash, (__u32)r->sums.len - 1);
+}
+
+static int add_block(struct reading *r, const struct segment_file *file, __u64 at)
+{
+	int err = segment_file_read(file, at, &r->block);
+
+	r->columns.entries.len = 0;
+	r->columns.facts = (struct facts){0};
+	if (!err)
+		err = columns_decode(&r->columns, &r->dict,
+				     cursor_of(r->block.raw.data, r->block.raw.len));
+	if (err == -EBADMSG || err == -ENODATA) {
+		r->result->skipped_blocks++;
+		return 0;
+	}
+	if (err)
+		return err;
+	r->result->n_blocks++;
+	facts_add(&r->result->facts, &r->columns.facts);
+	vec_for_each (e, &r->columns.entries)
+		if (!err && series_wanted(r, e->series) && thread_wanted(r, e->thread))
+			err = add_entry(r, e);
+	return err;
+}
+
+/* What blocks up to `end` refer to. */
+static int read_dict(struct reading *r, const struct segment_file *file, __u64 end)
+{
+	__u64 at = SEGMENT_FILE_HEAD;
+	int err = 0;
+
+	while (at < end && !err) {
+		err = segment_file_read_kind(file, at, BLOCK_DICT, &r->block);
+		if (!err && r->block.kind == BLOCK_DICT)
+			err = dict_decode(&r->dict, cursor_of(r->block.raw.data, r->block.raw.len));
+		if (err == -EBADMSG && r->block.end) {
+			r->result->skipped_blocks++;
+			err = 0;
+		}
+		at = r->block.end;
+	}
+	return err == -EBADMSG || err == -ENODATA ? 0 : err;
+}
+
+/* ---- into the profile ------------------------------------------------------------------------ */
+
+static __u32 add_text(struct reading *r, __u32 string)
+{
+	return profile_cstring(r->profile, text(r, string));
+}
+
+static void set_types(struct reading *r, const struct dict_kind *kind)
+{
+	struct profile *p = r->profile;
+
+	if (p->n_types)
+		return;
+	for (__u32 i = 0; i < kind->n_types; i++)
+		profile_add_type(p, text(r, kind->types[i].type), text(r, kind->types[i].unit));
+	p->default_type = kind->default_type;
+	profile_set_period(p, text(r, kind->period_type.type), text(r, kind->period_type.unit),
+			   kind->period);
+	p->name = add_text(r, kind->name);
+}
+
+static __u32 location_of(struct reading *r, __u32 location)
+{
+	const struct dict_location *l = &r->dict.locations.data[location];
+	const struct dict_mapping *m = &r->dict.mappings.data[l->mapping];
+	struct profile_line lines[PROFILE_MAX_LINES];
+	__u32 *known = &r->locations.data[location], mapping = 0;
+
+	if (*known != UINT32_MAX)
+		return *known;
+	if (l->mapping) {
+		struct profile_mapping copy = {m->start, m->limit, m->offset, add_text(r, m->file),
+					       add_text(r, m->build_id)};
+
+		mapping = profile_mapping(r->profile, &copy);
+	}
+	for (__u32 i = 0; i < l->n_lines; i++) {
+		const struct dict_line *line = &r->dict.lines.data[l->first_line + i];
+		const struct dict_function *f = &r->dict.functions.data[line->function];
+		struct profile_function copy = {add_text(r, f->name), add_text(r, f->system_name),
+						add_text(r, f->file), f->start_line};
+
+		lines[i] =
+			(struct profile_line){profile_function(r->profile, &copy), line->line, 0};
+	}
+	*known = profile_location(r->profile, l->kind, mapping, l->address, lines, l->n_lines);
+	if (!l->named)
+		r->profile->locations.data[*known].named = 0;
+	return *known;
+}
+
+static __u32 labels_of(struct reading *r, __u32 group)
+{
+	const struct dict_thread *t = &r->dict.threads.data[group];
+
+	if (r->choice->group == STORE_GROUP_PID)
+		return profile_thread_labels(r->profile, NULL, NULL, group, 0);
+	if (r->choice->group == STORE_GROUP_TID)
+		return profile_thread_labels(r->profile, text(r, t->comm), NULL, t->pid, t->tid);
+	return 0;
+}
+
+static int put_sums(struct reading *r)
+{
+	if (vec_reserve(&r->locations, r->dict.locations.len))
+		return -ENOMEM;
+	memset(r->locations.data, 0xff, r->dict.locations.len * sizeof(*r->locations.data));
+	vec_for_each (s, &r->sums) {
+		const struct dict_kind *kind = &r->dict.kinds.data[s->kind];
+		__u32 stack;
+
+		set_types(r, kind);
+		if (kind->n_types != r->profile->n_types)
+			continue;
+		r->frames.len = 0;
+		for (__u32 node = s->node; node; node = r->dict.nodes.data[node].parent)
+			if (vec_push(&r->frames, location_of(r, r->dict.nodes.data[node].location)))
+				return -ENOMEM;
+		stack = profile_stack(r->profile, r->frames.data, r->frames.len);
+		profile_add(r->profile, stack, labels_of(r, s->group), s->values);
+	}
+	return 0;
+}
+
+static void forget_segment(struct reading *r)
+{
+	dict_fini(&r->dict);
+	r->sums.len = r->series_wanted.by_id.len = r->thread_wanted.by_id.len = 0;
+	hmap_clear(&r->sum_index);
+}
+
+static bool cancelled(const struct reading *r)
+{
+	return r->choice->cancelled && r->choice->cancelled(r->choice->arg);
+}
+
+static int read_segment(struct reading *r, const struct index_block *b, size_t n)
+{
+	struct segment_file file;
+	int err = segment_file_open(r->reader->dir_fd, b->segment, &file);
+
+	if (err == -ENOENT || err == -EBADMSG) { /* dropped meanwhile */
+		r->result->skipped_blocks += n;
+		return 0;
+	}
+	if (err)
+		return err;
+	err = dict_init(&r->dict, 2 * STORE_DICT_BYTES);
+	if (!err)
+		err = read_dict(r, &file, b[n - 1].at);
+	for (size_t i = 0; i < n && !err; i++)
+		err = cancelled(r) ? -ECANCELED : add_block(r, &file, b[i].at);
+	if (!err)
+		err = put_sums(r);
+	forget_segment(r);
+	segment_file_close(&file);
+	return err;
+}
+
+static int read_all(struct reading *r)
+{
+	const struct index_block *b = r->plan.data;
+	int err = 0;
+
+	for (size_t i = 0, n; i < r->plan.len && !err; i += n) {
+		for (n = 1; i + n < r->plan.len && b[i + n].segment == b[i].segment; n++)
+			;
+		err = read_segment(r, b + i, n);
+	}
+	return err;
+}
+
+int store_read_profile(struct store_reader *reader, const struct store_choice *choice,
+		       struct profile *profile, struct store_result *ret_result)
+{
+	struct reading r = {
+		.reader = reader, .choice = choice, .profile = profile, .result = ret_result};
+	struct store_index *index;
+	int err = store_reader_begin(reader, &index);
+
+	*ret_result = (struct store_result){0};
+	if (err)
+		return err;
+	err = store_index_blocks(index, choice->from_ns, choice->to_ns, collect, &r);
+	if (err)
+		snprintf(reader->error, sizeof(reader->error), "the index in '%s': %s", reader->dir,
+			 err == -E2BIG ? "the range has too many windows"
+				       : store_index_error(index));
+	store_reader_end(reader); /* reading takes long: a view would hold up the log */
+	if (!err) {
+		choose_all(&r);
+		err = read_all(&r);
+	}
+	vec_free(&r.plan);
+	columns_fini(&r.columns);
+	block_fini(&r.block);
+	vec_free(&r.sums);
+	hmap_fini(&r.sum_index);
+	vec_free(&r.series_wanted.by_id);
+	vec_free(&r.thread_wanted.by_id);
+	vec_free(&r.locations);
+	vec_free(&r.frames);
+	return err;
+}
