@@ -29,6 +29,11 @@ struct sum {
 	__s64 values[PROFILE_MAX_TYPES];
 };
 
+/* The profile's ids by the dictionary's; UINT32_MAX: not asked yet. */
+struct profile_ids {
+	VEC(__u32) by_id;
+};
+
 /* What a choice said, by id: -1 not asked yet. */
 struct answers {
 	VEC(__s8) by_id;
@@ -47,7 +52,7 @@ struct reading {
 	VEC(struct sum) sums;
 	struct hmap sum_index;
 	struct answers series_wanted, thread_wanted;
-	VEC(__u32) locations; /* the profile's, by the dictionary's; ~0: none */
+	struct profile_ids strings, mappings, functions, locations;
 	VEC(__u32) frames;
 };
 
@@ -333,7 +338,11 @@ static int read_dict(struct reading *r, const struct segment_file *file, __u64 e
 
 static __u32 add_text(struct reading *r, __u32 string)
 {
-	return profile_cstring(r->profile, text(r, string));
+	__u32 *known = &r->strings.by_id.data[string];
+
+	if (*known == UINT32_MAX)
+		*known = profile_cstring(r->profile, text(r, string));
+	return *known;
 }
 
 static void set_types(struct reading *r, const struct dict_kind *kind)
@@ -350,31 +359,50 @@ static void set_types(struct reading *r, const struct dict_kind *kind)
 	p->name = add_text(r, kind->name);
 }
 
+static __u32 mapping_of(struct reading *r, __u32 mapping)
+{
+	const struct dict_mapping *m = &r->dict.mappings.data[mapping];
+	__u32 *known = &r->mappings.by_id.data[mapping];
+
+	if (!mapping)
+		return 0;
+	if (*known == UINT32_MAX)
+		*known = profile_mapping(r->profile, &(struct profile_mapping){
+							     m->start, m->limit, m->offset,
+							     add_text(r, m->file),
+							     add_text(r, m->build_id)});
+	return *known;
+}
+
+static __u32 function_of(struct reading *r, __u32 function)
+{
+	const struct dict_function *f = &r->dict.functions.data[function];
+	__u32 *known = &r->functions.by_id.data[function];
+
+	if (*known == UINT32_MAX)
+		*known = profile_function(
+			r->profile,
+			&(struct profile_function){add_text(r, f->name),
+						   add_text(r, f->system_name),
+						   add_text(r, f->file), f->start_line});
+	return *known;
+}
+
 static __u32 location_of(struct reading *r, __u32 location)
 {
 	const struct dict_location *l = &r->dict.locations.data[location];
-	const struct dict_mapping *m = &r->dict.mappings.data[l->mapping];
 	struct profile_line lines[PROFILE_MAX_LINES];
-	__u32 *known = &r->locations.data[location], mapping = 0;
+	__u32 *known = &r->locations.by_id.data[location];
 
 	if (*known != UINT32_MAX)
 		return *known;
-	if (l->mapping) {
-		struct profile_mapping copy = {m->start, m->limit, m->offset, add_text(r, m->file),
-					       add_text(r, m->build_id)};
-
-		mapping = profile_mapping(r->profile, &copy);
-	}
 	for (__u32 i = 0; i < l->n_lines; i++) {
 		const struct dict_line *line = &r->dict.lines.data[l->first_line + i];
-		const struct dict_function *f = &r->dict.functions.data[line->function];
-		struct profile_function copy = {add_text(r, f->name), add_text(r, f->system_name),
-						add_text(r, f->file), f->start_line};
 
-		lines[i] =
-			(struct profile_line){profile_function(r->profile, &copy), line->line, 0};
+		lines[i] = (struct profile_line){function_of(r, line->function), line->line, 0};
 	}
-	*known = profile_location(r->profile, l->kind, mapping, l->address, lines, l->n_lines);
+	*known = profile_location(r->profile, l->kind, mapping_of(r, l->mapping), l->address, lines,
+				  l->n_lines);
 	if (!l->named)
 		r->profile->locations.data[*known].named = 0;
 	return *known;
@@ -391,11 +419,21 @@ static __u32 labels_of(struct reading *r, __u32 group)
 	return 0;
 }
 
+static int no_ids(struct profile_ids *ids, size_t n)
+{
+	if (vec_reserve(&ids->by_id, n))
+		return -ENOMEM;
+	memset(ids->by_id.data, 0xff, n * sizeof(*ids->by_id.data));
+	return 0;
+}
+
 static int put_sums(struct reading *r)
 {
-	if (vec_reserve(&r->locations, r->dict.locations.len))
+	if (no_ids(&r->strings, r->dict.strings.entries.len) ||
+	    no_ids(&r->mappings, r->dict.mappings.len) ||
+	    no_ids(&r->functions, r->dict.functions.len) ||
+	    no_ids(&r->locations, r->dict.locations.len))
 		return -ENOMEM;
-	memset(r->locations.data, 0xff, r->dict.locations.len * sizeof(*r->locations.data));
 	vec_for_each (s, &r->sums) {
 		const struct dict_kind *kind = &r->dict.kinds.data[s->kind];
 		__u32 stack;
@@ -489,7 +527,10 @@ int store_read_profile(struct store_reader *reader, const struct store_choice *c
 	hmap_fini(&r.sum_index);
 	vec_free(&r.series_wanted.by_id);
 	vec_free(&r.thread_wanted.by_id);
-	vec_free(&r.locations);
+	vec_free(&r.strings.by_id);
+	vec_free(&r.mappings.by_id);
+	vec_free(&r.functions.by_id);
+	vec_free(&r.locations.by_id);
 	vec_free(&r.frames);
 	return err;
 }
