@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Selectors: what they choose, and what is said of those that do not parse. */
+#include "profiler/query/selector.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "tests/unit/test.h"
+
+static const char *label(void *arg, const char *name)
+{
+	const char *const *pairs = arg;
+
+	for (; *pairs; pairs += 2)
+		if (!strcmp(pairs[0], name))
+			return pairs[1];
+	return NULL;
+}
+
+static int chooses(const char *text)
+{
+	static const char *labels[] = {"service_name", "nginx", "container", "web-1", "zone",
+				       "a\"b",	       "utf",	"h\xc3\xa9", NULL};
+	struct selector *s;
+	char error[256];
+	int found;
+
+	if (selector_parse(text, &s, error, sizeof(error), NULL))
+		return -1;
+	found = selector_has_series(s, label, labels) &&
+		selector_has_thread(s, 42, 43, "worker");
+	selector_free(s);
+	return found;
+}
+
+static void what_is_chosen(void)
+{
+	static const struct {
+		const char *text;
+		int found;
+	} rows[] = {
+		{"{}", 1},
+		{" { } ", 1},
+		{"{service_name=\"nginx\"}", 1},
+		{"{service_name='nginx',}", 1},
+		{"{service_name=`nginx` , container=~\"web-.*\"}", 1},
+		{"{service_name=\"ngin\"}", 0},
+		{"{service_name=~\"ngin\"}", 0},
+		{"{service_name=~\"ngin.\"}", 1},
+		{"{service_name=~\"a|nginx\"}", 1},
+		{"{service_name!~\"a|nginx\"}", 0},
+		{"{service_name!=\"nginx\"}", 0},
+		{"{pod=\"\"}", 1},
+		{"{pod!=\"\"}", 0},
+		{"{pod=~\".*\"}", 1},
+		{"{pod=~\".+\"}", 0},
+		{"{zone=\"a\\\"b\"}", 1},
+		{"{zone=\"a\\x22b\"}", 1},
+		{"{zone=`a\"b`}", 1},
+		{"{utf=~\"h.\"}", 1},
+		{"{pid=\"42\"}", 1},
+		{"{pid=\"4\"}", 0},
+		{"{tid=\"43\",comm=~\"work.*\"}", 1},
+		{"{comm!=\"worker\"}", 0},
+		{"", -1},
+		{"service_name", -1},
+		{"{", -1},
+		{"{service_name}", -1},
+		{"{service_name=}", -1},
+		{"{service_name=nginx}", -1},
+		{"{service_name=\"nginx}", -1},
+		{"{service_name=\"nginx\"", -1},
+		{"{service_name=\"nginx\"}}", -1},
+		{"{service_name=\"nginx\" container=\"x\"}", -1},
+		{"{1x=\"nginx\"}", -1},
+		{"{,}", -1},
+		{"{a=~\"(\"}", -1},
+		{"{a=~\"\\\\C\"}", -1},
+		{"{a=\"\\q\"}", -1},
+		{"{a=\"\\x00\"}", -1},
+		{"{a==\"b\"}", -1},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		int found = chooses(rows[i].text);
+
+		if (found != rows[i].found)
+			printf("%s: %d\n", rows[i].text, found);
+		ASSERT_INT(found, rows[i].found);
+	}
+}
+
+static void errors_say_where(void)
+{
+	static const struct {
+		const char *text;
+		size_t at;
+	} rows[] = {{"x", 0},		 {"{a", 2},	     {"{a=\"b\" c", 7},
+		    {"{a=\"b\"}  y", 9}, {"{a=~\"ok(\"}", 4}, {"{a=\"b\\q\"}", 5}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct selector *s;
+		char error[256] = "", wanted[32];
+		size_t at = 99;
+
+		ASSERT_INT(selector_parse(rows[i].text, &s, error, sizeof(error), &at), -EINVAL);
+		ASSERT_INT(at, rows[i].at);
+		snprintf(wanted, sizeof(wanted), "at character %zu: ", rows[i].at + 1);
+		CU_ASSERT(!strncmp(error, wanted, strlen(wanted)));
+	}
+}
+
+/* Expressions that take other engines for ever. */
+static void hostile_expressions_end(void)
+{
+	static const char *const texts[] = {
+		"{a=~\"(x+x+)+y\"}",
+		"{a=~\"(((((x*)*)*)*)*)*y\"}",
+		"{a=~\"(x?){500}x{500}\"}",
+		"{a=~\"((((x{99}){99}){99}){99})\"}",
+	};
+	char value[801];
+	const char *labels[] = {"a", value, NULL};
+	struct timespec a, b;
+
+	memset(value, 'x', 800);
+	value[800] = 0;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &a);
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		struct selector *s;
+		char error[256];
+
+		if (selector_parse(texts[i], &s, error, sizeof(error), NULL))
+			continue;
+		CU_ASSERT(!selector_has_series(s, label, labels));
+		selector_free(s);
+	}
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &b);
+	CU_ASSERT(b.tv_sec - a.tv_sec < 3);
+}
+
+SUITE(selector, {"what is chosen", what_is_chosen}, {"errors say where", errors_say_where},
+      {"hostile expressions end", hostile_expressions_end});
