@@ -27,6 +27,7 @@ struct stack {
 	__u8 stop;		 /* enum stop */
 	bool outside;		 /* some user frame lies outside files */
 	bool again;		 /* it was sent anew since its mark was taken back */
+	__u32 recorded;		 /* samples of it in the flight recorder, whose field it is */
 	struct object **objects; /* the objects of its frames, referenced; ends with NULL */
 	__u64 frames[];		 /* user, leaf first, then kernel, leaf first */
 };
