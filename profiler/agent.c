@@ -220,6 +220,7 @@ static struct windows_options window_options(struct agent *agent)
 		.window_ns = profile->window_ns,
 		.by_pid = has(&profile->labels, "pid"),
 		.by_comm = has(&profile->labels, "comm"),
+		.by_thread = agent->store != NULL,
 		.sink = agent_window_sink(agent),
 	};
 }
@@ -294,6 +295,13 @@ static void tick(void *arg)
 
 /* ---- reload ---------------------------------------------------------------------------------- */
 
+static bool stored(const struct config *config)
+{
+	const struct store_config *store = config_get(config, &store_section);
+
+	return store->enabled;
+}
+
 /* What a reload cannot change: it says so instead of nothing. */
 static void say_what_waits(const struct config *old, const struct config *fresh)
 {
@@ -306,6 +314,8 @@ static void say_what_waits(const struct config *old, const struct config *fresh)
 		log_warn(config, "agent.state_dir counts from the next start");
 	if (strcmp(a->cache_dir, b->cache_dir))
 		log_warn(config, "agent.cache_dir counts from the next start");
+	if (stored(old) != stored(fresh))
+		log_warn(config, "store.enabled counts from the next start");
 	if (p->max_frames != q->max_frames)
 		log_warn(config, "profile.max_frames counts from the next start");
 }

@@ -23,6 +23,7 @@ struct agent {
 	struct on_demands *on_demands;
 	struct collectors *collectors;
 	struct push *push;
+	struct agent_store *store; /* NULL: switched off */
 	struct budget budget;
 	struct program_time program_time;
 	struct part self, sampling, naming;

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Where the agent's profiles go: so far to Pyroscope (profiler/push), when pyroscope.url is set.
- * The builder encodes each series of a window and calls push_part, which copies it into push's
- * queue.
+ * Where the agent's profiles go: into the local store (agent_store.h), and to Pyroscope
+ * (profiler/push) when pyroscope.url is set. The builder names each series of a window and hands it
+ * to the store, then encodes it and calls push_part, which copies it into push's queue.
  *
  * Labels of a profile: the series' own (service_name, container, and pid or comm where
  * profile.labels asks for them), then agent.labels, then host, so that agent.labels may name the
  * host otherwise.
  */
+#include <errno.h>
+#include <stdio.h>
+
 #include "profiler/agent_internal.h"
+#include "profiler/agent_store.h"
 #include "profiler/base/log.h"
 #include "profiler/push/push.h"
 #include "profiler/push/push_config.h"
@@ -26,23 +30,74 @@ static const struct agent_config *agent_values(const struct agent *agent)
 	return config_get(agent->config, &agent_section);
 }
 
-static struct push_values values_for_push(const struct agent *agent,
-					  struct push_label labels[MAX_COMMON_LABELS])
+/* Labels that every profile has. Borrowed from the configuration. */
+struct common {
+	struct push_label labels[MAX_COMMON_LABELS];
+	size_t n;
+};
+
+static struct common common_labels(const struct agent *agent)
 {
 	const struct option_map *own = &agent_values(agent)->labels;
-	size_t n = 0;
+	struct common c = {0};
 
-	for (; n < own->n; n++)
-		labels[n] = (struct push_label){own->pairs[n].name, own->pairs[n].value};
-	labels[n++] = (struct push_label){"host", agent->host};
-	return (struct push_values){.config = push_values(agent), .common = labels, .n_common = n};
+	for (; c.n < own->n; c.n++)
+		c.labels[c.n] = (struct push_label){own->pairs[c.n].name, own->pairs[c.n].value};
+	c.labels[c.n++] = (struct push_label){"host", agent->host};
+	return c;
 }
+
+static struct push_values values_for_push(const struct agent *agent, const struct common *common)
+{
+	return (struct push_values){
+		.config = push_values(agent), .common = common->labels, .n_common = common->n};
+}
+
+/* ---- the store ------------------------------------------------------------------------------- */
+
+struct store_args {
+	struct agent_store_options o;
+	struct dict_label_text labels[MAX_COMMON_LABELS];
+	char dir[4096];
+};
+
+static void args_for_store(const struct agent *agent, const struct common *common,
+			   struct store_args *args)
+{
+	const struct store_config *config = config_get(agent->config, &store_section);
+
+	snprintf(args->dir, sizeof(args->dir), "%s/store", agent_values(agent)->state_dir);
+	for (size_t i = 0; i < common->n; i++)
+		args->labels[i] =
+			(struct dict_label_text){common->labels[i].name, common->labels[i].value};
+	args->o = (struct agent_store_options){
+		.dir = args->dir,
+		.limits = {.retention_ns = config->retention_ns, .max_bytes = config->max_bytes},
+		.common = args->labels,
+		.n_common = common->n,
+	};
+}
+
+static int open_store(struct agent *agent)
+{
+	const struct store_config *config = config_get(agent->config, &store_section);
+	struct common common = common_labels(agent);
+	struct store_args args;
+
+	if (!config->enabled)
+		return 0;
+	args_for_store(agent, &common, &args);
+	agent->store = agent_store_new(&agent->parts, &args.o);
+	return agent->store ? 0 : -ENOMEM;
+}
+
+/* ---- open, reload, close --------------------------------------------------------------------- */
 
 int agent_open_sinks(struct agent *agent)
 {
-	struct push_label labels[MAX_COMMON_LABELS];
+	struct common common = common_labels(agent);
 	struct push_args args = {
-		.values = values_for_push(agent, labels),
+		.values = values_for_push(agent, &common),
 		.state_dir = agent_values(agent)->state_dir,
 		.parts = &agent->parts,
 	};
@@ -51,28 +106,36 @@ int agent_open_sinks(struct agent *agent)
 
 	if (err)
 		log_error(push, "%s", error);
-	return err;
+	return err ? err : open_store(agent);
 }
 
 void agent_reload_sinks(struct agent *agent)
 {
-	struct push_label labels[MAX_COMMON_LABELS];
-	struct push_values values = values_for_push(agent, labels);
+	struct common common = common_labels(agent);
+	struct push_values values = values_for_push(agent, &common);
+	struct store_args store;
 	char error[ERROR_BYTES];
 
 	if (push_reload(agent->push, &values, error, sizeof(error)))
 		log_error(push, "%s; the old settings go on", error);
+	args_for_store(agent, &common, &store);
+	if (agent->store)
+		agent_store_reload(agent->store, &store.o);
 }
 
 void agent_close_sinks(struct agent *agent, __u64 flush_ns)
 {
 	push_close(agent->push, flush_ns);
 	agent->push = NULL;
+	agent_store_free(agent->store);
+	agent->store = NULL;
 }
 
-/* Builder thread. */
+/* ---- a window: the builder thread ------------------------------------------------------------- */
+
 static void push_part(void *arg, const struct window_part *part)
 {
+	struct agent *agent = arg;
 	const struct series *series = part->series;
 	struct push_label labels[SERIES_MAX_LABELS];
 	struct push_profile profile = {
@@ -87,14 +150,36 @@ static void push_part(void *arg, const struct window_part *part)
 
 	for (size_t i = 0; i < series->n_labels; i++)
 		labels[i] = (struct push_label){series->labels[i].name, series->labels[i].value};
-	if (push_submit(arg, &profile)) {
+	if (push_submit(agent->push, &profile)) {
 		/* counted with its reason */
 	}
 }
 
+static void store_begin_window(void *arg, const struct capture *capture)
+{
+	agent_store_begin(((struct agent *)arg)->store, capture);
+}
+
+static void store_series(void *arg, const struct series *series, const struct profile *profile)
+{
+	agent_store_add(((struct agent *)arg)->store, series, profile);
+}
+
+static void store_end_window(void *arg, bool complete)
+{
+	agent_store_end(((struct agent *)arg)->store, complete);
+}
+
 struct window_sink agent_window_sink(struct agent *agent)
 {
-	if (!*push_values(agent)->url)
-		return (struct window_sink){0}; /* nobody wants them: not even encoded */
-	return (struct window_sink){.part = push_part, .arg = agent->push};
+	struct window_sink sink = {.arg = agent};
+
+	if (*push_values(agent)->url) /* else nobody wants them: not even encoded */
+		sink.part = push_part;
+	if (agent->store) {
+		sink.begin = store_begin_window;
+		sink.profile = store_series;
+		sink.end = store_end_window;
+	}
+	return sink;
 }

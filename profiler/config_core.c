@@ -112,6 +112,8 @@ CONFIG_SECTION(symbols, struct symbols_config, symbols_rows, .order = 40,
 	       .help = "names, files and lines of addresses; read at the start");
 
 static const struct option_row store_rows[] = {
+	OPTION_ROW(BOOL, struct store_config, enabled, .def = "true",
+		   .help = "keep profiles on this host; read at the start"),
 	OPTION_ROW_NAMED(DURATION, struct store_config, retention_ns, "retention", .def = "24h",
 			 .min = "1h", .max = "90d",
 			 .help = "age at which profiles on this host are dropped"),
@@ -120,4 +122,4 @@ static const struct option_row store_rows[] = {
 	{0},
 };
 CONFIG_SECTION(store, struct store_config, store_rows, .order = 60,
-	       .help = "profiles kept on this host; without effect until there is a local store");
+	       .help = "profiles kept on this host, under agent.state_dir");

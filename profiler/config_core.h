@@ -30,6 +30,7 @@ struct symbols_config {
 };
 
 struct store_config {
+	bool enabled;
 	__u64 retention_ns;
 	__u64 max_bytes;
 };

@@ -16,7 +16,7 @@
 struct recorder {
 	pthread_mutex_t lock;
 	struct recorded *ring;
-	size_t n_slots; /* a power of two */
+	size_t n_slots;	  /* a power of two */
 	__u64 head, tail; /* counts: [tail, head) are there */
 	size_t stack_bytes;
 	__u64 max_age_ns, since_ns, dropped_total;

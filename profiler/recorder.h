@@ -51,7 +51,7 @@ struct recording *recorder_copy(struct recorder *recorder, __u64 from_ns, __u64 
 void recording_free(struct recording *recording);
 
 struct recorder_stats {
-	__u64 since_ns; /* CLOCK_MONOTONIC: it reaches back to here */
+	__u64 since_ns;				  /* CLOCK_MONOTONIC: it reaches back to here */
 	__u64 n, bytes, max_bytes, dropped_total; /* dropped: for room, younger than max_age */
 };
 struct recorder_stats recorder_stats(struct recorder *recorder);

@@ -86,28 +86,45 @@ static void encode(struct window_job *w, const struct series *series, const stru
 	pthread_mutex_unlock(&w->windows->lock);
 }
 
+/* One series, named. False when it was cancelled before all of it had names. */
+static bool do_series(struct window_job *w, struct naming *naming, const struct series *series)
+{
+	struct naming_labels labels = {.comm = w->o.by_thread, .pid = true, .tid = w->o.by_thread};
+	const struct window_sink *sink = &w->o.sink;
+	struct profile *profile = profile_new(NULL);
+	bool named;
+
+	if (!profile)
+		return false;
+	naming_add(naming, w->capture, series->first, series->end, &labels, profile);
+	named = !atomic_load(&w->job.cancelled);
+	if (named && sink->profile)
+		sink->profile(sink->arg, series, profile);
+	if (named && sink->part)
+		encode(w, series, profile);
+	profile_free(profile);
+	return named;
+}
+
 static void run_window(struct builder_job *job, struct naming *naming)
 {
 	struct window_job *w = container_of(job, struct window_job, job);
 	struct series_options split = {
 		.by_pid = w->o.by_pid, .by_comm = w->o.by_comm, .max = MAX_SERIES};
-	struct naming_labels labels = {.pid = true, .tid = false};
+	const struct window_sink *sink = &w->o.sink;
 	struct series *series;
+	bool complete = true;
 	size_t n;
 
-	if (!w->o.sink.part)
+	if (!sink->part && !sink->profile)
 		return;
+	if (sink->begin)
+		sink->begin(sink->arg, w->capture);
 	series = series_split(w->capture, &split, &n);
-	for (size_t i = 0; i < n && !atomic_load(&job->cancelled); i++) {
-		struct profile *profile = profile_new(NULL);
-
-		if (!profile)
-			break;
-		naming_add(naming, w->capture, series[i].first, series[i].end, &labels, profile);
-		if (!atomic_load(&job->cancelled)) /* else some of it has no names */
-			encode(w, &series[i], profile);
-		profile_free(profile);
-	}
+	for (size_t i = 0; i < n && complete; i++)
+		complete = do_series(w, naming, &series[i]);
+	if (sink->end)
+		sink->end(sink->arg, complete);
 	free(series);
 	pthread_mutex_lock(&w->windows->lock);
 	w->windows->stats.series_total += n;
@@ -149,7 +166,7 @@ static void capture_done(void *arg, struct capture *capture)
 static int begin(struct windows *windows)
 {
 	struct engine *engine = agent_engine(windows->agent);
-	struct capture_options all = {.source = SOURCE_CPU};
+	struct capture_options all = {.source = SOURCE_CPU, .by_thread = windows->o.by_thread};
 	struct window_job *w = calloc(1, sizeof(*w));
 	int err = -ENOMEM;
 

@@ -16,7 +16,10 @@
 struct agent;
 struct windows;
 
-/* One encoded part of one series, borrowed for the call. Builder thread. */
+struct capture;
+struct profile;
+
+/* One encoded part of one series, borrowed for the call. */
 struct window_part {
 	const struct series *series;
 	const char *profile_name; /* process_cpu */
@@ -24,15 +27,21 @@ struct window_part {
 	size_t len, raw_bytes;
 	__u64 time_ns; /* CLOCK_REALTIME, its time_nanos */
 };
+/* Where windows go; each call may be NULL. Builder thread, in this order: begin, for each series
+ * its profile and its encoded parts, end (complete: no series is missing). */
 struct window_sink {
-	void (*part)(void *arg, const struct window_part *part);
+	void (*begin)(void *arg, const struct capture *capture);
+	void (*profile)(void *arg, const struct series *series, const struct profile *profile);
+	void (*part)(void *arg, const struct window_part *part); /* NULL: nothing is encoded */
+	void (*end)(void *arg, bool complete);
 	void *arg;
 };
 
 struct windows_options {
 	__u64 window_ns;
 	bool by_pid, by_comm;
-	struct window_sink sink; /* part NULL: windows are taken and counted, not encoded */
+	bool by_thread; /* samples keep their threads and comms */
+	struct window_sink sink;
 };
 
 /* Begin with the next window at once. 0 or -errno. */

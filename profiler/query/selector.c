@@ -17,7 +17,7 @@
 #define MAX_CODE_BYTES 65536 /* of a compiled expression */
 #define MAX_VALUE      1024
 
-enum operator { EQUAL, NOT_EQUAL, LIKE, NOT_LIKE };
+enum operator{ EQUAL, NOT_EQUAL, LIKE, NOT_LIKE };
 
 struct matcher {
 	char *name, *value;
@@ -132,8 +132,8 @@ static int parse_name(struct parser *parser, struct matcher *m)
 		while (isalnum((unsigned char)p[n]) || p[n] == '_' || p[n] == '.')
 			n++;
 	if (!n)
-		return fail(parser, p, *p ? "a label's name is missing before '%c'"
-					  : "a '}' is missing%c",
+		return fail(parser, p,
+			    *p ? "a label's name is missing before '%c'" : "a '}' is missing%c",
 			    *p);
 	m->name = strndup(p, n);
 	if (!m->name)
@@ -214,8 +214,9 @@ static int parse_all(struct parser *parser, struct selector *s)
 
 	skip_space(parser);
 	if (*parser->p != '{')
-		return fail(parser, parser->p, "a selector begins with '{', as in {} or "
-					       "{service_name=\"nginx\"}");
+		return fail(parser, parser->p,
+			    "a selector begins with '{', as in {} or "
+			    "{service_name=\"nginx\"}");
 	parser->p++;
 	skip_space(parser);
 	while (*parser->p != '}') {

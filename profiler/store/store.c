@@ -17,13 +17,12 @@
 #include "profiler/base/fs.h"
 #include "profiler/store/index.h"
 
-#define MINUTE_NS     (60 * NS_PER_S)
-#define HOUR_NS	      (60 * MINUTE_NS)
-#define ERROR_BYTES   512
-#define COMBINE_AT    (1u << 17) /* entries: then equal ones are added up in between */
-#define MAX_ROLLED    (1u << 18) /* entries of an hour: beyond there is none, minutes are read */
-#define MAX_SEGMENTS  65536u
-#define DAMAGED_INDEX STORE_INDEX_NAME ".damaged"
+#define MINUTE_NS    (60 * NS_PER_S)
+#define HOUR_NS	     (60 * MINUTE_NS)
+#define ERROR_BYTES  512
+#define COMBINE_AT   (1u << 17) /* entries: then equal ones are added up in between */
+#define MAX_ROLLED   (1u << 18) /* entries of an hour: beyond there is none, minutes are read */
+#define MAX_SEGMENTS 65536u
 
 struct known_segment {
 	__u64 id, bytes, start_ns, end_ns;
@@ -557,7 +556,7 @@ static int reconcile_all(struct opening *o)
 /* The index of damage goes aside, for whoever wants to look at it. */
 static void set_aside(struct store *store)
 {
-	renameat(store->dir_fd, STORE_INDEX_NAME, store->dir_fd, DAMAGED_INDEX);
+	renameat(store->dir_fd, STORE_INDEX_NAME, store->dir_fd, STORE_DAMAGED_INDEX);
 	unlinkat(store->dir_fd, STORE_INDEX_NAME "-wal", 0);
 	unlinkat(store->dir_fd, STORE_INDEX_NAME "-shm", 0);
 }

@@ -29,6 +29,7 @@
 #define STORE_DICT_BYTES    ((size_t)8 << 20)
 #define STORE_SEGMENT_BYTES ((__u64)32 << 20) /* then the next one, hour or not */
 #define STORE_MIN_BYTES	    ((__u64)64 << 20)
+#define STORE_DAMAGED_INDEX "index.sqlite.damaged"
 
 struct store;
 

@@ -367,10 +367,10 @@ static __u32 mapping_of(struct reading *r, __u32 mapping)
 	if (!mapping)
 		return 0;
 	if (*known == UINT32_MAX)
-		*known = profile_mapping(r->profile, &(struct profile_mapping){
-							     m->start, m->limit, m->offset,
-							     add_text(r, m->file),
-							     add_text(r, m->build_id)});
+		*known = profile_mapping(r->profile,
+					 &(struct profile_mapping){m->start, m->limit, m->offset,
+								   add_text(r, m->file),
+								   add_text(r, m->build_id)});
 	return *known;
 }
 
@@ -380,11 +380,10 @@ static __u32 function_of(struct reading *r, __u32 function)
 	__u32 *known = &r->functions.by_id.data[function];
 
 	if (*known == UINT32_MAX)
-		*known = profile_function(
-			r->profile,
-			&(struct profile_function){add_text(r, f->name),
-						   add_text(r, f->system_name),
-						   add_text(r, f->file), f->start_line});
+		*known = profile_function(r->profile,
+					  &(struct profile_function){
+						  add_text(r, f->name), add_text(r, f->system_name),
+						  add_text(r, f->file), f->start_line});
 	return *known;
 }
 

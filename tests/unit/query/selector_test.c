@@ -28,8 +28,7 @@ static int chooses(const char *text)
 
 	if (selector_parse(text, &s, error, sizeof(error), NULL))
 		return -1;
-	found = selector_has_series(s, label, labels) &&
-		selector_has_thread(s, 42, 43, "worker");
+	found = selector_has_series(s, label, labels) && selector_has_thread(s, 42, 43, "worker");
 	selector_free(s);
 	return found;
 }
@@ -96,8 +95,12 @@ static void errors_say_where(void)
 	static const struct {
 		const char *text;
 		size_t at;
-	} rows[] = {{"x", 0},		 {"{a", 2},	     {"{a=\"b\" c", 7},
-		    {"{a=\"b\"}  y", 9}, {"{a=~\"ok(\"}", 4}, {"{a=\"b\\q\"}", 5}};
+	} rows[] = {{"x", 0},
+		    {"{a", 2},
+		    {"{a=\"b\" c", 7},
+		    {"{a=\"b\"}  y", 9},
+		    {"{a=~\"ok(\"}", 4},
+		    {"{a=\"b\\q\"}", 5}};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct selector *s;
