@@ -29,6 +29,8 @@
 #include "profiler/http/http_config.h"
 #include "profiler/notify.h"
 #include "profiler/on_demand.h"
+#include "profiler/query/query.h"
+#include "profiler/recorder.h"
 #include "profiler/window.h"
 
 #define RETRY_NS	(60 * NS_PER_S) /* until sampling is tried again */
@@ -81,6 +83,21 @@ struct windows *agent_windows(const struct agent *agent)
 struct on_demands *agent_on_demands(const struct agent *agent)
 {
 	return agent->on_demands;
+}
+
+struct agent_store *agent_store(const struct agent *agent)
+{
+	return agent->store;
+}
+
+struct recorder *agent_recorder(const struct agent *agent)
+{
+	return agent->recorder;
+}
+
+struct queries *agent_queries(const struct agent *agent)
+{
+	return agent->queries;
 }
 
 const char *agent_host(const struct agent *agent)
@@ -241,8 +258,11 @@ static int start_sampling(struct agent *agent)
 	};
 	struct windows_options windows = window_options(agent);
 	char *why = NULL;
-	int err = engine_start(&options, &agent->engine, &why);
+	int err;
 
+	/* Without one nothing can be asked for that is not stored yet. */
+	options.recorder = agent->recorder = recorder_new(RECORDER_MAX_AGE_NS, RECORDER_MAX_BYTES);
+	err = engine_start(&options, &agent->engine, &why);
 	if (!err)
 		err = windows_start(agent, &windows, &agent->windows);
 	if (err) {
@@ -252,6 +272,10 @@ static int start_sampling(struct agent *agent)
 			log_error(agent, "%s; sampling is off, tried again every minute", text);
 		agent->sampling_failed = true;
 		part_set_state(&agent->sampling, PART_OFF, "%s", text);
+		if (agent->engine)
+			engine_halt(agent->engine);
+		recorder_free(agent->recorder);
+		agent->recorder = NULL;
 		engine_stop(agent->engine);
 		agent->engine = NULL;
 		loop_timer_set(agent->loop, &agent->retry, clock_monotonic_ns() + RETRY_NS);
@@ -504,6 +528,10 @@ static int start(struct agent *agent, int nice)
 	if (!err)
 		err = agent_open_sinks(agent);
 	if (!err) {
+		agent->queries = queries_new(agent);
+		err = agent->queries ? 0 : -ENOMEM;
+	}
+	if (!err) {
 		agent->collectors = collectors_start(agent->loop, &agent->parts, agent->config);
 		err = agent->collectors ? 0 : -ENOMEM;
 	}
@@ -529,6 +557,7 @@ static void stop(struct agent *agent)
 		loop_timer_stop(agent->loop, &agent->retry);
 	}
 	http_server_close(agent->http); /* cancels the profiles that run */
+	queries_stop(agent->queries);
 	if (agent->builder)
 		builder_hurry(agent->builder);
 	on_demands_free(agent->on_demands, STOP_WINDOWS_NS);
@@ -538,7 +567,9 @@ static void stop(struct agent *agent)
 		engine_halt(agent->engine);
 	builder_stop(agent->builder);
 	builder_stop(agent->lister);
+	queries_free(agent->queries);
 	agent_close_sinks(agent, STOP_PUSH_NS);
+	recorder_free(agent->recorder);
 	engine_stop(agent->engine);
 	collectors_stop(agent->collectors);
 	agent_del_parts(agent);

@@ -21,6 +21,9 @@ struct loop;
 struct on_demands;
 struct parts;
 struct push;
+struct agent_store;
+struct queries;
+struct recorder;
 struct windows;
 
 /* Run until SIGTERM or SIGINT; SIGHUP reloads. The exit status. */
@@ -36,5 +39,16 @@ struct builder *agent_lister(const struct agent *agent);
 struct budget *agent_budget(const struct agent *agent);
 struct windows *agent_windows(const struct agent *agent);
 struct on_demands *agent_on_demands(const struct agent *agent);
+/* NULL: switched off, or not there while sampling is off. */
+struct agent_store *agent_store(const struct agent *agent);
+struct recorder *agent_recorder(const struct agent *agent);
+struct queries *agent_queries(const struct agent *agent);
 const char *agent_host(const struct agent *agent);
+/* Labels of every profile: those of agent.labels, then the host. How many; borrowed until the
+ * configuration is loaded again. */
+#define AGENT_MAX_LABELS 65
+struct agent_label {
+	const char *name, *value;
+};
+size_t agent_labels(const struct agent *agent, struct agent_label *out, size_t max);
 __u64 agent_start_ns(const struct agent *agent);

@@ -24,6 +24,8 @@ struct agent {
 	struct collectors *collectors;
 	struct push *push;
 	struct agent_store *store; /* NULL: switched off */
+	struct recorder *recorder;
+	struct queries *queries;
 	struct budget budget;
 	struct program_time program_time;
 	struct part self, sampling, naming;

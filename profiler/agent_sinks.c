@@ -17,8 +17,8 @@
 #include "profiler/push/push.h"
 #include "profiler/push/push_config.h"
 
-#define ERROR_BYTES	  512
-#define MAX_COMMON_LABELS (OPTION_MAX_ITEMS + 1)
+#define ERROR_BYTES 512
+_Static_assert(AGENT_MAX_LABELS > OPTION_MAX_ITEMS, "all of agent.labels, and the host");
 
 static const struct push_config *push_values(const struct agent *agent)
 {
@@ -30,20 +30,30 @@ static const struct agent_config *agent_values(const struct agent *agent)
 	return config_get(agent->config, &agent_section);
 }
 
-/* Labels that every profile has. Borrowed from the configuration. */
+size_t agent_labels(const struct agent *agent, struct agent_label *out, size_t max)
+{
+	const struct option_map *own = &agent_values(agent)->labels;
+	size_t n = 0;
+
+	for (; n < own->n && n + 1 < max; n++)
+		out[n] = (struct agent_label){own->pairs[n].name, own->pairs[n].value};
+	out[n++] = (struct agent_label){"host", agent->host};
+	return n;
+}
+
+/* The same as push takes them. */
 struct common {
-	struct push_label labels[MAX_COMMON_LABELS];
+	struct push_label labels[AGENT_MAX_LABELS];
 	size_t n;
 };
 
 static struct common common_labels(const struct agent *agent)
 {
-	const struct option_map *own = &agent_values(agent)->labels;
-	struct common c = {0};
+	struct agent_label labels[AGENT_MAX_LABELS];
+	struct common c = {.n = agent_labels(agent, labels, AGENT_MAX_LABELS)};
 
-	for (; c.n < own->n; c.n++)
-		c.labels[c.n] = (struct push_label){own->pairs[c.n].name, own->pairs[c.n].value};
-	c.labels[c.n++] = (struct push_label){"host", agent->host};
+	for (size_t i = 0; i < c.n; i++)
+		c.labels[i] = (struct push_label){labels[i].name, labels[i].value};
 	return c;
 }
 
@@ -57,7 +67,7 @@ static struct push_values values_for_push(const struct agent *agent, const struc
 
 struct store_args {
 	struct agent_store_options o;
-	struct dict_label_text labels[MAX_COMMON_LABELS];
+	struct dict_label_text labels[AGENT_MAX_LABELS];
 	char dir[4096];
 };
 

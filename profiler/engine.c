@@ -94,6 +94,7 @@ static int start(struct engine *e, char **ret_why)
 		.record_kinds = collectors_kinds(e->o.collectors),
 		.on_record = give_record,
 		.record_arg = e->o.collectors,
+		.recorder = e->o.recorder,
 	};
 	return router_start(&r, &e->router);
 }

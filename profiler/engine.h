@@ -24,6 +24,7 @@ struct engine_options {
 	bool controller_auto;  /* choose the cgroup hierarchy (sampler.hierarchy is then set) */
 	bool scan;	       /* learn of all running processes at start */
 	struct collectors *collectors; /* get the records they want; NULL: none */
+	struct recorder *recorder;     /* gets the samples; freed before engine_stop; or NULL */
 };
 
 /* Everything runs when this returns 0. Else -errno, and *ret_why (malloc'd, the caller's) says what

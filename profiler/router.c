@@ -15,6 +15,7 @@
 #include "profiler/base/thread.h"
 #include "profiler/base/vec.h"
 #include "profiler/not_run.h"
+#include "profiler/recorder.h"
 #include "profiler/ring.h"
 #include "profiler/sideband.h"
 
@@ -212,6 +213,8 @@ static void on_sample(void *arg, const struct sample *sample)
 {
 	struct router *router = arg;
 
+	if (router->o.recorder && sample->source == SOURCE_CPU)
+		recorder_add(router->o.recorder, sample);
 	vec_for_each (r, &router->running) {
 		if (!r->stop_ns || sample->time_ns <= r->stop_ns)
 			capture_add(r->capture, sample);
@@ -473,6 +476,8 @@ static void tick(struct router *router, __u64 now_ns)
 	if (sampler_update_cpus(router->o.sampler))
 		take_feeds(router);
 	resolver_tick(router->resolver, now_ns);
+	if (router->o.recorder)
+		recorder_sweep(router->o.recorder, now_ns);
 	update_stats(router);
 }
 

@@ -255,12 +255,14 @@ static bool thread_wanted(struct reading *r, __u32 thread)
 	return *known;
 }
 
-/* Threads of a group count as one: as the process, or as nobody. */
+/* Threads of a group count as one: as their name, their process, or as nobody. */
 static __u32 group_of(const struct reading *r, __u32 thread)
 {
 	switch (r->choice->group) {
 	case STORE_GROUP_TID:
 		return thread;
+	case STORE_GROUP_COMM:
+		return r->dict.threads.data[thread].comm;
 	case STORE_GROUP_PID:
 		return r->dict.threads.data[thread].pid;
 	default:
@@ -409,13 +411,19 @@ static __u32 location_of(struct reading *r, __u32 location)
 
 static __u32 labels_of(struct reading *r, __u32 group)
 {
-	const struct dict_thread *t = &r->dict.threads.data[group];
+	const struct dict_thread *t;
 
-	if (r->choice->group == STORE_GROUP_PID)
+	switch (r->choice->group) {
+	case STORE_GROUP_COMM:
+		return profile_thread_labels(r->profile, text(r, group), NULL, 0, 0);
+	case STORE_GROUP_PID:
 		return profile_thread_labels(r->profile, NULL, NULL, group, 0);
-	if (r->choice->group == STORE_GROUP_TID)
+	case STORE_GROUP_TID:
+		t = &r->dict.threads.data[group];
 		return profile_thread_labels(r->profile, text(r, t->comm), NULL, t->pid, t->tid);
-	return 0;
+	default:
+		return 0;
+	}
 }
 
 static int no_ids(struct profile_ids *ids, size_t n)

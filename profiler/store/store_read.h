@@ -25,7 +25,7 @@ void store_reader_free(struct store_reader *reader);
 /* Why the last call failed; borrowed. */
 const char *store_reader_error(const struct store_reader *reader);
 
-enum store_group { STORE_GROUP_NONE, STORE_GROUP_PID, STORE_GROUP_TID };
+enum store_group { STORE_GROUP_NONE, STORE_GROUP_COMM, STORE_GROUP_PID, STORE_GROUP_TID };
 
 struct store_labels {
 	const struct dict *dict;

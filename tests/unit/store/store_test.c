@@ -253,7 +253,7 @@ static void any_range(const char *dir, unsigned n_windows)
 		struct want want = {(int)(next_random(&state) % (N_SERVICE + 1)) - 1,
 				    i % 3 ? -1 : 100 + (int)(next_random(&state) % 4)};
 
-		compare(dir, MIN(a, b), MAX(a, b), want, (enum store_group)(i % 3));
+		compare(dir, MIN(a, b), MAX(a, b), want, (enum store_group)(i % 4));
 	}
 	compare(dir, 0, ~0ull, (struct want){-1, -1}, STORE_GROUP_NONE);
 	compare(dir, T0, end_ns, (struct want){1, -1}, STORE_GROUP_PID);

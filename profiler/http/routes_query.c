@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * GET /api/v1/profile: a profile of any stretch of the past, of any choice of series, in any format
+ * (query/query.h).
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "profiler/agent.h"
+#include "profiler/base/clock.h"
+#include "profiler/export/export.h"
+#include "profiler/http/http.h"
+#include "profiler/http/query_args.h"
+#include "profiler/query/query.h"
+
+struct profile_query {
+	struct range_args range;
+	const char *format;
+	int group;
+	__u64 max_nodes;
+};
+
+static const char *const groups[] = {"none", "comm", "pid", "tid", NULL}; /* enum store_group */
+
+static const struct option_row profile_rows[] = {
+	RANGE_ROWS(struct profile_query),
+	OPTION_ROW(STRING, struct profile_query, format, .def = "json",
+		   .help = "pprof, folded, html, svg, speedscope, json or text"),
+	OPTION_ROW(ENUM, struct profile_query, group, .def = "none", .choices = groups,
+		   .help = "none, comm, pid or tid: a root frame for each"),
+	OPTION_ROW(U64, struct profile_query, max_nodes, .min = "1", .max = "1000000",
+		   .help = "json, html, svg: the largest nodes stay, the others become `other`"),
+	{0},
+};
+
+/* A request that waits for its profile. */
+struct waiting {
+	struct http_request *req;
+	const struct export_format *format;
+	struct query *query;
+};
+
+static void answer(void *arg, int err, const char *why, struct buf *body)
+{
+	struct waiting *w = arg;
+
+	if (err == -EFBIG || err == -E2BIG)
+		http_error(w->req, 413, "too_large",
+			   "the profile is larger than %zu MiB in this format: ask for a shorter "
+			   "range, fewer series, or another format",
+			   QUERY_BODY_BYTES >> 20);
+	else if (err)
+		http_error(w->req, 500, "failed", "the profile cannot be made: %s",
+			   *why ? why : strerror(-err));
+	else
+		http_reply(w->req, 200, w->format->content_type, body);
+	free(w);
+}
+
+static void client_gone(void *arg)
+{
+	struct waiting *w = arg;
+
+	query_cancel(w->query);
+	free(w);
+}
+
+static void handle_profile(struct http_request *req)
+{
+	const struct profile_query *q = req->query;
+	struct query_request request = {
+		.group = (enum store_group)q->group,
+		.format = export_format_find(q->format),
+		.max_nodes = (__u32)q->max_nodes,
+	};
+	struct waiting *w;
+	int err;
+
+	if (!request.format) {
+		http_error(req, 400, "unknown_format",
+			   "unknown format '%s'; there are pprof, folded, html, svg, speedscope, "
+			   "json and text",
+			   q->format);
+		return;
+	}
+	if (request.group == STORE_GROUP_NONE && !strcmp(request.format->name, "folded"))
+		request.group = STORE_GROUP_COMM; /* its lines begin so */
+	if (!query_args_range(req, &q->range, &request.kind, &request.range))
+		return;
+	w = calloc(1, sizeof(*w));
+	if (!w) {
+		selector_free(request.range.selector);
+		http_error(req, 500, "no_memory", "no memory for the profile; try again later");
+		return;
+	}
+	*w = (struct waiting){.req = req, .format = request.format};
+	err = query_start(agent_queries(req->agent), &request, answer, w, &w->query);
+	if (err) {
+		free(w);
+		http_error(req, err == -EBUSY ? 429 : 500, err == -EBUSY ? "too_many" : "no_memory",
+			   err == -EBUSY ? "%d profiles are being made already; try again when one "
+					   "is"
+					 : "no memory for the profile (%d are being made)",
+			   QUERY_MAX);
+		return;
+	}
+	http_suspend(req, client_gone, w);
+}
+HTTP_ROUTE(query_profile, .method = "GET", .path = "/api/v1/profile",
+	   .help = "a profile of the past: from=, to=, match={...}, format=", .query = profile_rows,
+	   .query_size = sizeof(struct profile_query), .handle = handle_profile);

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Profiles of the past: any range and choice of series, from the flight recorder and the local
+ * store together.
+ *
+ * A range that the recorder reaches back to comes from it alone, to the sample. An older one comes
+ * from the store, by windows, and what is not stored yet from the recorder: the two meet where the
+ * last stored window ends, so nothing counts twice.
+ *
+ * Work goes through two threads: the builder names the recorder's part, the reader merges the
+ * store's and encodes. Bounded: QUERY_MAX at a time, QUERY_PROFILE_BYTES a profile (the smallest
+ * stacks that do not fit become `[profile full]`, said in a comment), QUERY_BODY_BYTES an answer.
+ *
+ * Owner: the agent thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "profiler/base/buf.h"
+#include "profiler/base/check.h"
+#include "profiler/export/export.h"
+#include "profiler/store/store_read.h"
+
+#define QUERY_MAX	    16
+#define QUERY_PROFILE_BYTES ((size_t)20 << 20)
+#define QUERY_BODY_BYTES    ((size_t)64 << 20)
+
+struct agent;
+struct queries; /* those of an agent */
+struct query;	/* one under way */
+struct selector;
+
+/* NULL when the thread cannot start or memory ends. */
+struct queries *queries_new(struct agent *agent);
+/* Cancels what runs and ends the thread; before the builder ends. NULL is fine. */
+void queries_stop(struct queries *queries);
+/* After the builder has ended. NULL is fine. */
+void queries_free(struct queries *queries);
+
+struct query_range {
+	__u64 from_ns, to_ns;	   /* CLOCK_REALTIME; from < to */
+	struct selector *selector; /* taken, also on failure; NULL: all */
+};
+struct query_request {
+	const char *kind; /* static: cpu */
+	struct query_range range;
+	enum store_group group;
+	const struct export_format *format;
+	__u32 max_nodes; /* 0: the format's own bound */
+};
+
+/* body: the answer, the callee's to take or leave; err: why there is none, -EFBIG when it is larger
+ * than QUERY_BODY_BYTES. Agent thread, once, unless cancelled. */
+typedef void query_done(void *arg, int err, const char *why, struct buf *body);
+
+/* 0; -EBUSY: QUERY_MAX are under way; -ENOMEM. */
+MUST_CHECK int query_start(struct queries *queries, const struct query_request *request,
+			   query_done *done, void *arg, struct query **ret_query);
+void query_cancel(struct query *query);
+
+/* A point of time as users write it: RFC 3339, unix seconds (with a fraction), `now`, `now-15m`. 0
+ * or -EINVAL, -ERANGE. */
+MUST_CHECK int query_parse_time(const char *text, __u64 now_ns, __u64 *ret_ns);
