@@ -46,7 +46,7 @@ struct agent_store {
 	__u64 retry_ns; /* CLOCK_MONOTONIC; 0: now */
 	bool failed;	/* said already */
 	bool in_window;
-	__u64 end_mono_ns, used_ns; /* CPU of the window so far */
+	__u64 end_mono_ns, used_ns;	    /* CPU of the window so far */
 	VEC(struct dict_label_text) labels; /* of the series at hand */
 };
 

@@ -34,7 +34,8 @@ struct router_options {
 	bool scan;	   /* read the mappings of all processes at start */
 	const __u64 *pids; /* or of these */
 	size_t n_pids;
-	struct recorder *recorder; /* gets the samples of SOURCE_CPU; outlives the router; or NULL */
+	struct recorder
+		*recorder; /* gets the samples of SOURCE_CPU; outlives the router; or NULL */
 	/* Records of these kinds (1 << enum rec_kind) go here too, in order. */
 	__u64 record_kinds;
 	void (*on_record)(void *arg, const struct rec *rec);

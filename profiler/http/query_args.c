@@ -35,8 +35,9 @@ bool query_args_range(struct http_request *req, const struct range_args *args,
 		if (!strcmp(args->kind, kinds[i]))
 			*ret_kind = kinds[i];
 	if (!*ret_kind) {
-		http_error(req, 404, "unknown_kind", "there is no kind '%s'; /api/v1/kinds lists "
-						     "what there is",
+		http_error(req, 404, "unknown_kind",
+			   "there is no kind '%s'; /api/v1/kinds lists "
+			   "what there is",
 			   args->kind);
 		return false;
 	}

@@ -85,8 +85,9 @@ static void handle_profile(struct http_request *req)
 			   q->format);
 		return;
 	}
-	if (request.group == STORE_GROUP_NONE && !strcmp(request.format->name, "folded"))
-		request.group = STORE_GROUP_COMM; /* its lines begin so */
+	if (request.group == STORE_GROUP_NONE &&
+	    (!strcmp(request.format->name, "folded") || !strcmp(request.format->name, "text")))
+		request.group = STORE_GROUP_COMM; /* their lines begin so */
 	if (!query_args_range(req, &q->range, &request.kind, &request.range))
 		return;
 	w = calloc(1, sizeof(*w));

@@ -8,10 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "profiler/agent.h"
-#include "profiler/agent_store.h"
 #include "profiler/base/clock.h"
-#include "profiler/builder.h"
 #include "profiler/capture.h"
 #include "profiler/engine.h"
 #include "profiler/export/sink.h"
@@ -19,19 +16,10 @@
 #include "profiler/naming.h"
 #include "profiler/process.h"
 #include "profiler/profile.h"
+#include "profiler/query/query_internal.h"
 #include "profiler/query/selector.h"
-#include "profiler/recorder.h"
-#include "profiler/series.h"
 
 #define MAX_SERIES 2000
-
-struct queries {
-	struct agent *agent;
-	struct builder *reader_thread;
-	struct store_reader *reader; /* the reader thread's; NULL: there is no store */
-	struct query *first;
-	unsigned n;
-};
 
 struct query {
 	struct queries *queries;
@@ -42,21 +30,110 @@ struct query {
 	void *arg;
 	atomic_bool cancelled;
 
-	/* What comes from where. */
-	__u64 recorder_from_ns, recorder_to_ns; /* CLOCK_MONOTONIC; equal: nothing */
-	__u64 store_to_ns;			/* CLOCK_REALTIME; <= from: nothing */
-	unsigned hz;
-	struct recorder *recorder;
-	struct agent_label common[AGENT_MAX_LABELS]; /* texts are copies, in texts */
-	size_t n_common;
-	struct arena texts;
-
+	struct query_plan plan;
+	struct query_labels common;
 	struct profile *profile;
 	struct store_result result;
 	int err;
 	char why[256];
 	struct buf body;
 };
+
+/* ---- what query_internal.h shares ------------------------------------------------------------ */
+
+int query_labels_init(struct query_labels *labels, const struct agent *agent)
+{
+	*labels = (struct query_labels){0};
+	labels->n = agent_labels(agent, labels->labels, ARRAY_SIZE(labels->labels));
+	for (size_t i = 0; i < labels->n; i++) {
+		struct agent_label *l = &labels->labels[i];
+
+		l->name = arena_strndup(&labels->texts, l->name, strlen(l->name));
+		l->value = arena_strndup(&labels->texts, l->value, strlen(l->value));
+		if (!l->name || !l->value)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+void query_labels_fini(struct query_labels *labels)
+{
+	arena_fini(&labels->texts);
+}
+
+const char *query_label(const struct query_labels *common, const struct series *series,
+			const char *name)
+{
+	for (size_t i = 0; i < series->n_labels; i++)
+		if (!strcmp(series->labels[i].name, name))
+			return series->labels[i].value;
+	for (size_t i = 0; i < common->n; i++)
+		if (!strcmp(common->labels[i].name, name))
+			return common->labels[i].value;
+	return NULL;
+}
+
+struct capture *query_capture(const struct recording *recording, struct selector *selector,
+			      unsigned hz, __u64 from_ns, __u64 to_ns)
+{
+	struct capture_options options = {.source = SOURCE_CPU, .by_thread = true};
+	struct capture *capture = capture_new(&options, hz);
+
+	if (!capture)
+		return NULL;
+	capture->start_ns = from_ns;
+	vec_for_each (r, &recording->samples) {
+		struct sample sample = {
+			.time_ns = r->time_ns,
+			.weight = 1,
+			.pid = r->image->pid,
+			.tid = r->tid,
+			.cpu = r->cpu,
+			.source = r->source,
+			.stack = r->stack,
+			.image = r->image,
+		};
+
+		memcpy(sample.comm, r->comm, sizeof(sample.comm));
+		if (r->time_ns >= from_ns && r->time_ns < to_ns &&
+		    selector_has_thread(selector, sample.pid, sample.tid, sample.comm))
+			capture_add(capture, &sample);
+	}
+	capture_finish(capture, to_ns);
+	return capture;
+}
+
+struct query_plan query_plan(struct queries *queries, const struct query_range *range, bool exact)
+{
+	struct agent *agent = queries->agent;
+	struct agent_store *store = agent_store(agent);
+	__u64 mono_ns = clock_monotonic_ns();
+	__u64 last_ns = store ? agent_store_stats(store).last_mono_ns : 0;
+	struct query_plan plan = {
+		.recorder = agent_recorder(agent),
+		.hz = agent_engine(agent) ? sampler_hz(engine_sampler(agent_engine(agent))) : 1,
+		.store_to_ns = range->to_ns,
+		.boot_ns = clock_realtime_ns() - mono_ns, /* on today's clock */
+	};
+	__u64 since_ns;
+
+	if (!plan.recorder || range->to_ns <= plan.boot_ns)
+		return plan;
+	since_ns = recorder_stats(plan.recorder).since_ns;
+	plan.recorder_to_ns = MIN(range->to_ns - plan.boot_ns, mono_ns);
+	if (exact && range->from_ns >= plan.boot_ns + since_ns) {
+		plan.recorder_from_ns = range->from_ns - plan.boot_ns;
+		plan.store_to_ns = 0;
+	} else {
+		plan.recorder_from_ns = MAX(since_ns, last_ns);
+		if (range->from_ns > plan.boot_ns)
+			plan.recorder_from_ns =
+				MAX(plan.recorder_from_ns, range->from_ns - plan.boot_ns);
+		plan.store_to_ns = MIN(range->to_ns, plan.recorder_from_ns + plan.boot_ns);
+	}
+	plan.recorder_from_ns = MIN(plan.recorder_from_ns, plan.recorder_to_ns);
+	return plan;
+}
 
 /* ---- which series ---------------------------------------------------------------------------- */
 
@@ -70,15 +147,8 @@ static const char *label_of(void *arg, const char *name)
 {
 	const struct label_source *from = arg;
 
-	if (from->stored)
-		return dict_series_label(from->stored->dict, from->stored->series, name);
-	for (size_t i = 0; i < from->series->n_labels; i++)
-		if (!strcmp(from->series->labels[i].name, name))
-			return from->series->labels[i].value;
-	for (size_t i = 0; i < from->query->n_common; i++)
-		if (!strcmp(from->query->common[i].name, name))
-			return from->query->common[i].value;
-	return NULL;
+	return from->stored ? dict_series_label(from->stored->dict, from->stored->series, name)
+			    : query_label(&from->query->common, from->series, name);
 }
 
 static bool stored_series(void *arg, const struct store_labels *labels)
@@ -105,34 +175,6 @@ static bool is_cancelled(void *arg)
 
 /* ---- the recorder's part: the builder -------------------------------------------------------- */
 
-static struct capture *capture_of(struct query *query, const struct recording *recording)
-{
-	struct capture_options options = {.source = SOURCE_CPU, .by_thread = true};
-	struct capture *capture = capture_new(&options, query->hz);
-
-	if (!capture)
-		return NULL;
-	capture->start_ns = query->recorder_from_ns;
-	vec_for_each (r, &recording->samples) {
-		struct sample sample = {
-			.time_ns = r->time_ns,
-			.weight = 1,
-			.pid = r->image->pid,
-			.tid = r->tid,
-			.cpu = r->cpu,
-			.source = r->source,
-			.stack = r->stack,
-			.image = r->image,
-		};
-
-		memcpy(sample.comm, r->comm, sizeof(sample.comm));
-		if (selector_has_thread(query->q.range.selector, sample.pid, sample.tid,
-					sample.comm))
-			capture_add(capture, &sample);
-	}
-	return capture;
-}
-
 static void name_capture(struct query *query, struct naming *naming, struct capture *capture)
 {
 	struct series_options split = {.max = MAX_SERIES};
@@ -158,18 +200,18 @@ static void name_capture(struct query *query, struct naming *naming, struct capt
 static void run_naming(struct builder_job *job, struct naming *naming)
 {
 	struct query *query = container_of(job, struct query, name);
+	const struct query_plan *plan = &query->plan;
 	struct recording *recording;
 	struct capture *capture = NULL;
 
-	recording = recorder_copy(query->recorder, query->recorder_from_ns, query->recorder_to_ns);
+	recording = recorder_copy(plan->recorder, plan->recorder_from_ns, plan->recorder_to_ns);
 	if (recording)
-		capture = capture_of(query, recording);
-	if (capture) {
-		capture_finish(capture, query->recorder_to_ns);
+		capture = query_capture(recording, query->q.range.selector, plan->hz,
+					plan->recorder_from_ns, plan->recorder_to_ns);
+	if (capture)
 		name_capture(query, naming, capture);
-	} else {
+	else
 		query->err = -ENOMEM;
-	}
 	capture_free(capture);
 	recording_free(recording);
 }
@@ -181,7 +223,7 @@ static void read_store(struct query *query)
 	struct store_choice choice = {
 		.kind = query->q.kind,
 		.from_ns = query->q.range.from_ns,
-		.to_ns = query->store_to_ns,
+		.to_ns = query->plan.store_to_ns,
 		.series = stored_series,
 		.thread = selector_wants_thread(query->q.range.selector) ? stored_thread : NULL,
 		.cancelled = is_cancelled,
@@ -190,7 +232,7 @@ static void read_store(struct query *query)
 	};
 	struct store_reader *reader = query->queries->reader;
 
-	if (!reader || query->store_to_ns <= query->q.range.from_ns)
+	if (!reader || query->plan.store_to_ns <= query->q.range.from_ns)
 		return;
 	query->err = store_read_profile(reader, &choice, query->profile, &query->result);
 	if (query->err == -ENOENT) /* nothing was ever stored */
@@ -208,22 +250,24 @@ static void describe(struct query *query)
 	if (!p->n_types) {
 		profile_add_type(p, "samples", "count");
 		p->default_type = profile_add_type(p, "cpu", "nanoseconds");
-		profile_set_period(p, "cpu", "nanoseconds", NS_PER_S / query->hz);
+		profile_set_period(p, "cpu", "nanoseconds", NS_PER_S / query->plan.hz);
 	}
 	p->name = profile_cstring(p, query->q.kind);
 	p->time_ns = query->q.range.from_ns;
 	p->duration_ns = query->q.range.to_ns - query->q.range.from_ns;
 	p->lost_total = query->result.facts.lost;
 	if (query->result.skipped_blocks) {
-		snprintf(text, sizeof(text), "%llu stored blocks are damaged or gone: parts of the "
-					     "range are missing",
+		snprintf(text, sizeof(text),
+			 "%llu stored blocks are damaged or gone: parts of the "
+			 "range are missing",
 			 (unsigned long long)query->result.skipped_blocks);
 		profile_add_comment(p, text);
 	}
 	if (p->refused_total[PROFILE_TABLE_stacks] || p->refused_total[PROFILE_TABLE_locations]) {
-		snprintf(text, sizeof(text), "more distinct stacks than %zu MiB hold: the rest "
-					     "counts as [profile full]; choose a shorter range or "
-					     "fewer series",
+		snprintf(text, sizeof(text),
+			 "more distinct stacks than %zu MiB hold: the rest "
+			 "counts as [profile full]; choose a shorter range or "
+			 "fewer series",
 			 QUERY_PROFILE_BYTES >> 20);
 		profile_add_comment(p, text);
 	}
@@ -269,7 +313,7 @@ static void free_query(struct query *query)
 {
 	selector_free(query->q.range.selector);
 	profile_free(query->profile);
-	arena_fini(&query->texts);
+	query_labels_fini(&query->common);
 	buf_fini(&query->body);
 	free(query);
 }
@@ -300,49 +344,6 @@ static void named(struct builder_job *job)
 	finished(&query->read);
 }
 
-static int copy_labels(struct query *query)
-{
-	query->n_common =
-		agent_labels(query->queries->agent, query->common, ARRAY_SIZE(query->common));
-	for (size_t i = 0; i < query->n_common; i++) {
-		struct agent_label *l = &query->common[i];
-
-		l->name = arena_strndup(&query->texts, l->name, strlen(l->name));
-		l->value = arena_strndup(&query->texts, l->value, strlen(l->value));
-		if (!l->name || !l->value)
-			return -ENOMEM;
-	}
-	return 0;
-}
-
-/* Where the recorder's part begins and the store's ends. */
-static void plan(struct query *query)
-{
-	struct agent *agent = query->queries->agent;
-	struct agent_store *store = agent_store(agent);
-	const struct query_range *range = &query->q.range;
-	__u64 now_ns = clock_realtime_ns(), mono_ns = clock_monotonic_ns();
-	__u64 boot_ns = now_ns - mono_ns; /* on today's clock */
-	__u64 last_ns = store ? agent_store_stats(store).last_mono_ns : 0;
-	struct recorder_stats recorder;
-
-	query->store_to_ns = range->to_ns;
-	query->recorder = agent_recorder(agent);
-	query->hz = agent_engine(agent) ? sampler_hz(engine_sampler(agent_engine(agent))) : 1;
-	if (!query->recorder || range->to_ns <= boot_ns)
-		return;
-	recorder = recorder_stats(query->recorder);
-	query->recorder_to_ns = MIN(range->to_ns - boot_ns, mono_ns);
-	if (range->from_ns >= boot_ns + recorder.since_ns) {
-		query->recorder_from_ns = range->from_ns - boot_ns;
-		query->store_to_ns = 0;
-	} else {
-		query->recorder_from_ns = MAX(recorder.since_ns, last_ns);
-		query->store_to_ns = MIN(range->to_ns, query->recorder_from_ns + boot_ns);
-	}
-	query->recorder_from_ns = MIN(query->recorder_from_ns, query->recorder_to_ns);
-}
-
 int query_start(struct queries *queries, const struct query_request *request, query_done *done,
 		void *arg, struct query **ret_query)
 {
@@ -360,16 +361,16 @@ int query_start(struct queries *queries, const struct query_request *request, qu
 	query->name = (struct builder_job){.run = run_naming, .done = named, .urgent = true};
 	query->read = (struct builder_job){.run = run_reading, .done = finished, .urgent = true};
 	query->profile = profile_new(&limits);
-	if (!query->profile || copy_labels(query)) {
+	if (!query->profile || query_labels_init(&query->common, queries->agent)) {
 		free_query(query);
 		return -ENOMEM;
 	}
-	plan(query);
+	query->plan = query_plan(queries, &query->q.range, true);
 	query->next = queries->first;
 	queries->first = query;
 	queries->n++;
 	*ret_query = query;
-	if (query->recorder_from_ns < query->recorder_to_ns)
+	if (query->plan.recorder_from_ns < query->plan.recorder_to_ns)
 		builder_submit(agent_builder(queries->agent), &query->name);
 	else
 		builder_submit(queries->reader_thread, &query->read);
@@ -414,6 +415,7 @@ void queries_stop(struct queries *queries)
 		return;
 	for (struct query *q = queries->first; q; q = q->next)
 		query_cancel(q);
+	listings_cancel(queries);
 	queries->reader_thread = NULL;
 	builder_stop(thread);
 }

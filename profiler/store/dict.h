@@ -69,8 +69,9 @@ struct dict_series {
 #define DICT_TABLES(X)                                                                             \
 	X(mappings, mapping)                                                                       \
 	X(functions, function)                                                                     \
-	X(lines, line) X(locations, location) X(nodes, node) X(threads, thread) X(kinds, kind)     \
-		X(labels, label) X(series, series)
+	X(lines, line)                                                                             \
+	X(locations, location) X(nodes, node) X(threads, thread) X(kinds, kind) X(labels, label)   \
+		X(series, series)
 
 struct dict {
 	struct strtab strings;

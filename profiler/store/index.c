@@ -29,6 +29,11 @@ static const char schema[] =
 	" series INTEGER NOT NULL, samples INTEGER NOT NULL, value INTEGER NOT NULL,"
 	" PRIMARY KEY(segment, at, series)) STRICT, WITHOUT ROWID;";
 
+#define POINTS_SQL(which)                                                                          \
+	"SELECT series, start_ns, end_ns, p.samples, value FROM block b JOIN point p"              \
+	" ON p.segment = b.segment AND p.at = b.at"                                                \
+	" WHERE start_ns < ?2 AND end_ns > ?1 AND " which
+
 #define STATEMENTS(X)                                                                              \
 	X(BEGIN, "BEGIN")                                                                          \
 	X(BEGIN_WRITE, "BEGIN IMMEDIATE")                                                          \
@@ -57,9 +62,12 @@ static const char schema[] =
 	  "SELECT id, kind, type, unit, labels FROM series WHERE id IN (SELECT series FROM seen"   \
 	  " WHERE segment IN (SELECT DISTINCT segment FROM block WHERE level = 2"                  \
 	  " AND start_ns < ?2 AND end_ns > ?1)) ORDER BY id")                                      \
-	X(POINTS, "SELECT series, start_ns, end_ns, p.samples, value FROM block b JOIN point p"    \
-		  " ON p.segment = b.segment AND p.at = b.at"                                      \
-		  " WHERE level = ?3 AND start_ns < ?2 AND end_ns > ?1 ORDER BY start_ns")         \
+	X(POINTS, POINTS_SQL("level = 2"))                                                         \
+	X(MINUTES, POINTS_SQL("level = 3 AND b.segment IN (SELECT segment FROM block"              \
+			      " WHERE level = 4)"))                                                \
+	X(WINDOWS, POINTS_SQL("level = 2 AND b.segment NOT IN (SELECT segment FROM block"          \
+			      " WHERE level = 4)"))                                                \
+	X(SINCE, "SELECT coalesce(min(start_ns), 0) FROM block WHERE level = 2")                   \
 	X(FACTS,                                                                                   \
 	  "SELECT min(start_ns), max(end_ns), sum(samples), sum(whole), sum(lost), count(*)"       \
 	  " FROM block WHERE level = 2 AND start_ns < ?2 AND end_ns > ?1")
@@ -513,15 +521,30 @@ static int point_row(void *arg, sqlite3_stmt *st)
 	return v->point(v->arg, &point);
 }
 
-int store_index_points(struct store_index *index, enum block_kind level, __u64 from_ns, __u64 to_ns,
-		       int (*visit)(void *arg, const struct index_point *point), void *arg)
+int store_index_points(struct store_index *index, enum block_kind coarsest, __u64 from_ns,
+		       __u64 to_ns, int (*visit)(void *arg, const struct index_point *point),
+		       void *arg)
 {
 	struct visit v = {.point = visit, .arg = arg};
-	sqlite3_stmt *st = for_times(index, STMT_POINTS, from_ns, to_ns);
+	int err;
 
-	if (st)
-		sqlite3_bind_int(st, 3, level);
-	return each_row(index, st, point_row, &v);
+	if (coarsest == BLOCK_WINDOW)
+		return each_row(index, for_times(index, STMT_POINTS, from_ns, to_ns), point_row,
+				&v);
+	err = each_row(index, for_times(index, STMT_MINUTES, from_ns, to_ns), point_row, &v);
+	return err ? err
+		   : each_row(index, for_times(index, STMT_WINDOWS, from_ns, to_ns), point_row, &v);
+}
+
+static int since_row(void *arg, sqlite3_stmt *st)
+{
+	*(__u64 *)arg = column(st, 0);
+	return 0;
+}
+
+int store_index_since(struct store_index *index, __u64 *ret_ns)
+{
+	return each_row(index, statement(index, STMT_SINCE), since_row, ret_ns);
 }
 
 static int facts_row(void *arg, sqlite3_stmt *st)

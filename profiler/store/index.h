@@ -95,13 +95,16 @@ struct index_point {
 	__u64 start_ns, end_ns;
 	__s64 samples, value;
 };
-/* Points of a level (BLOCK_WINDOW, BLOCK_MINUTE) that overlap the time, by time. */
-MUST_CHECK int store_index_points(struct store_index *index, enum block_kind level, __u64 from_ns,
-				  __u64 to_ns,
+/* Points that overlap the time. coarsest: BLOCK_WINDOW, or BLOCK_MINUTE for minutes of the segments
+ * that were closed (all of their windows are in one) and windows of the others. */
+MUST_CHECK int store_index_points(struct store_index *index, enum block_kind coarsest,
+				  __u64 from_ns, __u64 to_ns,
 				  int (*visit)(void *arg, const struct index_point *point),
 				  void *arg);
 /* Facts of all windows that overlap the time, added up; windows 0: none. */
 MUST_CHECK int store_index_facts(struct store_index *index, __u64 from_ns, __u64 to_ns,
 				 struct facts *ret_facts);
+/* How far back there is anything; 0: nothing. */
+MUST_CHECK int store_index_since(struct store_index *index, __u64 *ret_ns);
 /* Bytes of its own files. */
 __u64 store_index_bytes(const char *dir);

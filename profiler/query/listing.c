@@ -1,0 +1,423 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Series, labels and sums by time, see listing.h. */
+#include "profiler/query/listing.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "profiler/base/clock.h"
+#include "profiler/capture.h"
+#include "profiler/profile.h"
+#include "profiler/query/query_internal.h"
+#include "profiler/query/selector.h"
+#include "profiler/store/index.h"
+
+#define MAX_SERIES 2000
+
+struct listing_job {
+	struct queries *queries;
+	struct listing_job *next;
+	struct builder_job job;
+	struct listing_request q;
+	listing_done *done; /* NULL: cancelled */
+	void *arg;
+	struct query_plan plan;
+	struct query_labels common;
+	char group[256];
+
+	struct listing out;
+	VEC(__s64) group_of; /* by the index's id of a series: its group; -1: not wanted */
+	int err;
+	char why[256];
+};
+
+/* ---- series ---------------------------------------------------------------------------------- */
+
+static const char *listed_label(void *arg, const char *name)
+{
+	const struct listed_series *s = arg;
+
+	for (size_t i = 0; i < s->n_labels; i++)
+		if (!strcmp(s->labels[i].name, name))
+			return s->labels[i].value;
+	return NULL;
+}
+
+static const char *copy(struct listing *out, const char *text)
+{
+	return arena_strndup(&out->arena, text, strlen(text));
+}
+
+static int by_name(const void *pa, const void *pb)
+{
+	const struct agent_label *a = pa, *b = pb;
+
+	return strcmp(a->name, b->name);
+}
+
+/* The labels of a series as the index has them: a JSON object. */
+static int parse_labels(struct listing *out, const char *text, struct listed_series *s)
+{
+	json_t *root = json_loads(text, 0, NULL), *value;
+	const char *name;
+	int err = 0;
+
+	if (!json_is_object(root)) {
+		json_decref(root);
+		return -EBADMSG;
+	}
+	s->labels = arena_alloc(&out->arena, (json_object_size(root) + 1) * sizeof(*s->labels));
+	if (!s->labels)
+		err = -ENOMEM;
+	json_object_foreach(root, name, value)
+	{
+		struct agent_label *label;
+
+		if (err || !json_is_string(value))
+			continue;
+		label = &s->labels[s->n_labels++];
+		label->name = copy(out, name);
+		label->value = copy(out, json_string_value(value));
+		err = label->name && label->value ? 0 : -ENOMEM;
+	}
+	json_decref(root);
+	return err;
+}
+
+/* The number of a group, made when it is new. -errno. */
+static __s64 group_of(struct listing_job *job, const char *name)
+{
+	struct listing *out = &job->out;
+	struct listed_group group = {0};
+
+	if (!job->group[0])
+		name = "";
+	vec_for_each (g, &out->groups)
+		if (!strcmp(g->name, name))
+			return g - out->groups.data;
+	if (out->groups.len == LISTING_MAX_GROUPS) /* the rest together, in the last one */
+		return LISTING_MAX_GROUPS - 1;
+	if (out->groups.len == LISTING_MAX_GROUPS - 1)
+		name = "other";
+	group.name = copy(out, name);
+	group.values = arena_zalloc(&out->arena, out->n_steps * sizeof(*group.values) + 8);
+	if (!group.name || !group.values || vec_push(&out->groups, group))
+		return -ENOMEM;
+	return (__s64)out->groups.len - 1;
+}
+
+/* Keep a series that is wanted; its group, -1 when it is not, or -errno. */
+static __s64 keep_series(struct listing_job *job, struct listed_series *s)
+{
+	const char *name;
+
+	if ((job->q.kind && strcmp(job->q.kind, s->kind)) ||
+	    !selector_has_series(job->q.range.selector, listed_label, s))
+		return -1;
+	if (job->out.series.len >= LISTING_MAX_SERIES)
+		return -1;
+	if (vec_push(&job->out.series, *s))
+		return -ENOMEM;
+	if (!job->q.step_ns)
+		return -1;
+	name = listed_label(s, job->group);
+	return group_of(job, name ? name : "");
+}
+
+static int stored_series(void *arg, const struct index_series *series)
+{
+	struct listing_job *job = arg;
+	struct listed_series s = {.id = series->id,
+				  .kind = copy(&job->out, series->kind),
+				  .type = copy(&job->out, series->type),
+				  .unit = copy(&job->out, series->unit)};
+	int err = parse_labels(&job->out, series->labels, &s);
+	__s64 group;
+
+	if (err == -EBADMSG)
+		return 0;
+	if (err || !s.kind || !s.type || !s.unit)
+		return -ENOMEM;
+	group = keep_series(job, &s);
+	if (group < -1)
+		return -ENOMEM;
+	while (job->group_of.len <= (size_t)series->id)
+		if (vec_push(&job->group_of, -1))
+			return -ENOMEM;
+	job->group_of.data[series->id] = group;
+	return atomic_load(&job->job.cancelled) ? -ECANCELED : 0;
+}
+
+/* ---- sums by time ---------------------------------------------------------------------------- */
+
+/* A value that was gathered over [start, end) counts in each step for the part it shares. */
+static void spread(struct listing_job *job, __s64 group, __u64 start_ns, __u64 end_ns, double value)
+{
+	__u64 from_ns = job->q.range.from_ns, step_ns = job->q.step_ns;
+	struct listed_group *g = &job->out.groups.data[group];
+	double whole = (double)(end_ns - start_ns);
+	__u64 at = MAX(start_ns, from_ns), stop = MIN(end_ns, job->q.range.to_ns);
+
+	while (at < stop) {
+		size_t step = (at - from_ns) / step_ns;
+		__u64 next = MIN(stop, from_ns + (step + 1) * step_ns);
+		double part = value * (double)(next - at) / whole;
+
+		if (step >= job->out.n_steps)
+			break;
+		g->values[step] += part;
+		g->total += part;
+		at = next;
+	}
+}
+
+static int stored_point(void *arg, const struct index_point *point)
+{
+	struct listing_job *job = arg;
+	__s64 group =
+		(__u64)point->series < job->group_of.len ? job->group_of.data[point->series] : -1;
+	__u64 end_ns = MIN(point->end_ns, job->plan.store_to_ns);
+
+	/* What the recorder takes over at the edge is counted there. */
+	if (group >= 0 && point->start_ns < end_ns)
+		spread(job, group, point->start_ns, MAX(point->end_ns, point->start_ns + 1),
+		       (double)point->value);
+	return atomic_load(&job->job.cancelled) ? -ECANCELED : 0;
+}
+
+static int read_store(struct listing_job *job)
+{
+	struct store_reader *reader = job->queries->reader;
+	const struct query_range *range = &job->q.range;
+	struct store_index *index;
+	int err;
+
+	if (!reader || job->plan.store_to_ns <= range->from_ns)
+		return 0;
+	err = store_reader_begin(reader, &index);
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	err = store_index_each_series(index, range->from_ns, range->to_ns, stored_series, job);
+	if (!err)
+		err = store_index_facts(index, range->from_ns, range->to_ns, &job->out.facts);
+	if (!err)
+		err = store_index_since(index, &job->out.since_ns);
+	if (!err && job->q.step_ns)
+		err = store_index_points(
+			index, job->q.step_ns >= 60 * NS_PER_S ? BLOCK_MINUTE : BLOCK_WINDOW,
+			range->from_ns, job->plan.store_to_ns, stored_point, job);
+	if (err)
+		snprintf(job->why, sizeof(job->why), "%s", store_index_error(index));
+	store_reader_end(reader);
+	return err;
+}
+
+/* ---- what is not stored yet ------------------------------------------------------------------ */
+
+static bool same_labels(const struct listed_series *a, const struct listed_series *b)
+{
+	if (a->n_labels != b->n_labels || strcmp(a->kind, b->kind))
+		return false;
+	for (size_t i = 0; i < a->n_labels; i++)
+		if (strcmp(a->labels[i].name, b->labels[i].name) ||
+		    strcmp(a->labels[i].value, b->labels[i].value))
+			return false;
+	return true;
+}
+
+static int label_series(struct listing_job *job, const struct series *from, struct listed_series *s)
+{
+	struct listing *out = &job->out;
+
+	*s = (struct listed_series){.id = -1, .kind = "cpu", .type = "cpu", .unit = "nanoseconds"};
+	s->labels = arena_alloc(&out->arena, (from->n_labels + job->common.n) * sizeof(*s->labels));
+	if (!s->labels)
+		return -ENOMEM;
+	for (size_t i = 0; i < from->n_labels; i++)
+		s->labels[s->n_labels++] = (struct agent_label){copy(out, from->labels[i].name),
+								copy(out, from->labels[i].value)};
+	for (size_t i = 0; i < job->common.n; i++) {
+		const struct agent_label *c = &job->common.labels[i];
+
+		if (!listed_label(s, c->name))
+			s->labels[s->n_labels++] =
+				(struct agent_label){copy(out, c->name), copy(out, c->value)};
+	}
+	for (size_t i = 0; i < s->n_labels; i++)
+		if (!s->labels[i].name || !s->labels[i].value)
+			return -ENOMEM;
+	qsort(s->labels, s->n_labels, sizeof(*s->labels), by_name);
+	return 0;
+}
+
+/* One series of a stretch: known already or not, its samples count. */
+static int add_recorded(struct listing_job *job, const struct capture *capture,
+			const struct series *from)
+{
+	double samples = 0, period = (double)NS_PER_S / job->plan.hz;
+	struct listed_series s;
+	const char *name;
+	__s64 group = -1;
+	int err = label_series(job, from, &s);
+	bool known = false;
+
+	if (err)
+		return err;
+	vec_for_each (other, &job->out.series)
+		known |= same_labels(other, &s);
+	if (known && job->q.step_ns) {
+		name = listed_label(&s, job->group);
+		group = group_of(job, name ? name : "");
+	} else if (!known) {
+		group = keep_series(job, &s);
+	}
+	if (group < 0)
+		return group < -1 ? -ENOMEM : 0;
+	for (size_t i = from->first; i < from->end; i++)
+		samples += (double)capture->entries.data[i].samples;
+	spread(job, group, capture->start_ns + job->plan.boot_ns,
+	       capture->end_ns + job->plan.boot_ns, samples * period);
+	return 0;
+}
+
+static int add_stretch(struct listing_job *job, const struct recording *recording, __u64 from_ns,
+		       __u64 to_ns)
+{
+	struct series_options split = {.max = MAX_SERIES};
+	struct capture *capture =
+		query_capture(recording, job->q.range.selector, job->plan.hz, from_ns, to_ns);
+	struct series *series;
+	int err = 0;
+	size_t n;
+
+	if (!capture)
+		return -ENOMEM;
+	series = series_split(capture, &split, &n);
+	for (size_t i = 0; i < n && !err; i++)
+		err = add_recorded(job, capture, &series[i]);
+	free(series);
+	capture_free(capture);
+	return err;
+}
+
+static int read_recorder(struct listing_job *job)
+{
+	const struct query_plan *plan = &job->plan;
+	__u64 step_ns = job->q.step_ns ?: UINT64_MAX / 2, at = plan->recorder_from_ns;
+	struct recording *recording;
+	int err = 0;
+
+	if (at >= plan->recorder_to_ns || (job->q.kind && strcmp(job->q.kind, "cpu")))
+		return 0;
+	recording = recorder_copy(plan->recorder, at, plan->recorder_to_ns);
+	if (!recording)
+		return -ENOMEM;
+	while (at < plan->recorder_to_ns && !err) { /* a step at a time, on the steps' grid */
+		__u64 into = (at + plan->boot_ns - job->q.range.from_ns) % step_ns;
+		__u64 next = MIN(plan->recorder_to_ns, at + (step_ns - into));
+
+		err = add_stretch(job, recording, at, next);
+		at = next;
+	}
+	if (!job->out.since_ns)
+		job->out.since_ns = recording->since_ns + plan->boot_ns;
+	recording_free(recording);
+	return err;
+}
+
+static int by_total(const void *pa, const void *pb)
+{
+	const struct listed_group *a = pa, *b = pb;
+
+	return a->total > b->total ? -1 : a->total < b->total ? 1 : strcmp(a->name, b->name);
+}
+
+static void run(struct builder_job *builder_job, struct naming *naming UNUSED)
+{
+	struct listing_job *job = container_of(builder_job, struct listing_job, job);
+	struct listing *out = &job->out;
+
+	job->err = read_store(job);
+	if (!job->err)
+		job->err = read_recorder(job);
+	if (!job->err && out->groups.len)
+		qsort(out->groups.data, out->groups.len, sizeof(*out->groups.data), by_total);
+}
+
+/* ---- the agent's thread ---------------------------------------------------------------------- */
+
+static void free_job(struct listing_job *job)
+{
+	selector_free(job->q.range.selector);
+	query_labels_fini(&job->common);
+	vec_free(&job->out.series);
+	vec_free(&job->out.groups);
+	vec_free(&job->group_of);
+	arena_fini(&job->out.arena);
+	free(job);
+}
+
+static void finished(struct builder_job *builder_job)
+{
+	struct listing_job *job = container_of(builder_job, struct listing_job, job);
+	struct listing_job **at = &job->queries->first_listing;
+
+	while (*at != job)
+		at = &(*at)->next;
+	*at = job->next;
+	job->queries->n_listings--;
+	if (job->done)
+		job->done(job->arg, job->err, *job->why ? job->why : strerror(-job->err),
+			  job->err ? NULL : &job->out);
+	free_job(job);
+}
+
+int listing_start(struct queries *queries, const struct listing_request *request,
+		  listing_done *done, void *arg, struct listing_job **ret_job)
+{
+	struct listing_job *job =
+		queries->n_listings < LISTING_MAX ? calloc(1, sizeof(*job)) : NULL;
+	const struct query_range *range = &request->range;
+
+	if (!job) {
+		selector_free(range->selector);
+		return queries->n_listings < LISTING_MAX ? -ENOMEM : -EBUSY;
+	}
+	job->queries = queries;
+	job->q = *request;
+	job->done = done;
+	job->arg = arg;
+	job->job = (struct builder_job){.run = run, .done = finished, .urgent = true};
+	snprintf(job->group, sizeof(job->group), "%s", request->group ? request->group : "");
+	if (request->step_ns)
+		job->out.n_steps =
+			(size_t)MIN((range->to_ns - range->from_ns - 1) / request->step_ns + 1,
+				    (__u64)LISTING_MAX_STEPS);
+	if (query_labels_init(&job->common, queries->agent)) {
+		free_job(job);
+		return -ENOMEM;
+	}
+	job->plan = query_plan(queries, range, false);
+	job->next = queries->first_listing;
+	queries->first_listing = job;
+	queries->n_listings++;
+	*ret_job = job;
+	builder_submit(queries->reader_thread, &job->job);
+	return 0;
+}
+
+void listing_cancel(struct listing_job *job)
+{
+	job->done = NULL;
+	atomic_store(&job->job.cancelled, true);
+}
+
+void listings_cancel(struct queries *queries)
+{
+	for (struct listing_job *job = queries->first_listing; job; job = job->next)
+		listing_cancel(job);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What there is in the past, without stacks: which series, which labels, and how much of a value at
+ * what time. From the store's index, and from the flight recorder for what is not stored yet.
+ *
+ * Made in the reader's thread, asked for and answered in the agent's; LISTING_MAX at a time.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "profiler/agent.h"
+#include "profiler/base/arena.h"
+#include "profiler/base/vec.h"
+#include "profiler/query/query.h"
+
+#define LISTING_MAX	   16
+#define LISTING_MAX_SERIES 100000
+#define LISTING_MAX_STEPS  11000 /* points of one series, as Prometheus has it */
+#define LISTING_MAX_GROUPS 1000
+
+/* Texts live in the listing's arena. */
+struct listed_series {
+	const char *kind, *type, *unit;
+	size_t n_labels;
+	struct agent_label *labels; /* by name */
+	__s64 id;		    /* of the index; -1: only in the recorder */
+};
+struct listed_group {
+	const char *name; /* the label's value, "" for none */
+	double *values;	  /* one a step */
+	double total;
+};
+
+struct listing {
+	VEC(struct listed_series) series; /* distinct; those that the selector wants */
+	VEC(struct listed_group) groups;  /* largest first; with steps only */
+	size_t n_steps;
+	struct facts facts; /* of the host in the range, what is stored of it */
+	__u64 since_ns;	    /* CLOCK_REALTIME: how far back there is anything; 0: nothing */
+	struct arena arena;
+};
+
+struct listing_request {
+	const char *kind; /* static; NULL: any */
+	struct query_range range;
+	/* Sums by time: a step's length and what to sum by (a label's name, copied; "" for one sum).
+	 * step_ns 0: only the series. */
+	__u64 step_ns;
+	const char *group;
+};
+
+/* listing NULL: err says why there is none; else borrowed for the call. Agent thread, once, unless
+ * cancelled. */
+typedef void listing_done(void *arg, int err, const char *why, const struct listing *listing);
+
+struct listing_job;
+/* 0; -EBUSY: too many at once; -ENOMEM. The request's selector is taken, also on failure. */
+MUST_CHECK int listing_start(struct queries *queries, const struct listing_request *request,
+			     listing_done *done, void *arg, struct listing_job **ret_job);
+void listing_cancel(struct listing_job *job);
