@@ -17,6 +17,7 @@
 #include "profiler/store/index.h"
 
 #define MAX_SERIES 2000
+#define EXACT_NS   (15 * NS_PER_S)
 
 struct listing_job {
 	struct queries *queries;
@@ -401,7 +402,8 @@ int listing_start(struct queries *queries, const struct listing_request *request
 		free_job(job);
 		return -ENOMEM;
 	}
-	job->plan = query_plan(queries, range, false);
+	/* Steps shorter than what a window spreads its samples over want their times. */
+	job->plan = query_plan(queries, range, request->step_ns && request->step_ns < EXACT_NS);
 	job->next = queries->first_listing;
 	queries->first_listing = job;
 	queries->n_listings++;
