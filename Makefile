@@ -19,8 +19,8 @@ VERSION	:= 0.1.0
 have	= $(shell command -v $(1) 2>/dev/null)
 DEPS_BUILD := gcc make pkg-config clang llvm bpftool libbpf-dev libelf-dev libdw-dev zlib1g-dev \
 	libunwind-dev libcurl4-openssl-dev libprotobuf-c-dev protobuf-c-compiler libmicrohttpd-dev \
-	libsqlite3-dev libjansson-dev libyaml-dev libiberty-dev libzstd-dev liblzma-dev libxxhash-dev \
-	libcap-dev
+	libsqlite3-dev libjansson-dev libyaml-dev libiberty-dev libzstd-dev libisal-dev liblzma-dev \
+	libxxhash-dev libcap-dev
 # Compilers and runtimes of other languages only where none is there already.
 DEPS_TEST := libcunit1-dev libclang-rt-14-dev clang-format clang-tidy cppcheck python3 curl binutils \
 	elfutils gdb linux-perf g++ musl-tools lld dwz xz-utils libc6-dbg python3.11 python3.11-dbg \
@@ -51,7 +51,7 @@ endif
 
 # ---- flags --------------------------------------------------------------------------------------
 LIBS	:= libbpf libelf libdw zlib libcurl libprotobuf-c libmicrohttpd sqlite3 jansson yaml-0.1 \
-	libzstd liblzma libxxhash libcap libunwind libunwind-ptrace
+	libzstd libisal liblzma libxxhash libcap libunwind libunwind-ptrace
 WARN	:= -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wundef -Wvla \
 	-Wformat=2 -Wwrite-strings -Wimplicit-fallthrough
 CPPFLAGS += -I. -I$(B)/gen -D_GNU_SOURCE -DBIANQUE_VERSION='"$(VERSION)"'
