@@ -167,10 +167,15 @@ static bool is_mangled(const char *name)
 	return name[0] == '_' && (name[1] == 'Z' || name[1] == 'R');
 }
 
-/* Where a name is or would be; there is an empty slot. */
-static struct name *name_slot(struct name *names, __u32 n_slots, __u32 raw)
+static inline __u32 name_home(__u32 n_slots, __u32 raw)
 {
-	__u32 i = (__u32)((__u64)(raw * 0x9e3779b1u) * n_slots >> 32);
+	return (__u32)((__u64)(raw * 0x9e3779b1u) * n_slots >> 32);
+}
+
+/* Where a name is or would be; there is an empty slot. */
+static inline struct name *name_slot(struct name *names, __u32 n_slots, __u32 raw)
+{
+	__u32 i = name_home(n_slots, raw);
 
 	while (names[i].raw && names[i].raw != raw)
 		i = i + 1 < n_slots ? i + 1 : 0;
@@ -252,17 +257,25 @@ static const char *unknown_name(struct symbol_object *o, __u64 vaddr)
 
 /* ---- look-ups -------------------------------------------------------------------------------- */
 
-/* The names of a chain, of which func[] are the functions. Returns the physical one's. */
+/* The names of a chain, of which func[] are the functions (overwritten). Returns the physical one's.
+ */
 static struct name name_frames(struct symbol_object *o, struct symbol_frame *frames, size_t n,
-			       const __u32 *func)
+			       __u32 *func)
 {
 	struct name name = {0};
 
 	for (size_t i = 0; i < n; i++) {
-		name = name_get(o, o->index.funcs[func[i]].name);
+		const struct index_func *f = &o->index.funcs[func[i]];
+
+		frames[i].start_line = f->start_line;
+		func[i] = f->name;
+		if (o->name_slots)
+			__builtin_prefetch(&o->names[name_home(o->name_slots, f->name)]);
+	}
+	for (size_t i = 0; i < n; i++) {
+		name = name_get(o, func[i]);
 		frames[i].function = name.text ? name.text : "[unknown]";
 		frames[i].system_name = name.text ? index_str(&o->index, name.raw) : "[unknown]";
-		frames[i].start_line = o->index.funcs[func[i]].start_line;
 	}
 	return name;
 }
