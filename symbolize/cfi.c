@@ -142,7 +142,8 @@ static bool read_shape(struct cursor e, struct shape *s)
 
 			if (sign != DW_OP_plus && sign != DW_OP_minus)
 				return false;
-			*add += sign == DW_OP_plus ? (__u64)op - DW_OP_lit0 : DW_OP_lit0 - (__u64)op;
+			*add += sign == DW_OP_plus ? (__u64)op - DW_OP_lit0
+						   : DW_OP_lit0 - (__u64)op;
 		} else {
 			return false;
 		}

@@ -320,8 +320,7 @@ static void refusals(void)
 
 SUITE(unwind, {"rows and gaps", rows_and_gaps}, {"states are remembered", states_are_remembered},
       {"large offsets and expressions", large_offsets_and_expressions},
-      {"sums may wrap", sums_may_wrap},
-      {"damage ends only its FDE", damage_ends_only_its_fde},
+      {"sums may wrap", sums_may_wrap}, {"damage ends only its FDE", damage_ends_only_its_fde},
       {"parts answer like a list", parts_answer_like_a_list},
       {"work has a bound", work_has_a_bound}, {"segments are work", segments_are_work},
       {"refusals", refusals});
