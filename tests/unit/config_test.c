@@ -135,6 +135,8 @@ static void syntax_errors(void)
 	expect("store:\n  retention: \xff\n",
 	       "c.yaml:2:14: not readable as UTF-8 text (invalid leading UTF-8 octet, byte 0xff); "
 	       "save the file as UTF-8\n");
+	expect("profile:\n  hz: [1\n", "c.yaml:3:1: not valid YAML: did not find expected ',' or "
+				      "']' while parsing a flow sequence\n");
 	expect("profile: {hz: 1\n", "c.yaml:2:1: not valid YAML: did not find expected ',' or '}' "
 				    "while parsing a flow mapping\n");
 }
