@@ -295,6 +295,30 @@ def reload(t):
   expect(agent.ready(), "not ready")
 
 
+@case("a file of a secret: looked at by --check, at the start and at SIGHUP, with line and key")
+def secret_file(t):
+  config = f"http:\n  token_file: {t.path('token')}\n"
+  def check(agent, *words):
+    result = t.run(BIANQUE, "config", "--check", agent.config)
+    for word in (f"{agent.config}:2:15", "http.token_file", *words):
+      expect(word in result.err, f"no '{word}':", result.err)
+      expect(word in agent.log, f"no '{word}':", agent.log)
+    expect(result.status == 1, result.status)
+  agent = Agent(t, config=config)
+  expect(agent.process.wait(20) == 1, agent.log)
+  check(agent, "there is no such file; make it")
+  t.write("token", "t0ken\n")
+  os.chmod(t.path("token"), 0o600)
+  agent = Agent(t, config=config)
+  agent.answers("/healthz")
+  expect(t.run(BIANQUE, "config", "--check", agent.config).status == 0, "a good one is refused")
+  os.chmod(t.path("token"), 0o604)
+  agent.process.send_signal(signal.SIGHUP)
+  wait_for("it says so", lambda: "the old one goes on" in agent.log and "0600" in agent.log)
+  check(agent, "chmod it to 0600")
+  expect(agent.get("/version").status == 401, "the token counts no more")
+
+
 # ---- a host that is against it --------------------------------------------------------------------
 
 @case("a bad configuration: exit 1; line, key and nearest key are named")
