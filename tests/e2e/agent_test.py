@@ -130,6 +130,21 @@ def formats(t):
          types["json"] == "application/json" and types["folded"] == "text/plain", types)
 
 
+@case("a profile of one process says so in its title, one of the host does not")
+def titles(t):
+  agent = ready_agent(t)
+  shares = start_shares(t)
+  heads = {"html": "<title>%s", "svg": "<title>%s", "json": '"title":"%s', "text": "%s"}
+  paths = [(f"{PROFILE}?seconds=1&format={name}{target}", head % title)
+           for name, head in heads.items()
+           for target, title in ((f"&pid={shares.pid}", f"cpu of pid {shares.pid}"), ("", "cpu"))]
+  with concurrent.futures.ThreadPoolExecutor(len(paths)) as pool:
+    replies = list(pool.map(agent.get, [path for path, _ in paths]))
+  for (path, title), reply in zip(paths, replies):
+    expect(title in reply.text[:2000], path, f"no '{title}':", reply.text[:500])
+    expect(("cpu of" in reply.text[:2000]) == ("pid=" in path), path, reply.text[:500])
+
+
 @case("several at a time with rates of their own, a fifth is told to wait")
 def many_rates(t):
   agent = ready_agent(t)
