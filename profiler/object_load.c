@@ -264,7 +264,7 @@ static void load_rows(struct object_image *image, struct elf *elf,
 	enum unwind_skip why = UNWIND_SKIP_NONE;
 	struct unwind_table *table;
 
-	work_grow(&work, elf->size);
+	work_grow(&work, elf->data_bytes);
 	work.left = MIN(work.left, OBJECT_WORK_MAX);
 	elf->work = &work;
 	if (only_quick && elf->size > OBJECT_QUICK_BYTES) {

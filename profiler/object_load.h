@@ -30,7 +30,7 @@ MUST_CHECK int object_open(const struct object_source *source);
  * debug_file.h's DEBUG_ROOT_HOST (it is ours) or DEBUG_ROOT_NONE. */
 MUST_CHECK int object_debug_root(const struct object_source *source, int fd);
 
-/* How much one file may take of the loader's time, see symbolize/work.h: what its size grants, at
+/* How much one file may take of the loader's time, see symbolize/work.h: what its data grant, at
  * most OBJECT_WORK_MAX, some ten seconds. Of honest files the largest browser takes 8 %. */
 #define OBJECT_WORK_MAX ((__u64)96 << 20)
 

@@ -2,12 +2,17 @@
 /* Files whose headers ask for more work than their bytes are worth: a reader that has a budget ends
  * early and says so, and what honest files cost does not change. */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 #include <zlib.h>
 
+#include "profiler/base/fs.h"
+#include "symbolize/debug_file.h"
 #include "symbolize/dwarf_ops.h"
 #include "symbolize/index_cache.h"
 #include "symbolize/inflate.h"
+#include "symbolize/symbol.h"
 #include "symbolize/symtab.h"
 #include "symbolize/unnamed.h"
 #include "tests/support/elf_image.h"
@@ -288,10 +293,57 @@ static void functions_within_their_work(void)
 	buf_fini(&cies);
 }
 
+/* ---- holes ------------------------------------------------------------------------------------ */
+
+#define HOLE ((__u64)15 << 30)
+
+/* A file of a few blocks that says it has 15 GiB of symbols: it is worth its blocks. */
+static void holes_grant_no_work(void)
+{
+	static const struct symbol_options options;
+	static struct elf_image i;
+	char path[300];
+	enum elf_refusal why;
+	struct symbol_object *symbols;
+	struct symbol_info info;
+	struct work work = {0};
+	struct elf *elf;
+	Elf64_Shdr *s;
+	int fd;
+
+	elf_image_init(&i);
+	add_text(&i);
+	s = elf_image_section(&i, ".symtab", SHT_SYMTAB, 0, NULL, 0);
+	s->sh_offset = 1 << 20;
+	s->sh_size = HOLE;
+	elf_image_finish(&i);
+	snprintf(path, sizeof(path), "%s/holes", test_dir());
+	ASSERT_INT(fs_replace(path, i.bytes.data, i.bytes.len), 0);
+	elf_image_close(&i, NULL);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	CU_ASSERT_FATAL(fd >= 0);
+	if (ftruncate(fd, (1 << 20) + HOLE) || fs_data_bytes(fd, HOLE) == HOLE) {
+		close(fd);
+		SKIP("this file system has no holes");
+	}
+	elf = elf_open(fd, &why);
+	CU_ASSERT_FATAL(elf != NULL);
+	elf_set_work(elf, &work);
+	CU_ASSERT(elf->size > HOLE && work.left > 0 && work.left < 4 << 20);
+	elf_free(elf);
+	ASSERT_INT(symbol_object_open(fd, path, DEBUG_ROOT_NONE, &options, &symbols, &why), 0);
+	symbol_object_info(symbols, &info);
+	CU_ASSERT(info.flags & INDEX_CUT);
+	CU_ASSERT_PTR_NOT_NULL(strstr(info.note, "work limit"));
+	symbol_object_free(symbols);
+	close(fd);
+}
+
 SUITE(hostile, {"the key takes each byte once", key_takes_each_byte_once},
       {"inflates within its work", inflates_within_its_work},
       {"takes for input, too", takes_for_input_too},
       {"symbols within their work", symbols_within_their_work},
       {"long names cost more", long_names_cost_more},
       {"stubs by their slots", stubs_by_their_slots},
-      {"functions within their work", functions_within_their_work});
+      {"functions within their work", functions_within_their_work},
+      {"holes grant no work", holes_grant_no_work});
