@@ -274,6 +274,7 @@ static void load_rows(struct object_image *image, struct elf *elf,
 		table = row_cache_compile(loading->cache, elf, &why, &image->from_cache);
 		if (!table)
 			fail(image, OBJECT_NO_ROWS, unwind_skip_text(why));
+		image->too_much_work = why == UNWIND_SKIP_WORK;
 	}
 	if (table)
 		take_table(image, table, loading->segments);

@@ -462,7 +462,13 @@ static void on_object_answer(struct resolver *r, struct loader_answer *a)
 		object_set_image(object, take(a->image));
 	else
 		object->state = OBJECT_GONE;
-	if (object->state != OBJECT_READY)
+	if (object->image && object->image->too_much_work && object_first_cut(object))
+		log_limited(
+			process, LOG_LEVEL_WARN,
+			"reading '%s' is too much work: it has no unwind rows, its stacks follow "
+			"frame pointers",
+			object->path);
+	else if (object->state != OBJECT_READY)
 		log_debug(process, "'%s': %s", object->path,
 			  object->image ? object->image->why : "out of memory");
 	object_unref(object); /* the question's */

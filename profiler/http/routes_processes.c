@@ -75,6 +75,11 @@ static bool copy_process(void *arg, struct process *process)
 	return !listing->body.err;
 }
 
+static void copy_processes(void *arg, struct resolver *resolver)
+{
+	process_each(resolver_processes(resolver), copy_process, arg);
+}
+
 /* ---- in the lister --------------------------------------------------------------------------- */
 
 /* What no event told, from /proc: "PID (COMM) STATE PPID ... FLAGS"; COMM may hold anything. False
@@ -222,7 +227,7 @@ static void handle_processes(struct http_request *req)
 	listing->job.done = listed;
 	listing->job.urgent = true;
 	n_listings++;
-	router_each_process(engine_router(engine), copy_process, listing);
+	router_visit(engine_router(engine), copy_processes, listing);
 	http_suspend(req, client_gone, listing);
 	builder_submit(agent_lister(req->agent), &listing->job);
 }

@@ -194,6 +194,42 @@ def lacking(t):
   expect(found["package"] == "dash-dbgsym" and found["note"], found)
 
 
+def with_large_eh_frame(t, program):
+  """A copy whose .eh_frame is said to be a hole of 15 GiB; it runs as before."""
+  with open(program, "rb") as file:
+    data = bytearray(file.read())
+  table, = struct.unpack_from("<Q", data, 0x28)
+  _, size, n, names = struct.unpack_from("<HHHH", data, 0x38)
+  at = lambda i: table + i * size
+  names, = struct.unpack_from("<Q", data, at(names) + 24)
+  for i in range(n):
+    name = names + struct.unpack_from("<I", data, at(i))[0]
+    if data[name:].startswith(b".eh_frame\0"):
+      struct.pack_into("<QQ", data, at(i) + 24, len(data), 15 << 30)
+  path = t.path("large-eh-frame")
+  with open(path, "wb") as file:
+    file.write(data)
+    file.truncate(16 << 30)
+  os.chmod(path, 0o755)
+  return path
+
+
+@case("/api/v1/status: a file that is too much work is listed with the reason, and in the log once")
+def too_much_work(t):
+  path = with_large_eh_frame(t, workload("shares"))
+  agent = ready_agent(t)
+  for _ in range(2):
+    t.start(path, "--seconds", "60")
+
+  def listed():
+    files = agent.get("/api/v1/status").json["sampling"]["objects_without_rows"]
+    return next((f for f in files if f["path"] == path), None)
+  expect(wait_for("it in the list", listed)["reason"] == "too much work", agent.log)
+  for _ in range(2):
+    expect(agent.get(PROFILE + "?seconds=1").status == 200, "no profile")
+  expect(agent.log.count(path) == 1 and "too much work" in agent.log, agent.log)
+
+
 @case("/api/v1/processes: who was sampled, with its name")
 def processes(t):
   agent = ready_agent(t)

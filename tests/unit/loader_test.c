@@ -39,6 +39,14 @@ static void teardown(void)
 	segments_free(segments);
 }
 
+static struct object_key key_of(const struct stat *st)
+{
+	return (struct object_key){.major = major(st->st_dev),
+				   .minor = minor(st->st_dev),
+				   .inode = st->st_ino,
+				   .generation = OBJECT_ANY_GENERATION};
+}
+
 /* A program of so many bytes of `push; pop; ret`, written to path. */
 static void write_program(struct object_source *source, char path[256], const char *name,
 			  size_t size)
@@ -62,14 +70,7 @@ static void write_program(struct object_source *source, char path[256], const ch
 	elf_image_close(&image, NULL);
 	free(code);
 	CU_ASSERT_FATAL(!stat(path, &st));
-	*source = (struct object_source){
-		.key = {.major = major(st.st_dev),
-			.minor = minor(st.st_dev),
-			.inode = st.st_ino,
-			.generation = OBJECT_ANY_GENERATION},
-		.path = path,
-		.pid = (__u32)getpid(),
-	};
+	*source = (struct object_source){.key = key_of(&st), .path = path, .pid = (__u32)getpid()};
 }
 
 /* Wait for n answers; their object ids in order, and whether the last came from the cache. */
@@ -120,6 +121,41 @@ static void large_files_let_others_pass(void)
 	teardown();
 }
 
+/* A hole of 15 GiB as call frame information: no rows, and it is known why. */
+static void too_much_work(void)
+{
+	static struct elf_image image;
+	Elf64_Phdr load = {.p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_vaddr = CODE_VADDR};
+	struct object_loading loading = {0};
+	char path[256];
+	struct object_source source = {.path = path, .pid = (__u32)getpid()};
+	struct object_image *loaded;
+	struct stat st;
+	Elf64_Shdr *s;
+
+	setup();
+	elf_image_init(&image);
+	s = elf_image_section(&image, ".eh_frame", SHT_PROGBITS, SHF_ALLOC, NULL, 0);
+	s->sh_offset = 1 << 20;
+	s->sh_size = (__u64)15 << 30;
+	elf_image_segment(&image, &load);
+	elf_image_finish(&image);
+	snprintf(path, sizeof(path), "%s/holes", test_dir());
+	ASSERT_INT(fs_replace(path, image.bytes.data, image.bytes.len), 0);
+	elf_image_close(&image, NULL);
+	CU_ASSERT_FATAL(!truncate(path, (off_t)16 << 30) && !stat(path, &st));
+	source.key = key_of(&st);
+	loading.segments = segments;
+	loading.cache = cache;
+	loaded = object_load(&source, &loading);
+	CU_ASSERT_FATAL(loaded != NULL);
+	ASSERT_INT(loaded->state, OBJECT_NO_ROWS);
+	CU_ASSERT(loaded->too_much_work);
+	ASSERT_STR(loaded->why, "too much work");
+	object_image_free(loaded, segments);
+	teardown();
+}
+
 /* The end comes while one is compiled and others wait: all of them are let go. */
 static void the_end_waits_for_none(void)
 {
@@ -137,4 +173,4 @@ static void the_end_waits_for_none(void)
 }
 
 SUITE(loader, {"large files let others pass", large_files_let_others_pass},
-      {"the end waits for none", the_end_waits_for_none});
+      {"too much work", too_much_work}, {"the end waits for none", the_end_waits_for_none});
