@@ -475,6 +475,19 @@ static void on_object_answer(struct resolver *r, struct loader_answer *a)
 	process_on_objects(r->processes);
 }
 
+/* Of a process that was never sampled nothing is missing; the next one sampled asks again. */
+static void say_unreadable(struct resolver *r, __u32 pid, int err)
+{
+	struct process *process = process_find(r->processes, pid);
+
+	if (!process || !process->image->comm[0] || process->unreadable)
+		return;
+	process->unreadable = true;
+	log_limited(process, LOG_LEVEL_WARN,
+		    "mappings of pid %u cannot be read: %s; its stacks stay incomplete", pid,
+		    strerror(-err));
+}
+
 static void on_answer(struct resolver *r, struct loader_answer *a)
 {
 	switch (a->kind) {
@@ -485,10 +498,7 @@ static void on_answer(struct resolver *r, struct loader_answer *a)
 		if (!a->err)
 			process_on_snapshot(r->processes, a->pid, a->read_ns, a->maps, a->n_maps);
 		else if (a->err != -ESRCH)
-			log_limited(
-				process, LOG_LEVEL_WARN,
-				"mappings of pid %u cannot be read: %s; its stacks stay incomplete",
-				a->pid, strerror(-a->err));
+			say_unreadable(r, a->pid, a->err);
 		break;
 	case LOADER_SCANNED:
 		r->scanned = true;
