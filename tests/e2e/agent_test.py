@@ -246,6 +246,8 @@ def processes(t):
 @case("/api/v1/processes: one that takes long holds nobody, a fifth is told to wait")
 def processes_stuck(t):
   agent = ready_agent(t)
+  wait_for("it knows itself", lambda: any(  # a busy host's processes are read one after the other
+      p["pid"] == agent.process.pid for p in agent.get("/api/v1/processes").json["processes"]))
   with concurrent.futures.ThreadPoolExecutor(5) as pool:
     with stopped_thread(agent.process.pid, "lister"):
       running = [pool.submit(agent.get, "/api/v1/processes") for _ in range(5)]
