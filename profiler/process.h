@@ -95,6 +95,7 @@ struct process {
 	struct process *next_sharing;
 	bool maps_known; /* from exec or fork on, or read from /proc: nothing can be missing */
 	bool in_kernel;	 /* its pid is in the `procs` map */
+	bool unreadable; /* its mappings in /proc; said */
 	__u64 snapshot_asked_ns;
 };
 

@@ -45,7 +45,7 @@ struct running {
 };
 
 struct visit {
-	bool (*visit)(void *arg, struct process *process);
+	void (*visit)(void *arg, struct resolver *resolver);
 	void *arg;
 	bool finished;
 };
@@ -365,8 +365,8 @@ void router_end_capture(struct router *router, struct capture *capture, bool dis
 	wake(router);
 }
 
-void router_each_process(struct router *router, bool (*visit)(void *arg, struct process *process),
-			 void *arg)
+void router_visit(struct router *router, void (*visit)(void *arg, struct resolver *resolver),
+		  void *arg)
 {
 	struct visit v = {.visit = visit, .arg = arg};
 
@@ -448,7 +448,7 @@ static bool take_commands(struct router *router)
 	vec_free(&added);
 	vec_free(&ended);
 	if (visit) {
-		process_each(resolver_processes(router->resolver), visit->visit, visit->arg);
+		visit->visit(visit->arg, router->resolver);
 		pthread_mutex_lock(&router->lock);
 		router->visit = NULL;
 		visit->finished = true;

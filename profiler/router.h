@@ -68,6 +68,6 @@ struct router_stats {
 struct router_stats router_stats(struct router *router);
 /* Change bounds of the tables while it runs (memory budget). Any thread. */
 void router_set_limits(struct router *router, size_t stacks_bytes, size_t idle_rows_bytes);
-/* Visit the processes in the router thread, and wait for it: for status pages. */
-void router_each_process(struct router *router, bool (*visit)(void *arg, struct process *process),
-			 void *arg);
+/* Look at the tables in the router thread, and wait for it: for status pages. */
+void router_visit(struct router *router, void (*visit)(void *arg, struct resolver *resolver),
+		  void *arg);
