@@ -678,6 +678,12 @@ int sampler_procs_fd(const struct sampler *s)
 	return bpf_map__fd(s->skel->maps.procs);
 }
 
+void sampler_set_first_wakes(struct sampler *s, bool on)
+{
+	/* In order with what the caller looks at afterwards. */
+	__atomic_store_n(&s->skel->bss->knobs.first_wakes, on, __ATOMIC_SEQ_CST);
+}
+
 __u64 *sampler_known(const struct sampler *s, size_t *ret_n)
 {
 	*ret_n = bpf_map__max_entries(s->skel->maps.known);
