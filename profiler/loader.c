@@ -168,10 +168,7 @@ static void answer(struct loader *loader, const struct loader_answer *from)
 struct loader_answer *loader_take(struct loader *loader)
 {
 	struct loader_answer *answers;
-	__u64 count;
 
-	if (read(loader->fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
-		log_limited(process, LOG_LEVEL_ERROR, "loader's eventfd: %s", strerror(errno));
 	pthread_mutex_lock(&loader->lock);
 	answers = loader->answers;
 	loader->answers = NULL;

@@ -30,7 +30,7 @@ struct loader_options {
 MUST_CHECK int loader_start(const struct loader_options *options, struct loader **ret_loader);
 /* Ends the thread: the file in work is let go (object_load's `cancelled`), what is queued is dropped. */
 void loader_stop(struct loader *loader);
-/* Readable when answers wait. */
+/* An eventfd written at each answer and never read: for a watch on edges. */
 int loader_fd(const struct loader *loader);
 
 /* Router's calls; false when the queue is full or memory ends. */

@@ -155,6 +155,8 @@ void process_on_objects(struct process_table *table);
 /* Compile the lists that changed and enter them for the kernel side; called once at the end of each
  * batch of events. */
 void process_table_publish(struct process_table *table);
+/* Whether it left some for a later call. */
+bool process_table_waits(const struct process_table *table);
 /* Compile one list now, for unwinding here. False when that failed (counted). A list of thousands
  * that changes all the time may be some milliseconds behind. */
 bool process_compile(struct process_table *table, struct map_list *list);

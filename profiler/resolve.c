@@ -377,6 +377,11 @@ __u64 resolver_oldest_pending(const struct resolver *r)
 	return oldest;
 }
 
+bool resolver_waits(const struct resolver *r)
+{
+	return r->pending.len || process_table_waits(r->processes);
+}
+
 void resolver_flush(struct resolver *r)
 {
 	retry_pending(r, clock_monotonic_ns(), true);

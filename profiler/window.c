@@ -149,7 +149,7 @@ static void capture_done(void *arg, struct capture *capture)
 static int begin(struct windows *windows)
 {
 	struct engine *engine = agent_engine(windows->agent);
-	struct capture_options all = {.source = SOURCE_CPU};
+	struct capture_options all = {.source = SOURCE_CPU, .patient = true};
 	struct window_job *w = calloc(1, sizeof(*w));
 	int err = -ENOMEM;
 
