@@ -16,13 +16,14 @@ MAKEFLAGS += --no-builtin-rules
 VERSION	:= 0.1.0
 
 # ---- packages (Debian 12) -----------------------------------------------------------------------
+# On a bare host: 540 MB to build (compilers, mostly), 10 MB to run what was built, 3.2 GB to test.
 have	= $(shell command -v $(1) 2>/dev/null)
-DEPS_BUILD := gcc make pkg-config clang llvm bpftool libbpf-dev libelf-dev libdw-dev zlib1g-dev \
+DEPS_BUILD := gcc make pkg-config clang bpftool libbpf-dev libelf-dev libdw-dev zlib1g-dev \
 	libunwind-dev libcurl4-openssl-dev libprotobuf-c-dev protobuf-c-compiler libmicrohttpd-dev \
-	libsqlite3-dev libjansson-dev libyaml-dev libiberty-dev libzstd-dev liblzma-dev libxxhash-dev \
-	libcap-dev libpcre2-dev
+	libsqlite3-dev libjansson-dev libyaml-dev libiberty-dev libzstd-dev libisal-dev liblzma-dev \
+	libxxhash-dev libcap-dev libpcre2-dev
 # Compilers and runtimes of other languages only where none is there already.
-DEPS_TEST := libcunit1-dev libclang-rt-14-dev clang-format clang-tidy cppcheck python3 curl binutils \
+DEPS_TEST := llvm libcunit1-dev libclang-rt-14-dev clang-format clang-tidy cppcheck python3 curl binutils \
 	elfutils gdb linux-perf g++ musl-tools lld dwz xz-utils libc6-dbg python3.11 python3.11-dbg \
 	openjdk-17-jre-headless openjdk-17-dbg chromium universal-ctags gcc-aarch64-linux-gnu \
 	libc6-dev-arm64-cross redis-tools wrk libpq5 libldap-2.5-0 libxslt1.1 libpam0g libicu72 tzdata \
@@ -51,7 +52,7 @@ endif
 
 # ---- flags --------------------------------------------------------------------------------------
 LIBS	:= libbpf libelf libdw zlib libcurl libprotobuf-c libmicrohttpd sqlite3 jansson yaml-0.1 \
-	libzstd liblzma libxxhash libcap libpcre2-8 libunwind libunwind-ptrace
+	libzstd libisal liblzma libxxhash libcap libpcre2-8 libunwind libunwind-ptrace
 WARN	:= -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wundef -Wvla \
 	-Wformat=2 -Wwrite-strings -Wimplicit-fallthrough
 CPPFLAGS += -I. -I$(B)/gen -D_GNU_SOURCE -DBIANQUE_VERSION='"$(VERSION)"'
@@ -84,7 +85,7 @@ SUPPORT_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/support/*.c))
 UNIT_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(UNIT_SRC))
 
 # ---- the commands people type -------------------------------------------------------------------
-.PHONY: all bianque help deps deps-build deps-vm deps-bench run test lint asan tsan fuzz bench vmtest install uninstall clean
+.PHONY: all bianque help deps deps-test deps-vm deps-bench run test lint asan tsan fuzz bench vmtest install uninstall clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -99,7 +100,7 @@ help:
 		'sudo make run      install what the build needs, build, start the agent' \
 		'sudo make test     install what the tests need, build, run every suite' \
 		'make               build $(B)/bianque' \
-		'sudo make deps     install what the tests need; make test does it, too' \
+		'sudo make deps     install what building needs; deps-test, deps-bench, deps-vm: the others' \
 		'make install       into $(DESTDIR)$(PREFIX), with a systemd unit (as root); make uninstall' \
 		'make test-SUITE    one of: $(SUITES)' \
 		'make lint          style, layers, limits, static analysis' \
@@ -114,17 +115,17 @@ install_packages = missing=; for p in $(1); do \
 	done; [ -z "$$missing" ] || { [ $$(id -u) = 0 ] || { echo "missing packages:$$missing" >&2; \
 	echo "run: sudo make $@" >&2; exit 1; }; export DEBIAN_FRONTEND=noninteractive; \
 	apt-get update -q && apt-get install -y -q --no-install-recommends $$missing; }
-deps-build:
-	$(Q)$(call install_packages,$(DEPS_BUILD))
 deps:
+	$(Q)$(call install_packages,$(DEPS_BUILD))
+deps-test:
 	$(Q)$(call install_packages,$(DEPS_BUILD) $(DEPS_TEST))
 	$(Q)tests/support/unpack.sh $(B)/servers $(UNPACK_TEST); status=$$?; $(or $(GIVE_BACK),:); exit $$status
-deps-bench: deps-build
+deps-bench: deps
 	$(Q)$(call install_packages,$(DEPS_BENCH))
 deps-vm:
 	$(Q)$(call install_packages,$(DEPS_VM))
 
-run: deps-build
+run: deps
 	$(Q)[ $$(id -u) = 0 ] || { echo "the agent needs root: sudo make run" >&2; exit 1; }
 	$(Q)$(AS_OWNER) $(MAKE) B=$(B) bianque
 	$(B)/bianque agent $(AGENT_ARGS)
@@ -136,13 +137,13 @@ ROOT_SUITES := bpf unwind-rows stacks push e2e servers
 # Those that are no C programs run in a folder of their own, as runner.c gives each suite of those.
 IN_FOLDER := python3 -B tests/in_folder.py
 # Everything is built as the tree's owner first; then suites find nothing left to build.
-test: deps
+test: deps-test
 	$(Q)[ $$(id -u) = 0 ] || { echo "some tests need root: sudo make test" >&2; exit 1; }
 	$(Q)$(AS_OWNER) $(MAKE) B=$(B) test-programs
 	$(Q)AS_OWNER="$(AS_OWNER)" ROOT_SUITES="$(ROOT_SUITES)" tests/run.sh $(B) $(SUITES); \
 		status=$$?; $(or $(GIVE_BACK),:); exit $$status
 
-install: $(if $(wildcard $(B)/bianque),,deps-build)
+install: $(if $(wildcard $(B)/bianque),,deps)
 	$(Q)[ -e $(B)/bianque ] || $(AS_OWNER) $(MAKE) B=$(B) bianque
 	install -D -m 755 $(B)/bianque $(DESTDIR)$(PREFIX)/bin/bianque
 	install -D -m 644 deploy/bianque.service $(DESTDIR)$(UNITDIR)/bianque.service
@@ -422,7 +423,7 @@ asan test-asan:
 
 # Suites in which threads meet. What TSan cannot see: the kernel's side of rings, segments and the
 # `known` map, and what libbpf, libmicrohttpd and libcurl, which are not built with it, do to memory.
-TSAN_SUITES ?= engine identity http loop part push push_config push_run sampler
+TSAN_SUITES ?= engine identity http loop part push push_config push_run router sampler
 tsan:
 	$(Q)$(MAKE) B=$(B)/tsan SAN=thread $(B)/tsan/unit
 	$(B)/tsan/unit $(TSAN_SUITES)

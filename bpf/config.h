@@ -40,6 +40,7 @@ struct bpf_config {
 struct bpf_knobs {
 	__u32 copies_per_s;   /* stack copies per CPU */
 	__u32 copies_per_pid; /* and of one process on one CPU, per second */
+	__u32 first_wakes;    /* the router sleeps long: the next record wakes it */
 };
 
 #endif

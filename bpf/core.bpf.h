@@ -72,11 +72,12 @@ static __always_inline void *this_ring(void)
 	return bpf_map_lookup_elem(&rings, &cpu);
 }
 
-/* No wake-up per record: only when a quarter of the ring is full, else the router's timer is
- * enough. */
+/* No wake-up per record: only when a quarter of the ring is full, or when the router has stopped its
+ * timer since all rings were empty; else the timer is enough. */
 static __always_inline __u64 wakeup_flags(void *ring)
 {
-	return bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) >= config.wakeup_bytes
+	return knobs.first_wakes ||
+			       bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) >= config.wakeup_bytes
 		       ? BPF_RB_FORCE_WAKEUP
 		       : BPF_RB_NO_WAKEUP;
 }

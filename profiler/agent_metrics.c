@@ -229,17 +229,21 @@ static void sampling_tables(void *self, struct table_out *out)
 {
 	struct agent *agent = self;
 	struct router_stats s;
+	struct loader_stats loader;
 	struct segments_stats segments;
 
 	if (!agent->engine)
 		return;
 	s = router_stats(engine_router(agent->engine));
+	loader = loader_stats(engine_loader(agent->engine));
 	segments = segments_stats(engine_segments(agent->engine));
 	table_out_add(out, "processes", s.resolver.processes.n, s.resolver.processes.max,
 		      "entries");
 	table_out_add(out, "objects", s.resolver.objects.n, s.resolver.objects.max, "entries");
 	table_out_add(out, "stacks", s.resolver.stacks.bytes, s.resolver.stacks.max_bytes, "bytes");
 	table_out_add(out, "pending_copies", s.resolver.pending_bytes, PENDING_BYTES, "bytes");
+	table_out_add(out, "loader_requests", loader.queued, LOADER_MAX_QUEUED, "entries");
+	table_out_add(out, "loader_slow_files", loader.slow, LOADER_MAX_SLOW, "entries");
 	table_out_add(out, "segments", segments.bytes_used, segments.budget, "bytes");
 	for (unsigned cpu = 0; cpu < sampler_possible_cpus(engine_sampler(agent->engine)); cpu++) {
 		struct ring *ring = sampler_ring(engine_sampler(agent->engine), cpu);

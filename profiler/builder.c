@@ -245,6 +245,7 @@ static void take_finished(void *arg, __u32 events UNUSED)
 
 void builder_submit(struct builder *b, struct builder_job *job)
 {
+	job->submitted_ns = clock_monotonic_ns();
 	pthread_mutex_lock(&b->lock);
 	push(job->urgent ? &b->urgent : &b->normal, job);
 	pthread_cond_signal(&b->wake);

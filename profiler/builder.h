@@ -27,6 +27,7 @@ struct builder_job {
 	/* In the loop's thread, last: the job may be freed there. */
 	void (*done)(struct builder_job *job);
 	bool urgent;	       /* somebody waits: no pauses, and before others */
+	__u64 submitted_ns;    /* monotonic; builder_submit sets it */
 	atomic_bool cancelled; /* a job that has not run yet goes straight to done */
 	struct builder_job *next;
 };

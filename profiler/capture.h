@@ -24,6 +24,7 @@ struct capture_options {
 	const __u64 *cgroup_ids; /* any of these; copied. NULL: any */
 	size_t n_cgroup_ids;
 	bool by_thread;	   /* keep threads apart: tid and comm */
+	bool patient;	   /* nobody looks at it before its end: records may gather */
 	__u32 max_entries; /* 0: CAPTURE_DEFAULT_ENTRIES */
 };
 #define CAPTURE_DEFAULT_ENTRIES (1u << 20)

@@ -12,33 +12,23 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/capability.h>
 #include <sys/resource.h>
 
 #include "profiler/base/cleanup.h"
 #include "profiler/base/clock.h"
 #include "profiler/base/fs.h"
 #include "profiler/pid_namespace.h"
+#include "profiler/rights.h"
 
 #define MEMLOCK_WANTED	(64ull << 20)
 #define KALLSYMS_LOOKED 262144u /* bytes of /proc/kallsyms; text symbols come early */
 
 /* ---- capabilities ---------------------------------------------------------------------------- */
 
-static bool holds(cap_value_t cap)
-{
-	cap_flag_value_t value = CAP_CLEAR;
-	cap_t caps = cap_get_proc();
-	bool held = caps && !cap_get_flag(caps, cap, CAP_EFFECTIVE, &value) && value == CAP_SET;
-
-	cap_free(caps);
-	return held;
-}
-
 /* CAP_SYS_ADMIN stands for those that were split from it (5.8, 5.9). */
 static bool holds_or_admin(cap_value_t cap)
 {
-	return holds(cap) || holds(CAP_SYS_ADMIN);
+	return rights_hold(cap) || rights_hold(CAP_SYS_ADMIN);
 }
 
 static enum host_state check_capability(const struct host_check *check,
@@ -48,11 +38,11 @@ static enum host_state check_capability(const struct host_check *check,
 	bool split = check->arg == CAP_BPF || check->arg == CAP_PERFMON ||
 		     check->arg == CAP_CHECKPOINT_RESTORE;
 
-	if (holds(check->arg)) {
+	if (rights_hold(check->arg)) {
 		host_found(result, "held");
 		return HOST_OK;
 	}
-	if (split && holds(CAP_SYS_ADMIN)) {
+	if (split && rights_hold(CAP_SYS_ADMIN)) {
 		host_found(result, "not held, but CAP_SYS_ADMIN stands for it");
 		return HOST_OK;
 	}
@@ -178,7 +168,7 @@ static enum host_state check_memlock(const struct host_check *check UNUSED,
 	}
 	getrlimit(RLIMIT_MEMLOCK, &limit);
 	if (limit.rlim_max == RLIM_INFINITY || limit.rlim_max >= MEMLOCK_WANTED ||
-	    holds(CAP_SYS_RESOURCE)) {
+	    rights_hold(CAP_SYS_RESOURCE)) {
 		host_found(result, "can be raised as far as needed");
 		return HOST_OK;
 	}
@@ -251,7 +241,7 @@ static enum host_state check_ptrace(const struct host_check *check UNUSED,
 	host_found(result, "kernel.yama.ptrace_scope is %ld", scope);
 	if (scope >= 3)
 		return HOST_OFF;
-	return scope && !holds(CAP_SYS_PTRACE) ? HOST_DEGRADED : HOST_OK;
+	return scope && !rights_hold(CAP_SYS_PTRACE) ? HOST_DEGRADED : HOST_OK;
 }
 HOST_CHECK(ptrace, .order = 122, .run = check_ptrace,
 	   .lost = "`bianque stacks` of processes that are not our children",

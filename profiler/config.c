@@ -10,6 +10,7 @@
 
 #include "profiler/base/fs.h"
 #include "profiler/config_yaml.h"
+#include "profiler/secret.h"
 
 #define CONFIG_MAX_MEMORY (16u << 20)
 
@@ -98,6 +99,7 @@ void config_free(struct config *config)
 /* Where the walk stands, and on which line each section and key was seen. */
 struct loading {
 	struct config *config;
+	bool check_secrets;
 	const struct config_section *section;
 	size_t index; /* of the section */
 	const struct option_row *row;
@@ -225,6 +227,17 @@ static int on_key(void *arg, const char *key, size_t line, enum config_shape *re
 	return 0;
 }
 
+/* One value that is neither an item nor named. */
+static int set_value(const struct loading *l, const char *text, char *error, size_t size)
+{
+	int err = option_parse(l->row, text, l->config->values[l->index], &l->config->arena, error,
+			       size);
+
+	if (!err && l->check_secrets && l->row->is_secret && *text)
+		err = secret_check(text, error, size);
+	return err;
+}
+
 static int on_value(void *arg, const char *name, const char *text, char *error, size_t size)
 {
 	struct loading *l = arg;
@@ -238,7 +251,7 @@ static int on_value(void *arg, const char *name, const char *text, char *error, 
 	else if (l->row->type == OPTION_LIST)
 		err = option_list_add(l->row, text, base, &l->config->arena, why, sizeof(why));
 	else
-		err = option_parse(l->row, text, base, &l->config->arena, why, sizeof(why));
+		err = set_value(l, text, why, sizeof(why));
 	if (err)
 		snprintf(error, size, "%s.%s: %.400s", l->section->name, l->row->name, why);
 	return err ? -1 : 0;
@@ -268,7 +281,7 @@ static bool loading_init(struct loading *l, struct config *config, struct arena 
 static void load_file(struct config *config, const struct config_source *source,
 		      struct config_errors *errors)
 {
-	struct loading l = {0};
+	struct loading l = {.check_secrets = source->check_secrets};
 	struct config_walk walk = {
 		.arg = &l, .section = on_section, .key = on_key, .value = on_value};
 	struct arena scratch = {0};
@@ -295,10 +308,11 @@ static void load_file(struct config *config, const struct config_source *source,
 /* ---- --set ----------------------------------------------------------------------- */
 
 /* SECTION.KEY=VALUE, or SECTION.KEY.NAME=VALUE for a map. 0 or -1 with why in error. */
-static int apply_set(struct config *config, const char *set, char *error, size_t size)
+static int apply_set(struct config *config, const struct config_source *source, const char *set,
+		     char *error, size_t size)
 {
 	const char *equals = strchr(set, '='), *dot = strchr(set, '.');
-	struct loading l = {.config = config};
+	struct loading l = {.config = config, .check_secrets = source->check_secrets};
 	char path[256], why[OPTION_ERROR_MAX];
 	char *key, *name;
 	int err;
@@ -329,8 +343,7 @@ static int apply_set(struct config *config, const char *set, char *error, size_t
 		err = option_map_set(l.row, name, equals + 1, true, config->values[l.index],
 				     &config->arena, why, sizeof(why));
 	else
-		err = option_parse(l.row, equals + 1, config->values[l.index], &config->arena, why,
-				   sizeof(why));
+		err = set_value(&l, equals + 1, why, sizeof(why));
 	if (err)
 		snprintf(error, size, "%s.%s: %.400s", l.section->name, key, why);
 	return err ? -1 : 0;
@@ -366,7 +379,7 @@ struct config *config_load(const struct config_source *source, struct buf *error
 		char error[OPTION_ERROR_MAX];
 		struct config_errors at = {.out = errors, .file = "--set", .n = e.n};
 
-		if (apply_set(config, source->sets[i], error, sizeof(error)))
+		if (apply_set(config, source, source->sets[i], error, sizeof(error)))
 			config_error(&at, 0, 0, "'%.100s': %s", source->sets[i], error);
 		e.n = at.n;
 	}

@@ -53,6 +53,9 @@ struct config_source {
 	bool may_be_missing;	 /* a file that does not exist stands for an empty one */
 	const char *const *sets; /* SECTION.KEY=VALUE, applied in order after the file */
 	size_t n_sets;
+	/* Files that *_file keys name must hold a usable secret (secret_check), as the agent needs
+	 * it; others may load a configuration whose secrets they cannot read. */
+	bool check_secrets;
 };
 
 struct config;

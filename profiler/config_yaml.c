@@ -274,13 +274,12 @@ static void walk_value(struct walker *w, const char *key, enum config_shape shap
 		walk_names(w);
 		return;
 	}
-	if (shape != CONFIG_UNKNOWN)
-		config_error(w->errors, w->event.start_mark.line + 1,
-			     w->event.start_mark.column + 1, "'%s' needs %s here", key,
+	skip(w);
+	if (shape != CONFIG_UNKNOWN && !w->failed) /* what does not end is said by the parser */
+		config_error(w->errors, begin.line + 1, begin.column + 1, "'%s' needs %s here", key,
 			     shape == CONFIG_SCALAR  ? "a single value"
 			     : shape == CONFIG_NAMES ? "names with values, like {env: prod},"
 						     : "a list, like [a, b],");
-	skip(w);
 }
 
 static void walk_keys(struct walker *w)

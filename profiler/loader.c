@@ -20,6 +20,7 @@
 #include "profiler/proc_maps.h"
 
 #define MAX_CGROUPS 65536u
+#define MAX_IN_ROW  64u /* requests served before, and within, one step of a slow file */
 
 enum request_kind { LOAD_OBJECT, READ_MAPS, IDENTIFY, OPEN_JIT };
 
@@ -32,6 +33,12 @@ struct request {
 	__u64 cgroup_id;     /* IDENTIFY: as the image had it */
 	bool kernel_thread;
 	struct request *next;
+};
+
+/* A large file whose rows are not cached. */
+struct slow {
+	__u32 object_id;
+	struct object_image *image;
 };
 
 /* Paths seen for cgroup ids, for processes that end before they are asked about. */
@@ -53,6 +60,9 @@ struct loader {
 	/* the thread's own */
 	VEC(__u32) scan; /* pids still to be read, when nothing else is asked for */
 	bool scanning;
+	struct slow slow[LOADER_MAX_SLOW]; /* oldest first */
+	size_t n_slow;
+	unsigned in_row; /* requests since a slow file had its turn */
 	VEC(struct cgroup_path) cgroups;
 	struct hmap cgroup_index;
 };
@@ -93,22 +103,33 @@ static bool ask(struct loader *loader, const struct request *request)
 	return queued;
 }
 
-/* The next request, NULL when the scan may go on or the end has come. */
-static struct request *next_request(struct loader *loader, bool *ret_stopping)
+/* Under the lock. NULL: none waits. */
+static struct request *pop_request(struct loader *loader)
 {
-	struct request *request;
+	struct request *request = loader->first;
 
-	pthread_mutex_lock(&loader->lock);
-	while (!loader->first && !loader->stopping && !loader->scan_wanted && !loader->scanning)
-		pthread_cond_wait(&loader->wake, &loader->lock);
-	*ret_stopping = loader->stopping;
-	request = loader->stopping ? NULL : loader->first;
 	if (request) {
 		loader->first = request->next;
 		if (!loader->first)
 			loader->last = &loader->first;
 		loader->stats.queued--;
 	}
+	return request;
+}
+
+/* The next request, NULL when it is a slow file's turn, the scan may go on or the end has come. */
+static struct request *next_request(struct loader *loader, bool *ret_stopping)
+{
+	struct request *request;
+
+	pthread_mutex_lock(&loader->lock);
+	while (!loader->first && !loader->stopping && !loader->scan_wanted && !loader->scanning &&
+	       !loader->n_slow)
+		pthread_cond_wait(&loader->wake, &loader->lock);
+	*ret_stopping = loader->stopping;
+	request = loader->stopping || (loader->n_slow && loader->in_row >= MAX_IN_ROW)
+			  ? NULL
+			  : pop_request(loader);
 	pthread_mutex_unlock(&loader->lock);
 	return request;
 }
@@ -147,10 +168,7 @@ static void answer(struct loader *loader, const struct loader_answer *from)
 struct loader_answer *loader_take(struct loader *loader)
 {
 	struct loader_answer *answers;
-	__u64 count;
 
-	if (read(loader->fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
-		log_limited(process, LOG_LEVEL_ERROR, "loader's eventfd: %s", strerror(errno));
 	pthread_mutex_lock(&loader->lock);
 	answers = loader->answers;
 	loader->answers = NULL;
@@ -216,13 +234,44 @@ static bool is_stopping(void *arg)
 	return stopping;
 }
 
-static void do_load(struct loader *loader, const struct request *r)
+static void loaded(struct loader *loader, __u32 object_id, struct object_image *image)
 {
-	struct loader_answer a = {.kind = LOADER_OBJECT, .object_id = r->object_id};
+	struct loader_answer a = {.kind = LOADER_OBJECT, .object_id = object_id, .image = image};
 
-	a.image = object_load(&r->source, loader->o.segments, loader->o.cache, is_stopping, loader);
 	answer(loader, &a);
 	segments_make_room(loader->o.segments);
+}
+
+static void set_n_slow(struct loader *loader, size_t n)
+{
+	loader->n_slow = n;
+	pthread_mutex_lock(&loader->lock);
+	loader->stats.slow = (__u32)n;
+	pthread_mutex_unlock(&loader->lock);
+}
+
+static struct object_loading loading_of(struct loader *loader, bool (*cancelled)(void *arg))
+{
+	return (struct object_loading){.segments = loader->o.segments,
+				       .cache = loader->o.cache,
+				       .cancelled = cancelled,
+				       .arg = loader};
+}
+
+static void do_load(struct loader *loader, const struct request *r)
+{
+	struct object_loading loading = loading_of(loader, is_stopping);
+	struct object_image *image = object_load_quick(&r->source, &loading);
+
+	if (image && image->state == OBJECT_LOADING) {
+		if (loader->n_slow < LOADER_MAX_SLOW) {
+			loader->slow[loader->n_slow] = (struct slow){r->object_id, image};
+			set_n_slow(loader, loader->n_slow + 1);
+			return;
+		}
+		object_compile(image, &loading);
+	}
+	loaded(loader, r->object_id, image);
 }
 
 static void do_maps(struct loader *loader, __u32 pid)
@@ -304,6 +353,61 @@ static void do_jit(struct loader *loader, const struct request *r)
 	pthread_mutex_unlock(&loader->lock);
 }
 
+static void serve(struct loader *loader, struct request *r)
+{
+	switch (r->kind) {
+	case LOAD_OBJECT:
+		do_load(loader, r);
+		break;
+	case READ_MAPS:
+		do_maps(loader, r->pid);
+		break;
+	case IDENTIFY:
+		do_identify(loader, r);
+		break;
+	case OPEN_JIT:
+		do_jit(loader, r);
+		break;
+	}
+	request_free(r);
+	loader->in_row++;
+}
+
+/* ---- slow files ------------------------------------------------------------------------------ */
+
+/* Asked by a compilation now and then: the place where others pass. None of them comes here. */
+static bool let_others_pass(void *arg)
+{
+	struct loader *loader = arg;
+
+	for (unsigned i = 0; i < MAX_IN_ROW && !is_stopping(loader); i++) {
+		struct request *r;
+
+		pthread_mutex_lock(&loader->lock);
+		r = pop_request(loader);
+		pthread_mutex_unlock(&loader->lock);
+		if (r)
+			serve(loader, r);
+		else if (loader->scan.len)
+			do_maps(loader, loader->scan.data[--loader->scan.len]);
+		else
+			break;
+	}
+	return is_stopping(loader);
+}
+
+static void compile_slow(struct loader *loader)
+{
+	struct object_loading loading = loading_of(loader, let_others_pass);
+	struct slow slow = loader->slow[0];
+
+	memmove(loader->slow, loader->slow + 1, (loader->n_slow - 1) * sizeof(slow));
+	set_n_slow(loader, loader->n_slow - 1);
+	object_compile(slow.image, &loading);
+	loaded(loader, slow.object_id, slow.image);
+	loader->in_row = 0;
+}
+
 static void *run(void *arg)
 {
 	struct loader *loader = arg;
@@ -313,26 +417,12 @@ static void *run(void *arg)
 	while (!stopping) {
 		struct request *r = next_request(loader, &stopping);
 
-		if (!r) {
-			if (!stopping)
-				scan_step(loader);
-			continue;
-		}
-		switch (r->kind) {
-		case LOAD_OBJECT:
-			do_load(loader, r);
-			break;
-		case READ_MAPS:
-			do_maps(loader, r->pid);
-			break;
-		case IDENTIFY:
-			do_identify(loader, r);
-			break;
-		case OPEN_JIT:
-			do_jit(loader, r);
-			break;
-		}
-		request_free(r);
+		if (r)
+			serve(loader, r);
+		else if (!stopping && loader->n_slow)
+			compile_slow(loader);
+		else if (!stopping)
+			scan_step(loader);
 	}
 	return NULL;
 }
@@ -413,6 +503,8 @@ static void loader_free(struct loader *loader)
 		loader_answer_free(a, loader->o.segments);
 		a = next;
 	}
+	for (size_t i = 0; i < loader->n_slow; i++)
+		object_image_free(loader->slow[i].image, loader->o.segments);
 	vec_for_each (c, &loader->cgroups)
 		free(c->path);
 	vec_free(&loader->cgroups);

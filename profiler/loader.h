@@ -3,7 +3,10 @@
  * The loader: the one thread that reads files and /proc, so that the router never waits. Requests
  * come in by queue, answers go back by queue and an eventfd that the router polls.
  *
- * Requests beyond LOADER_MAX_QUEUED are refused (the asker asks again at the next occasion).
+ * Requests beyond LOADER_MAX_QUEUED are refused (the asker asks again at the next occasion). A large
+ * file without cached rows waits until nothing else is asked for, and while it is compiled, which
+ * may take seconds, the others pass: every ten milliseconds or so some of them are served. Beyond
+ * LOADER_MAX_SLOW such files, which are held open, one is compiled in its turn.
  */
 #pragma once
 
@@ -11,6 +14,7 @@
 #include "profiler/process.h"
 
 #define LOADER_MAX_QUEUED 65536u
+#define LOADER_MAX_SLOW	  256u
 
 struct loader;
 struct row_cache;
@@ -26,7 +30,7 @@ struct loader_options {
 MUST_CHECK int loader_start(const struct loader_options *options, struct loader **ret_loader);
 /* Ends the thread: the file in work is let go (object_load's `cancelled`), what is queued is dropped. */
 void loader_stop(struct loader *loader);
-/* Readable when answers wait. */
+/* An eventfd written at each answer and never read: for a watch on edges. */
 int loader_fd(const struct loader *loader);
 
 /* Router's calls; false when the queue is full or memory ends. */
@@ -62,7 +66,7 @@ struct loader_answer *loader_take(struct loader *loader);
 void loader_answer_free(struct loader_answer *answer, struct segments *segments);
 
 struct loader_stats {
-	__u32 queued;
+	__u32 queued, slow; /* slow: large files that wait to be compiled */
 	__u64 refused_total, objects_total, maps_total, identities_total;
 	__u64 jits_total, jits_refused_total; /* somebody else's file, or too many open */
 };

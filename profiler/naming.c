@@ -367,6 +367,9 @@ static bool open_whole(struct naming *n, struct named_object *named)
 			symbol_object_free(symbols);
 			return false;
 		}
+		if (info.flags & INDEX_CUT && object_first_cut(named->object))
+			log_limited(symbol, LOG_LEVEL_WARN, "symbols of '%s' are missing: %s",
+				    named->object->path, info.note);
 	}
 	named->symbols = symbols;
 	return true;

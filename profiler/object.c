@@ -177,6 +177,20 @@ void object_set_image(struct object *object, struct object_image *image)
 	object->image = image;
 }
 
+bool object_first_cut(struct object *object)
+{
+	return !atomic_exchange(&object->cut, true);
+}
+
+void object_each(const struct object_table *table,
+		 bool (*visit)(void *arg, const struct object *object), void *arg)
+{
+	vec_for_each (slot, &table->slots) {
+		if (*slot && !visit(arg, *slot))
+			return;
+	}
+}
+
 int object_take_fd(const struct object *object)
 {
 	struct object_image *image = object->image;

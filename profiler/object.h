@@ -56,7 +56,8 @@ struct object_image {
 	enum object_state state;
 	const char *why; /* static text for NO_ROWS, NOT_ELF and GONE; "" when ready */
 	__u16 machine;
-	bool tracks_bx; /* unwind_table's */
+	bool tracks_bx;	    /* unwind_table's */
+	bool too_much_work; /* NO_ROWS because of that */
 	struct object_load *loads;
 	size_t n_loads;
 	struct object_part *parts; /* ascending */
@@ -90,6 +91,7 @@ struct object {
 	__u64 retry_ns; /* GONE: not before */
 	__u64 loaded_ns;
 	_Atomic bool sampled; /* some stack holds a frame of it */
+	_Atomic bool cut;     /* object_first_cut */
 };
 
 struct object_table;
@@ -110,6 +112,13 @@ void object_unref(struct object *object);
 struct object *object_by_id(const struct object_table *table, __u32 id);
 /* The loader's answer; takes the image. Another GONE after the first changes nothing. */
 void object_set_image(struct object *object, struct object_image *image);
+
+/* Reading its rows or symbols stopped as too much work: true for who says so first, which once in
+ * the log is enough. Any thread. */
+bool object_first_cut(struct object *object);
+/* All of them, in no order, until the visit says false. */
+void object_each(const struct object_table *table,
+		 bool (*visit)(void *arg, const struct object *object), void *arg);
 
 /* The open file, the caller's from now on; -1 when it was taken or closed. Any thread. */
 int object_take_fd(const struct object *object);

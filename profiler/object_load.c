@@ -240,21 +240,10 @@ static int take_parts(struct object_image *image, const struct unwind_table *tab
 	return 0;
 }
 
-static void load_elf(struct object_image *image, struct elf *elf, struct segments *segments,
-		     struct row_cache *cache)
+/* The table's rows go into segments; the table goes. */
+static void take_table(struct object_image *image, struct unwind_table *table,
+		       struct segments *segments)
 {
-	enum unwind_skip why = UNWIND_SKIP_NONE;
-	struct unwind_table *table;
-
-	if (take_loads(image, elf)) {
-		fail(image, OBJECT_GONE, "out of memory");
-		return;
-	}
-	table = row_cache_compile(cache, elf, &why, &image->from_cache);
-	if (!table) {
-		fail(image, OBJECT_NO_ROWS, unwind_skip_text(why));
-		return;
-	}
 	if (take_parts(image, table, segments)) {
 		for (size_t i = 0; i < table->n_parts && image->blobs; i++)
 			segments_release(segments, &image->blobs[i]);
@@ -267,53 +256,120 @@ static void load_elf(struct object_image *image, struct elf *elf, struct segment
 	unwind_table_free(table);
 }
 
-struct object_image *object_load(const struct object_source *source, struct segments *segments,
-				 struct row_cache *cache, bool (*cancelled)(void *arg), void *arg)
+/* only_quick: what takes long is left LOADING. */
+static void load_rows(struct object_image *image, struct elf *elf,
+		      const struct object_loading *loading, bool only_quick)
 {
-	struct work work = {.cancelled = cancelled, .arg = arg};
-	struct object_image *image = calloc(1, sizeof(*image));
-	enum elf_refusal refusal = ELF_REFUSAL_NONE;
-	struct elf *elf = NULL;
+	struct work work = {.cancelled = loading->cancelled, .arg = loading->arg};
+	enum unwind_skip why = UNWIND_SKIP_NONE;
+	struct unwind_table *table;
+
+	work_grow(&work, elf->data_bytes);
+	work.left = MIN(work.left, OBJECT_WORK_MAX);
+	elf->work = &work;
+	if (only_quick && elf->size > OBJECT_QUICK_BYTES) {
+		table = row_cache_find(loading->cache, elf);
+		image->from_cache = table != NULL;
+	} else {
+		table = row_cache_compile(loading->cache, elf, &why, &image->from_cache);
+		if (!table)
+			fail(image, OBJECT_NO_ROWS, unwind_skip_text(why));
+		image->too_much_work = why == UNWIND_SKIP_WORK;
+	}
+	if (table)
+		take_table(image, table, loading->segments);
+	elf->work = NULL;
+}
+
+static void refuse(struct object_image *image, enum elf_refusal refusal)
+{
+	fail(image,
+	     refusal == ELF_REFUSAL_MEMORY || refusal == ELF_REFUSAL_READ ? OBJECT_GONE
+									  : OBJECT_NOT_ELF,
+	     elf_refusal_text(refusal));
+}
+
+static void load_file(struct object_image *image, const struct object_source *source,
+		      struct elf **ret_elf)
+{
+	_close_ int fd = object_open(source);
+	enum elf_refusal refusal;
 	struct stat st;
+
+	if (fd < 0) {
+		fail(image, OBJECT_GONE, "file gone");
+		return;
+	}
+	if (!fstat(fd, &st)) {
+		image->size = (__u64)st.st_size;
+		image->mtime_ns =
+			(__u64)st.st_mtim.tv_sec * 1000000000ull + (__u64)st.st_mtim.tv_nsec;
+	}
+	*ret_elf = elf_open(fd, &refusal);
+	if (*ret_elf)
+		image->fd = take_fd(&fd);
+	else
+		refuse(image, refusal);
+}
+
+static void load_vdso(struct object_image *image, struct elf **ret_elf)
+{
+	enum elf_refusal refusal;
+	size_t size;
+	const void *vdso = vdso_image(&size);
+
+	*ret_elf = elf_open_memory(vdso, size, &refusal);
+	if (!*ret_elf)
+		refuse(image, refusal);
+}
+
+struct object_image *object_load_quick(const struct object_source *source,
+				       const struct object_loading *loading)
+{
+	struct object_image *image = calloc(1, sizeof(*image));
+	struct elf *elf = NULL;
 
 	if (!image)
 		return NULL;
+	image->state = OBJECT_LOADING;
+	image->why = "";
 	image->fd = -1;
 	image->pid = source->pid;
 	image->parent = source->parent;
 	image->map_start = source->start;
 	image->map_end = source->end;
-	if (!source->key.inode && !strcmp(source->path, VDSO_PATH)) {
-		size_t size;
-		const void *vdso = vdso_image(&size);
-
-		elf = elf_open_memory(vdso, size, &refusal);
-	} else {
-		_close_ int fd = object_open(source);
-
-		if (fd < 0) {
-			fail(image, OBJECT_GONE, "file gone");
-			return image;
-		}
-		if (!fstat(fd, &st)) {
-			image->size = (__u64)st.st_size;
-			image->mtime_ns = (__u64)st.st_mtim.tv_sec * 1000000000ull +
-					  (__u64)st.st_mtim.tv_nsec;
-		}
-		elf = elf_open(fd, &refusal);
-		if (elf)
-			image->fd = take_fd(&fd);
-	}
-	if (elf) {
-		work_grow(&work, elf->size);
-		work.left = MIN(work.left, OBJECT_WORK_MAX);
-		elf->work = &work;
-		load_elf(image, elf, segments, cache);
-	} else if (refusal == ELF_REFUSAL_MEMORY || refusal == ELF_REFUSAL_READ) {
-		fail(image, OBJECT_GONE, elf_refusal_text(refusal));
-	} else {
-		fail(image, OBJECT_NOT_ELF, elf_refusal_text(refusal));
-	}
+	if (!source->key.inode && !strcmp(source->path, VDSO_PATH))
+		load_vdso(image, &elf);
+	else
+		load_file(image, source, &elf);
+	if (!elf)
+		return image;
+	if (take_loads(image, elf))
+		fail(image, OBJECT_GONE, "out of memory");
+	else
+		load_rows(image, elf, loading, true);
 	elf_free(elf);
+	return image;
+}
+
+void object_compile(struct object_image *image, const struct object_loading *loading)
+{
+	enum elf_refusal refusal;
+	struct elf *elf = elf_open(image->fd, &refusal);
+
+	if (elf)
+		load_rows(image, elf, loading, false);
+	else
+		refuse(image, refusal);
+	elf_free(elf);
+}
+
+struct object_image *object_load(const struct object_source *source,
+				 const struct object_loading *loading)
+{
+	struct object_image *image = object_load_quick(source, loading);
+
+	if (image && image->state == OBJECT_LOADING)
+		object_compile(image, loading);
 	return image;
 }

@@ -30,11 +30,26 @@ MUST_CHECK int object_open(const struct object_source *source);
  * debug_file.h's DEBUG_ROOT_HOST (it is ours) or DEBUG_ROOT_NONE. */
 MUST_CHECK int object_debug_root(const struct object_source *source, int fd);
 
-/* How much one file may take of the loader's time, see symbolize/work.h: what its size grants, at
+/* How much one file may take of the loader's time, see symbolize/work.h: what its data grant, at
  * most OBJECT_WORK_MAX, some ten seconds. Of honest files the largest browser takes 8 %. */
 #define OBJECT_WORK_MAX ((__u64)96 << 20)
 
-/* The image, never NULL but for lack of memory: its state and `why` say what became of it. cache
- * may be NULL. cancelled (NULL: never) is asked now and then whether nobody waits any more. */
-struct object_image *object_load(const struct object_source *source, struct segments *segments,
-				 struct row_cache *cache, bool (*cancelled)(void *arg), void *arg);
+/* For whom, and whether they still wait. */
+struct object_loading {
+	struct segments *segments;
+	struct row_cache *cache; /* may be NULL */
+	bool (*cancelled)(
+		void *arg); /* asked now and then, each ten milliseconds or so; NULL: no */
+	void *arg;
+};
+
+/* The image, never NULL but for lack of memory: its state and `why` say what became of it. */
+struct object_image *object_load(const struct object_source *source,
+				 const struct object_loading *loading);
+
+/* The same in two steps. The first takes milliseconds; it leaves a large file whose rows nobody has
+ * compiled yet in state LOADING, open, for object_compile. */
+#define OBJECT_QUICK_BYTES ((__u64)4 << 20) /* files up to this are compiled in the first step */
+struct object_image *object_load_quick(const struct object_source *source,
+				       const struct object_loading *loading);
+void object_compile(struct object_image *image, const struct object_loading *loading);

@@ -34,6 +34,7 @@ struct on_demand {
 	struct sampler *own;	 /* of its own rate; NULL: the agent's */
 	unsigned slot;		 /* of `own` */
 	const struct export_format *format;
+	char *title; /* NULL: the profile's name */
 	struct buf body;
 	int err;
 };
@@ -113,12 +114,21 @@ static void run(struct builder_job *job, struct naming *naming)
 	}
 	options.string_labels = true;
 	options.host = agent_host(p->all->agent);
+	options.title = p->title;
 	p->body.limit = ON_DEMAND_MAX_BYTES;
 	sink_buf_init(&sink, &p->body);
 	p->err = p->format->write(profile, &options, &sink.sink);
 	if (!p->err)
 		p->err = sink_finish(&sink.sink);
 	profile_free(profile);
+}
+
+static void free_on_demand(struct on_demand *p)
+{
+	capture_free(p->capture);
+	buf_fini(&p->body);
+	free(p->title);
+	free(p);
 }
 
 static void finished(struct builder_job *job)
@@ -136,9 +146,7 @@ static void finished(struct builder_job *job)
 	if (p->done)
 		p->done(p->arg, p->err, &p->body);
 	stats->n--;
-	capture_free(p->capture);
-	buf_fini(&p->body);
-	free(p);
+	free_on_demand(p);
 }
 
 /* Router thread. */
@@ -210,6 +218,9 @@ static int begin(struct on_demand *p, const struct on_demand_request *request, c
 	unsigned hz = sampler_hz(engine_sampler(engine));
 	int err;
 
+	p->title = request->title ? strdup(request->title) : NULL;
+	if (request->title && !p->title)
+		return -ENOMEM;
 	if (request->hz) {
 		err = open_own(p, request->hz, ret_why);
 		if (err)
@@ -252,8 +263,7 @@ int on_demand_start(struct on_demands *all, const struct on_demand_request *requ
 		all->stats.refused_total += err == -EBUSY;
 		all->stats.failed_total += err != -EBUSY;
 		close_own(p);
-		capture_free(p->capture);
-		free(p);
+		free_on_demand(p);
 		return err;
 	}
 	all->stats.n++;

@@ -31,6 +31,7 @@ struct on_demand_request {
 	const __u64 *cgroup_ids;
 	size_t n_cgroup_ids; /* 0: any */
 	const struct export_format *format;
+	const char *title; /* of formats that have one, copied; NULL: the profile's name */
 };
 
 /* body: the profile, the callee's to take or leave; err: why there is none. Agent thread, once,

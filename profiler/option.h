@@ -73,6 +73,7 @@ struct option_row {
 	const char *const *choices;
 	const char *unit, *help; /* help: one line, lower case, no full stop */
 	bool may_be_empty;	 /* a PATH that may be "" (= off) */
+	bool is_secret;		 /* a PATH of a file as secret.h reads them; config_load can look */
 	bool needs_item;	 /* a LIST that may not be empty; its default is not */
 	/* Further checks of a value (of each item or map value): 0, or -EINVAL/-ERANGE with why in
 	 * error. check_name: the same for the names of a map. */

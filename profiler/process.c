@@ -17,7 +17,7 @@
 #define SNAPSHOT_PERIOD_NS (2 * NS_PER_S)    /* /proc of one process is read at most so often */
 #define GONE_RETRY_NS	   NS_PER_S
 #define MAX_MAPPINGS	   (1u << 20) /* of all processes; 32 MiB. One has at most UNW_MAPSET_MAX */
-#define LOOKS		   64	      /* processes a sweep asks about: do they still run? */
+#define LOOKS		   16	      /* processes a sweep asks about: do they still run? */
 #define LOOK_AGE_NS	   (10 * NS_PER_S)
 /* A set is compiled again at most so often: one process that maps all the time would else fill the
  * segments with sets that wait for their grace period. */
@@ -589,6 +589,11 @@ void process_table_publish(struct process_table *table)
 			table->dirty.data[kept++] = list;
 	}
 	table->dirty.len = kept;
+}
+
+bool process_table_waits(const struct process_table *table)
+{
+	return table->dirty.len > 0;
 }
 
 /* ---- the rest -------------------------------------------------------------------------------- */

@@ -95,6 +95,7 @@ struct process {
 	struct process *next_sharing;
 	bool maps_known; /* from exec or fork on, or read from /proc: nothing can be missing */
 	bool in_kernel;	 /* its pid is in the `procs` map */
+	bool unreadable; /* its mappings in /proc; said */
 	__u64 snapshot_asked_ns;
 };
 
@@ -154,6 +155,8 @@ void process_on_objects(struct process_table *table);
 /* Compile the lists that changed and enter them for the kernel side; called once at the end of each
  * batch of events. */
 void process_table_publish(struct process_table *table);
+/* Whether it left some for a later call. */
+bool process_table_waits(const struct process_table *table);
 /* Compile one list now, for unwinding here. False when that failed (counted). A list of thousands
  * that changes all the time may be some milliseconds behind. */
 bool process_compile(struct process_table *table, struct map_list *list);

@@ -377,6 +377,11 @@ __u64 resolver_oldest_pending(const struct resolver *r)
 	return oldest;
 }
 
+bool resolver_waits(const struct resolver *r)
+{
+	return r->pending.len || process_table_waits(r->processes);
+}
+
 void resolver_flush(struct resolver *r)
 {
 	retry_pending(r, clock_monotonic_ns(), true);
@@ -462,11 +467,30 @@ static void on_object_answer(struct resolver *r, struct loader_answer *a)
 		object_set_image(object, take(a->image));
 	else
 		object->state = OBJECT_GONE;
-	if (object->state != OBJECT_READY)
+	if (object->image && object->image->too_much_work && object_first_cut(object))
+		log_limited(
+			process, LOG_LEVEL_WARN,
+			"reading '%s' is too much work: it has no unwind rows, its stacks follow "
+			"frame pointers",
+			object->path);
+	else if (object->state != OBJECT_READY)
 		log_debug(process, "'%s': %s", object->path,
 			  object->image ? object->image->why : "out of memory");
 	object_unref(object); /* the question's */
 	process_on_objects(r->processes);
+}
+
+/* Of a process that was never sampled nothing is missing; the next one sampled asks again. */
+static void say_unreadable(struct resolver *r, __u32 pid, int err)
+{
+	struct process *process = process_find(r->processes, pid);
+
+	if (!process || !process->image->comm[0] || process->unreadable)
+		return;
+	process->unreadable = true;
+	log_limited(process, LOG_LEVEL_WARN,
+		    "mappings of pid %u cannot be read: %s; its stacks stay incomplete", pid,
+		    strerror(-err));
 }
 
 static void on_answer(struct resolver *r, struct loader_answer *a)
@@ -479,10 +503,7 @@ static void on_answer(struct resolver *r, struct loader_answer *a)
 		if (!a->err)
 			process_on_snapshot(r->processes, a->pid, a->read_ns, a->maps, a->n_maps);
 		else if (a->err != -ESRCH)
-			log_limited(
-				process, LOG_LEVEL_WARN,
-				"mappings of pid %u cannot be read: %s; its stacks stay incomplete",
-				a->pid, strerror(-a->err));
+			say_unreadable(r, a->pid, a->err);
 		break;
 	case LOADER_SCANNED:
 		r->scanned = true;

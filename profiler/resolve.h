@@ -42,7 +42,7 @@ void resolver_free(struct resolver *resolver);
 
 void resolver_record(struct resolver *resolver, const struct rec *rec);
 void resolver_sideband(struct resolver *resolver, const struct sideband_event *event);
-/* The loader's answers; call when loader_fd is readable. */
+/* The loader's answers; call after each edge of loader_fd. */
 void resolver_answers(struct resolver *resolver);
 /* The end of a batch: publish what changed, try held samples again. drained_ns: all records up to
  * then have been given. */
@@ -51,6 +51,8 @@ void resolver_batch_end(struct resolver *resolver, __u64 drained_ns);
 void resolver_tick(struct resolver *resolver, __u64 now_ns);
 /* Give up on held samples: they are delivered as they are. */
 void resolver_flush(struct resolver *resolver);
+/* Whether work is left that time alone brings on: held samples, mappings to be published later. */
+bool resolver_waits(const struct resolver *resolver);
 /* Time of the oldest held sample; UINT64_MAX when none is held. */
 __u64 resolver_oldest_pending(const struct resolver *resolver);
 /* Ask for the mappings of all processes. */

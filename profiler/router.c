@@ -20,8 +20,10 @@
 #include "profiler/sideband.h"
 
 #define TICK_NS		(1 * NS_PER_S)
-#define LEFTOVER_MS	3		  /* until records younger than the slack are read */
+#define LEFTOVER_MS	3		  /* until records younger than the slack are read, */
+#define ALERT_NS	(20 * NS_PER_MS)  /* so long after a wake-up: it may have been for them */
 #define END_PATIENCE_NS (300 * NS_PER_MS) /* a capture's end waits for held samples so long */
+#define NOT_RUN_TICKS	5u
 #define MAX_EVENTS	64
 #define EARLY_PACE_NS	MERGE_SLACK_NS
 #define EARLY_MAX	6u		  /* such rounds in a row */
@@ -46,7 +48,7 @@ struct running {
 };
 
 struct visit {
-	bool (*visit)(void *arg, struct process *process);
+	void (*visit)(void *arg, struct resolver *resolver);
 	void *arg;
 	bool finished;
 };
@@ -55,16 +57,19 @@ struct router {
 	struct router_options o;
 	struct resolver *resolver;
 	pthread_t thread;
-	int epoll_fd, command_fd;
+	int epoll_fd, command_fd; /* the latter is watched for edges and never read */
 	struct feed *feeds; /* room for a ring and a side-band per possible CPU, as the heap has */
 	struct feed **heap;
 	size_t n_feeds, n_heap;
 	__u64 drained_ns, tick_ns, batch_ns;
+	__u64 alert_ns;	  /* when something woke us last */
+	bool quiet;	  /* the last round found nothing */
 	__u64 early_ns;	  /* when the last early round was earned */
 	unsigned n_early; /* earned and not used yet */
 	__u64 records_total, batches_total, wakeups_total;
 	struct cpu_counters *counters; /* per possible CPU */
 	struct not_run not_run;
+	unsigned n_ticks;
 	VEC(struct running) running;
 
 	pthread_mutex_t lock; /* of what follows */
@@ -93,11 +98,14 @@ static bool load_head(struct feed *s)
 	return true;
 }
 
-/* urgent: what it brings lets the kernel side unwind what is copied until then. */
-static void watch(struct router *router, int fd, bool urgent)
+/* What wakes the thread, a bit each. Urgent: what it brings lets the kernel side unwind what is
+ * copied until then. */
+enum waker { WAKER_RING = 1, WAKER_COMMAND = 2, WAKER_URGENT = 4 };
+
+static void watch(struct router *router, int fd, enum waker waker)
 {
 	/* Edges: a ring with young records left in it would else be ready for ever. */
-	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u32 = urgent};
+	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u32 = waker};
 
 	if (fd >= 0 && epoll_ctl(router->epoll_fd, EPOLL_CTL_ADD, fd, &event) && errno != EEXIST)
 		log_warn(ring, "a ring cannot be watched (%s): it is read every %d ms only",
@@ -118,11 +126,11 @@ static void take_feeds(struct router *router)
 
 		if (ring) {
 			feeds[n++].ring = ring;
-			watch(router, sampler_ring_fd(router->o.sampler, cpu), false);
+			watch(router, sampler_ring_fd(router->o.sampler, cpu), WAKER_RING);
 		}
 		if (sideband) {
 			feeds[n++].sideband = sideband;
-			watch(router, sideband_fd(sideband), true);
+			watch(router, sideband_fd(sideband), WAKER_URGENT);
 		}
 	}
 	router->n_feeds = n;
@@ -204,6 +212,7 @@ static enum left drain(struct router *router, __u64 horizon_ns)
 			sideband_release(router->feeds[i].sideband);
 	}
 	router->drained_ns = MAX(router->drained_ns, horizon_ns);
+	router->quiet = !records && left == LEFT_NONE;
 	router->records_total += records;
 	router->batches_total++;
 	return left;
@@ -232,7 +241,8 @@ static void add_counters(struct cpu_counters *sum, const struct cpu_counters *on
 		to[i] += from[i];
 }
 
-static void update_stats(struct router *router)
+/* not_run: estimated anew; it reads the host's and every CPU's counters, which wakes idle CPUs. */
+static void update_stats(struct router *router, bool not_run)
 {
 	unsigned n_cpus = sampler_possible_cpus(router->o.sampler);
 	struct router_stats *s = &router->stats;
@@ -246,8 +256,9 @@ static void update_stats(struct router *router)
 	if (!sampler_counters(router->o.sampler, router->counters))
 		for (unsigned cpu = 0; cpu < n_cpus; cpu++)
 			add_counters(&s->kernel, &router->counters[cpu]);
-	s->not_run = MAX(s->not_run,
-			 not_run_estimate(&router->not_run, router->o.sampler, router->counters));
+	if (not_run)
+		s->not_run = MAX(s->not_run, not_run_estimate(&router->not_run, router->o.sampler,
+							      router->counters));
 	for (int i = 0; i < LOSS_COUNT; i++) {
 		s->lost[i] = s->resolver.lost[i];
 		for (int source = 0; source < SOURCE_COUNT; source++)
@@ -315,7 +326,7 @@ static void finish_captures(struct router *router, bool all)
 			continue;
 		}
 		if (!fresh)
-			update_stats(router);
+			update_stats(router, true);
 		fresh = true;
 		finish(router, &r, now_ns);
 	}
@@ -368,8 +379,8 @@ void router_end_capture(struct router *router, struct capture *capture, bool dis
 	wake(router);
 }
 
-void router_each_process(struct router *router, bool (*visit)(void *arg, struct process *process),
-			 void *arg)
+void router_visit(struct router *router, void (*visit)(void *arg, struct resolver *resolver),
+		  void *arg)
 {
 	struct visit v = {.visit = visit, .arg = arg};
 
@@ -417,7 +428,7 @@ static void mark_ended(struct router *router, const struct running *end)
 /* A capture begins: what was lost before is not its loss. */
 static void begin_capture(struct router *router, struct running *r)
 {
-	update_stats(router);
+	update_stats(router, true);
 	r->before = counts_now(router);
 	if (vec_push(&router->running, *r)) {
 		r->discard = true;
@@ -431,11 +442,7 @@ static bool take_commands(struct router *router)
 	__typeof__(router->added) added, ended;
 	struct visit *visit;
 	bool stopping;
-	__u64 count;
 
-	if (read(router->command_fd, &count, sizeof(count)) < 0) {
-		/* nothing new */
-	}
 	pthread_mutex_lock(&router->lock);
 	added = router->added;
 	memcpy(&ended, &router->ended, sizeof(ended));
@@ -451,7 +458,7 @@ static bool take_commands(struct router *router)
 	vec_free(&added);
 	vec_free(&ended);
 	if (visit) {
-		process_each(resolver_processes(router->resolver), visit->visit, visit->arg);
+		visit->visit(visit->arg, router->resolver);
 		pthread_mutex_lock(&router->lock);
 		router->visit = NULL;
 		visit->finished = true;
@@ -478,7 +485,7 @@ static void tick(struct router *router, __u64 now_ns)
 	resolver_tick(router->resolver, now_ns);
 	if (router->o.recorder)
 		recorder_sweep(router->o.recorder, now_ns);
-	update_stats(router);
+	update_stats(router, router->n_ticks++ % NOT_RUN_TICKS == 0);
 }
 
 /* Let records gather when the last round was a moment ago. */
@@ -519,22 +526,73 @@ static enum left run_batch(struct router *router, bool urgent)
 	return left;
 }
 
-/* Until something comes: at most until what was left is old enough. */
+/* The bits of what woke us; 0: the time is up. */
+static unsigned wait_events(struct router *router, int timeout_ms)
+{
+	struct epoll_event events[MAX_EVENTS];
+	int n = epoll_wait(router->epoll_fd, events, MAX_EVENTS, timeout_ms);
+	unsigned woken = 0;
+
+	for (int i = 0; i < n; i++)
+		woken |= events[i].data.u32;
+	if (n > 0) {
+		router->wakeups_total++;
+		router->alert_ns = clock_monotonic_ns();
+	}
+	return woken;
+}
+
+static bool rings_empty(const struct router *router)
+{
+	for (size_t i = 0; i < router->n_feeds; i++)
+		if (router->feeds[i].ring && ring_fill(router->feeds[i].ring))
+			return false;
+	return true;
+}
+
+/* Nobody waits for a sample, and nothing but a record, a command or an answer brings work. */
+static bool may_stop_timer(const struct router *router)
+{
+	vec_for_each (r, &router->running) {
+		if (r->stop_ns || !r->capture->o.patient)
+			return false;
+	}
+	return router->quiet && !resolver_waits(router->resolver);
+}
+
+/*
+ * Without the timer until the next tick: the first record wakes us and starts it again, so that
+ * none is read later than with it. (One whose program looked at the knob just before we set it may
+ * wait for the tick.)
+ */
+static unsigned wait_for_first(struct router *router)
+{
+	__u64 until_ns = router->tick_ns + TICK_NS;
+	int ms = until_ns > router->batch_ns ? (int)((until_ns - router->batch_ns) / NS_PER_MS) : 0;
+	unsigned woken = WAKER_RING;
+
+	sampler_set_first_wakes(router->o.sampler, true);
+	if (rings_empty(router))
+		woken = wait_events(router, ms + 1);
+	sampler_set_first_wakes(router->o.sampler, false);
+	return woken == WAKER_RING ? wait_events(router, ROUTER_PERIOD_MS) : woken;
+}
+
+/* Until something comes: at most until what was left is old enough, where it may be urgent. */
 static bool wait_for_work(struct router *router, enum left left)
 {
-	static const int timeouts_ms[] = {
-		[LEFT_NONE] = ROUTER_PERIOD_MS, [LEFT_SOME] = LEFTOVER_MS, [LEFT_URGENT] = 1};
-	struct epoll_event events[MAX_EVENTS];
-	bool urgent = left == LEFT_URGENT;
-	int n;
+	bool alert = router->batch_ns < router->alert_ns + ALERT_NS;
+	unsigned woken;
 
-	if (left == LEFT_NONE && some_capture_ends(router))
-		left = LEFT_SOME;
-	n = epoll_wait(router->epoll_fd, events, MAX_EVENTS, timeouts_ms[left]);
-	router->wakeups_total += n > 0;
-	for (int i = 0; i < n; i++)
-		urgent |= events[i].data.u32;
-	return urgent;
+	if (left == LEFT_URGENT)
+		woken = wait_events(router, 1);
+	else if ((left == LEFT_SOME && alert) || some_capture_ends(router))
+		woken = wait_events(router, LEFTOVER_MS);
+	else if (may_stop_timer(router))
+		woken = wait_for_first(router);
+	else
+		woken = wait_events(router, ROUTER_PERIOD_MS);
+	return left == LEFT_URGENT || woken & WAKER_URGENT;
 }
 
 static void *run(void *arg)
@@ -606,9 +664,9 @@ static int init(struct router *router)
 	err = not_run_init(&router->not_run, n_cpus);
 	if (err)
 		return err;
-	watch(router, router->command_fd, false);
+	watch(router, router->command_fd, WAKER_COMMAND);
 	if (o->loader)
-		watch(router, loader_fd(o->loader), true);
+		watch(router, loader_fd(o->loader), WAKER_URGENT);
 	take_feeds(router);
 	for (size_t i = 0; i < o->n_pids; i++)
 		if (!loader_read_maps(o->loader, (__u32)o->pids[i]))

@@ -4,12 +4,13 @@
  * them by time and gives what they say to the resolver, the captures and the collectors.
  *
  * It sleeps in epoll: a ring wakes it when a quarter full, the side-band at each new mapping (until
- * it is known here, code in it is unwound by what stood there before), else every ROUTER_PERIOD_MS.
+ * it is known here, code in it is unwound by what stood there before), else every ROUTER_PERIOD_MS;
+ * where all rings are empty and no capture is in a hurry, that timer rests until the next record.
  * Two rounds are at least ROUTER_PACE_NS apart, so a storm of execs costs no storm of wake-ups; only
  * a few for new mappings and what the loader read of them, 10 a second at most, come sooner: a
  * program that starts alone is known to the kernel side some 4 ms after its exec.
  * Records younger than MERGE_SLACK_NS stay in their ring for the next round, since another CPU may
- * still be writing an older one.
+ * still be writing an older one; that round comes early only where something woke the last one.
  */
 #pragma once
 
@@ -70,6 +71,6 @@ struct router_stats {
 struct router_stats router_stats(struct router *router);
 /* Change bounds of the tables while it runs (memory budget). Any thread. */
 void router_set_limits(struct router *router, size_t stacks_bytes, size_t idle_rows_bytes);
-/* Visit the processes in the router thread, and wait for it: for status pages. */
-void router_each_process(struct router *router, bool (*visit)(void *arg, struct process *process),
-			 void *arg);
+/* Look at the tables in the router thread, and wait for it: for status pages. */
+void router_visit(struct router *router, void (*visit)(void *arg, struct resolver *resolver),
+		  void *arg);

@@ -373,6 +373,28 @@ static void content_key(const struct row_cache *cache, struct elf *elf, char *ou
 		 (unsigned long long)elf->size);
 }
 
+static bool may_be_kept(const struct row_cache *cache, const struct elf *elf)
+{
+	return cache && cache->dir && elf->n_sections && unwind_arch_of(elf->machine);
+}
+
+static struct unwind_table *find(struct row_cache *cache, struct elf *elf, char path[PATH_MAX])
+{
+	struct unwind_table *table;
+
+	content_key(cache, elf, path, PATH_MAX);
+	table = work_is_over(elf->work) ? NULL : load(cache, path, elf->machine);
+	cache->stats.hits_total += table != NULL;
+	return table;
+}
+
+struct unwind_table *row_cache_find(struct row_cache *cache, struct elf *elf)
+{
+	char path[PATH_MAX];
+
+	return may_be_kept(cache, elf) ? find(cache, elf, path) : NULL;
+}
+
 struct unwind_table *row_cache_compile(struct row_cache *cache, struct elf *elf,
 				       enum unwind_skip *ret_why, bool *ret_from_cache)
 {
@@ -380,12 +402,10 @@ struct unwind_table *row_cache_compile(struct row_cache *cache, struct elf *elf,
 	char path[PATH_MAX];
 
 	*ret_from_cache = false;
-	if (!cache || !cache->dir || !elf->n_sections || !unwind_arch_of(elf->machine))
+	if (!may_be_kept(cache, elf))
 		return unwind_compile(elf, UNWIND_DERIVED, ret_why);
-	content_key(cache, elf, path, sizeof(path));
-	table = work_is_over(elf->work) ? NULL : load(cache, path, elf->machine);
+	table = find(cache, elf, path);
 	if (table) {
-		cache->stats.hits_total++;
 		*ret_from_cache = true;
 		return table;
 	}

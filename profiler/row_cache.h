@@ -26,6 +26,8 @@ struct row_cache;
 struct row_cache *row_cache_open(const char *dir, __u64 max_bytes);
 void row_cache_close(struct row_cache *cache);
 
+/* The rows of the file, from the cache alone; NULL: it has none. */
+struct unwind_table *row_cache_find(struct row_cache *cache, struct elf *elf);
 /* unwind_compile through the cache; cache may be NULL. A file whose work is over is never stored. */
 struct unwind_table *row_cache_compile(struct row_cache *cache, struct elf *elf,
 				       enum unwind_skip *ret_why, bool *ret_from_cache);

@@ -40,8 +40,9 @@ struct cpu {
 	int event_fd, ring_fd; /* -1: none */
 	struct ring *ring;
 	struct sideband *sideband;
-	__u64 counted;	  /* by events of this CPU that are closed */
-	__u64 enabled_ns; /* of the open event, when it was last looked at */
+	__u64 ring_map_bytes; /* memlock */
+	__u64 counted;	      /* by events of this CPU that are closed */
+	__u64 enabled_ns;     /* of the open event, when it was last looked at */
 };
 
 /* What read(2) gives of an event. */
@@ -58,6 +59,7 @@ struct sampler {
 	unsigned n_cpus; /* possible */
 	unsigned round;	 /* of looking for events that stand still */
 	__u32 ring_bytes;
+	__u64 map_bytes; /* memlock of the maps but the rings; they are allocated at once */
 	bool has_pmu, enabled;
 	unsigned demand_hz; /* of the requests over its maps, together */
 	double copies;	    /* sampler_set_copies */
@@ -271,10 +273,39 @@ static void close_ring(struct cpu *c)
 	c->ring_fd = -1;
 }
 
+/* memlock of a map as /proc/self/fdinfo tells it; 0 when it does not. */
+static __u64 map_memlock(int fd)
+{
+	char path[64], line[128];
+	unsigned long long bytes = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "memlock: %llu", &bytes) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return bytes;
+}
+
+static __u64 maps_memlock(const struct sampler *s)
+{
+	struct bpf_map *map;
+	__u64 bytes = 0;
+
+	bpf_object__for_each_map(map, s->skel->obj) bytes += map_memlock(bpf_map__fd(map));
+	return bytes;
+}
+
 static int open_ring(struct cpu *c, __u32 bytes)
 {
 	c->ring_fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "ring", 0, 0, bytes, NULL);
-	return c->ring_fd < 0 ? -errno : ring_open(c->ring_fd, bytes, &c->ring);
+	if (c->ring_fd < 0)
+		return -errno;
+	c->ring_map_bytes = map_memlock(c->ring_fd);
+	return ring_open(c->ring_fd, bytes, &c->ring);
 }
 
 /*
@@ -506,8 +537,10 @@ static int open_sampler(struct sampler *base, const struct sampler_options *opti
 		sampler_set_copies(s, 1);
 		err = map_known(s);
 	}
-	if (!err)
+	if (!err) {
+		s->map_bytes = maps_memlock(s);
 		err = open_cpus(s, ret_why);
+	}
 	if (!err && !base)
 		err = attach_process_programs(s, ret_why);
 	s->o.targets = NULL; /* the caller's; they are in the map now */
@@ -678,6 +711,12 @@ int sampler_procs_fd(const struct sampler *s)
 	return bpf_map__fd(s->skel->maps.procs);
 }
 
+void sampler_set_first_wakes(struct sampler *s, bool on)
+{
+	/* In order with what the caller looks at afterwards. */
+	__atomic_store_n(&s->skel->bss->knobs.first_wakes, on, __ATOMIC_SEQ_CST);
+}
+
 __u64 *sampler_known(const struct sampler *s, size_t *ret_n)
 {
 	*ret_n = bpf_map__max_entries(s->skel->maps.known);
@@ -722,31 +761,12 @@ bool sampler_bpf_stats(const struct sampler *s, __u64 *ret_run_ns, __u64 *ret_ru
 	return info.run_cnt > 0;
 }
 
-/* memlock of a map as /proc/self/fdinfo tells it; 0 when it does not. */
-static __u64 map_memlock(int fd)
-{
-	char path[64], line[128];
-	unsigned long long bytes = 0;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "memlock: %llu", &bytes) == 1)
-			break;
-	if (f)
-		fclose(f);
-	return bytes;
-}
-
 __u64 sampler_map_bytes(const struct sampler *s)
 {
-	struct bpf_map *map;
-	__u64 bytes = 0;
+	__u64 bytes = s->map_bytes;
 
-	bpf_object__for_each_map(map, s->skel->obj) bytes += map_memlock(bpf_map__fd(map));
 	for (unsigned cpu = 0; cpu < s->n_cpus; cpu++)
 		if (s->cpus[cpu].ring_fd >= 0)
-			bytes += map_memlock(s->cpus[cpu].ring_fd);
+			bytes += s->cpus[cpu].ring_map_bytes;
 	return bytes;
 }

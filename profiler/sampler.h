@@ -79,6 +79,8 @@ struct sideband *sampler_sideband(const struct sampler *sampler, unsigned cpu);
 
 int sampler_segments_fd(const struct sampler *sampler);
 int sampler_procs_fd(const struct sampler *sampler);
+/* Whether the next record is to wake the ring's reader, however empty the ring is. Any thread. */
+void sampler_set_first_wakes(struct sampler *sampler, bool on);
 /* The `known` map, mapped writable, and its words. */
 __u64 *sampler_known(const struct sampler *sampler, size_t *ret_n);
 /* Add or remove a target while running. 0 or -errno. */

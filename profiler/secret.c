@@ -30,6 +30,19 @@ static void wipe(char *text, size_t len)
 	free(text);
 }
 
+/* The file as it is now. */
+static int look(const char *path, struct stat *ret_stat)
+{
+	struct stat now;
+
+	if (stat(path, &now))
+		return -errno;
+	if (now.st_mode & (S_IROTH | S_IWOTH))
+		return -EPERM;
+	*ret_stat = now;
+	return 0;
+}
+
 static int read_value(const char *path, char **ret_value, size_t *ret_len)
 {
 	struct buf buf = {0};
@@ -55,12 +68,18 @@ static int read_value(const char *path, char **ret_value, size_t *ret_len)
 
 static void explain(int err, const char *path, char *error, size_t size)
 {
-	const char *why = err == -ENODATA  ? "it is empty"
-			  : err == -EINVAL ? "it is not one line of text"
-			  : err == -EFBIG  ? "it is larger than 16 KiB"
-					   : strerror(-err);
+	const char *why =
+		err == -ENODATA	 ? "it is empty; write the secret into it, on one line"
+		: err == -EINVAL ? "it is not one line of text; leave only the secret in it"
+		: err == -EFBIG	 ? "it is larger than 16 KiB; is it the right file?"
+		: err == -EPERM	 ? "every user of this host can read or write it; chmod it to "
+				   "0600"
+		: err == -EACCES ? "permission denied; run as root or change its owner"
+		: err == -ENOENT ? "there is no such file; make it (mode 0600), or mend the "
+				   "path"
+				 : strerror(-err);
 
-	snprintf(error, size, "no secret can be read from '%s': %s", path, why);
+	snprintf(error, size, "no secret can be read from '%.200s': %s", path, why);
 }
 
 int secret_open(struct secret *secret, const char *path, char *error, size_t size)
@@ -68,8 +87,8 @@ int secret_open(struct secret *secret, const char *path, char *error, size_t siz
 	struct secret fresh = {.path = strdup(path)};
 	int err = fresh.path ? 0 : -ENOMEM;
 
-	if (!err && stat(path, &fresh.seen))
-		err = -errno;
+	if (!err)
+		err = look(path, &fresh.seen);
 	if (!err)
 		err = read_value(path, &fresh.value, &fresh.len);
 	if (err) {
@@ -79,6 +98,16 @@ int secret_open(struct secret *secret, const char *path, char *error, size_t siz
 	}
 	*secret = fresh;
 	return 0;
+}
+
+int secret_check(const char *path, char *error, size_t size)
+{
+	struct secret secret;
+	int err = secret_open(&secret, path, error, size);
+
+	if (!err)
+		secret_close(&secret);
+	return err;
 }
 
 int secret_await(struct secret *secret, const char *path)
@@ -104,14 +133,13 @@ bool secret_refresh(struct secret *secret, __u64 now_ns)
 	char *value = NULL, error[512];
 	size_t len = 0;
 	bool changed;
-	int err = 0;
+	int err;
 
 	if (!secret->path || now_ns < secret->next_look_ns)
 		return false;
 	secret->next_look_ns = now_ns + NS_PER_S;
-	if (stat(secret->path, &now))
-		err = -errno;
-	else if (same_file(&now, &secret->seen))
+	err = look(secret->path, &now);
+	if (!err && same_file(&now, &secret->seen))
 		return false;
 	if (!err)
 		err = read_value(secret->path, &value, &len);

@@ -3,7 +3,8 @@
  * A password or token that lives in a file of its own (a *_file key): read at start, read again
  * when the file changes (orchestrators rotate them by swapping a link), wiped from memory when
  * replaced. One line; a newline at the end is cut. Bounds: 16 KiB, no control characters inside,
- * since the value goes into HTTP headers. One thread at a time.
+ * since the value goes into HTTP headers. A file that every user of the host may read or write is
+ * refused. One thread at a time.
  */
 #pragma once
 
@@ -25,8 +26,10 @@ struct secret {
 };
 
 /* Read it. 0, or -errno with a sentence for the user in error: -ENODATA for an empty file, -EINVAL
- * for bytes that cannot be, -EFBIG. */
+ * for bytes that cannot be, -EFBIG, -EPERM for a file that is open to everybody. */
 MUST_CHECK int secret_open(struct secret *secret, const char *path, char *error, size_t size);
+/* Could it be opened? The same errors. */
+MUST_CHECK int secret_check(const char *path, char *error, size_t size);
 /* Look at the file, at most once a second, and read it when it changed; a file that cannot be read
  * keeps the old value (logged once). True when the value changed. */
 bool secret_refresh(struct secret *secret, __u64 now_ns);

@@ -20,6 +20,7 @@
 #include "profiler/base/clock.h"
 #include "profiler/base/fs.h"
 #include "profiler/naming.h"
+#include "profiler/rights.h"
 #include "profiler/stacks_internal.h"
 #include "profiler/thread_regs.h"
 
@@ -191,10 +192,8 @@ static int load_space(struct taking *t)
 	if (err == -ESRCH)
 		return fail(t, err, "process %u ended meanwhile", t->s->pid);
 	if (err == -EACCES || err == -EPERM)
-		return fail(t, err,
-			    "the mappings of process %u may not be read: run it as root (with "
-			    "CAP_SYS_PTRACE) or as the process's owner",
-			    t->s->pid);
+		return fail(t, err, "the mappings of process %u may not be read: %s", t->s->pid,
+			    rights_why_no_process());
 	if (err)
 		return fail(t, err, "the mappings of process %u cannot be loaded: %s", t->s->pid,
 			    strerror(-err));
@@ -394,10 +393,9 @@ static int attempt(struct taking *t)
 	if (err)
 		return fail(
 			t, err,
-			"the memory of process %u may not be read: run it as root (with "
-			"CAP_SYS_PTRACE) or as the process's owner; kernel.yama.ptrace_scope may "
-			"limit it, too",
-			t->s->pid);
+			"the memory of process %u may not be read: %s; kernel.yama.ptrace_scope "
+			"may limit it, too",
+			t->s->pid, rights_why_no_process());
 	return space_changed(t->space);
 }
 

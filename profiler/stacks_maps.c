@@ -111,6 +111,8 @@ void space_close(struct space *s)
 
 static void load_wanted(struct space *s)
 {
+	const struct object_loading loading = {.segments = s->segments, .cache = s->cache};
+
 	vec_for_each (w, &s->wanted) {
 		struct object_source source = {
 			.key = w->object->key,
@@ -119,8 +121,7 @@ static void load_wanted(struct space *s)
 			.start = w->start,
 			.end = w->end,
 		};
-		struct object_image *image =
-			object_load(&source, s->segments, s->cache, NULL, NULL);
+		struct object_image *image = object_load(&source, &loading);
 
 		if (image)
 			object_set_image(w->object, image);

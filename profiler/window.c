@@ -166,7 +166,8 @@ static void capture_done(void *arg, struct capture *capture)
 static int begin(struct windows *windows)
 {
 	struct engine *engine = agent_engine(windows->agent);
-	struct capture_options all = {.source = SOURCE_CPU, .by_thread = windows->o.by_thread};
+	struct capture_options all = {
+		.source = SOURCE_CPU, .patient = true, .by_thread = windows->o.by_thread};
 	struct window_job *w = calloc(1, sizeof(*w));
 	int err = -ENOMEM;
 

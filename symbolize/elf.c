@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "profiler/base/cleanup.h"
+#include "profiler/base/fs.h"
 #include "symbolize/inflate.h"
 #include "symbolize/scratch.h"
 
@@ -237,7 +238,7 @@ struct elf *elf_open_memory(const void *data, size_t size, enum elf_refusal *ret
 		return NULL;
 	}
 	elf->data = data;
-	elf->size = size;
+	elf->size = elf->data_bytes = size;
 	return open_common(elf, ret_why);
 }
 
@@ -259,6 +260,7 @@ struct elf *elf_open(int fd, enum elf_refusal *ret_why)
 	}
 	elf->data = elf->file.data;
 	elf->size = elf->file.size;
+	elf->data_bytes = fs_data_bytes(fd, elf->size);
 	return open_common(elf, ret_why);
 }
 
@@ -294,7 +296,7 @@ void elf_set_work(struct elf *elf, struct work *work)
 {
 	elf->work = work;
 	if (work)
-		work_grow(work, elf->size);
+		work_grow(work, elf->data_bytes);
 }
 
 const struct elf_section *elf_section(const struct elf *elf, const char *name)

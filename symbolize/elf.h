@@ -54,6 +54,7 @@ struct elf_segment {
 struct elf {
 	const __u8 *data;
 	size_t size;
+	__u64 data_bytes;    /* of it; the rest are holes, which a file may have for nothing */
 	__u16 type, machine; /* ET_*, EM_* */
 	__u64 entry;
 	struct elf_section *sections;
@@ -78,7 +79,8 @@ struct elf *elf_open_path(const char *path, enum elf_refusal *ret_why);
 /* The same over bytes that outlive the result (the vDSO, decompressed MiniDebugInfo). */
 struct elf *elf_open_memory(const void *data, size_t size, enum elf_refusal *ret_why);
 void elf_free(struct elf *elf);
-/* From now on reading the file takes from `work`, which grows by what a file of its size may cost.
+/* From now on reading the file takes from `work`, which grows by what a file of so much data may
+ * cost.
  * NULL: no bound. */
 void elf_set_work(struct elf *elf, struct work *work);
 

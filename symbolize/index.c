@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Opening, verifying and searching an index, see index.h. A look-up is two binary searches and the
- * decoding of at most one block. */
+/*
+ * Opening, verifying and searching an index, see index.h. A look-up at random costs what it misses
+ * in the caches: a line of each guide, one or two of each table, one or two of rows, and one a node.
+ */
 #include "symbolize/index.h"
 
 #include <errno.h>
@@ -16,20 +18,30 @@ static bool section_fits(const struct index_header *h, enum index_section s, __u
 	return h->sections[s].bytes == bytes;
 }
 
+static bool guide_fits(const struct index_header *h, enum index_section s, __u8 shift)
+{
+	return h->sections[s].bytes >= sizeof(__u32) &&
+	       h->sections[s].bytes <= sizeof(__u32) * (__u64)UINT32_MAX &&
+	       h->sections[s].bytes % sizeof(__u32) == 0 && shift < 32;
+}
+
 static bool sections_valid(const struct index_header *h, size_t size)
 {
-	__u64 symbols = (h->facts.flags & INDEX_HAS_OWNERS ? 3 : 2) * (__u64)h->n_symbols;
+	const __u64 place = sizeof(struct index_place);
+	__u64 owners = h->facts.flags & INDEX_HAS_OWNERS ? h->n_symbols : 0;
 
 	for (size_t i = 0; i < INDEX_SECTION_COUNT; i++)
 		if (h->sections[i].offset % 8 || h->sections[i].offset < sizeof(*h) ||
 		    h->sections[i].offset > size ||
 		    h->sections[i].bytes > size - h->sections[i].offset)
 			return false;
-	return section_fits(h, INDEX_STARTS, 4 * (__u64)h->n_blocks) &&
-	       section_fits(h, INDEX_BLOCKS, 4 * ((__u64)h->n_blocks + 1)) &&
+	return section_fits(h, INDEX_BLOCKS, place * ((__u64)h->n_blocks + 1)) &&
 	       section_fits(h, INDEX_FUNCS, sizeof(struct index_func) * (__u64)h->n_funcs) &&
 	       section_fits(h, INDEX_FILES, 4 * (__u64)h->n_files) &&
-	       section_fits(h, INDEX_SYMBOLS, 4 * symbols);
+	       section_fits(h, INDEX_SYMBOLS, place * h->n_symbols) &&
+	       section_fits(h, INDEX_OWNERS, 4 * owners) &&
+	       guide_fits(h, INDEX_BLOCK_GUIDE, h->block_shift) &&
+	       guide_fits(h, INDEX_SYMBOL_GUIDE, h->symbol_shift);
 }
 
 static int verify(const struct mapfile *file, const __u8 *key)
@@ -53,11 +65,32 @@ static int verify(const struct mapfile *file, const __u8 *key)
 	return mapfile_truncated(file) ? -EINVAL : 0;
 }
 
+static const void *section_at(const struct index *index, enum index_section s)
+{
+	return index->file.data + index->header->sections[s].offset;
+}
+
+static struct cursor section_cursor(const struct index *index, enum index_section s)
+{
+	return cursor_of(section_at(index, s), index->header->sections[s].bytes);
+}
+
+static struct index_table table_at(const struct index *index, enum index_section places, __u32 n,
+				   enum index_section guide, __u32 shift)
+{
+	return (struct index_table){
+		.places = section_at(index, places),
+		.n = n,
+		.guide = section_at(index, guide),
+		.n_guide = (__u32)(index->header->sections[guide].bytes / sizeof(__u32)),
+		.shift = shift,
+	};
+}
+
 int index_open(int fd, const __u8 *key, struct index *ret_index)
 {
 	struct index ix = {0};
 	const struct index_header *h;
-	const __u8 *data;
 	int err;
 
 	err = mapfile_open(fd, MAX_INDEX_BYTES, &ix.file);
@@ -68,21 +101,17 @@ int index_open(int fd, const __u8 *key, struct index *ret_index)
 		mapfile_close(&ix.file);
 		return err;
 	}
-	data = ix.file.data;
-	ix.header = h = (const void *)data;
-	ix.starts = (const void *)(data + h->sections[INDEX_STARTS].offset);
-	ix.blocks = (const void *)(data + h->sections[INDEX_BLOCKS].offset);
-	ix.files = (const void *)(data + h->sections[INDEX_FILES].offset);
-	ix.funcs = (const void *)(data + h->sections[INDEX_FUNCS].offset);
-	ix.symbol_starts = (const void *)(data + h->sections[INDEX_SYMBOLS].offset);
-	ix.symbol_names = ix.symbol_starts + h->n_symbols;
+	ix.header = h = (const void *)ix.file.data;
+	ix.blocks = table_at(&ix, INDEX_BLOCKS, h->n_blocks, INDEX_BLOCK_GUIDE, h->block_shift);
+	ix.symbols =
+		table_at(&ix, INDEX_SYMBOLS, h->n_symbols, INDEX_SYMBOL_GUIDE, h->symbol_shift);
+	ix.files = section_at(&ix, INDEX_FILES);
+	ix.funcs = section_at(&ix, INDEX_FUNCS);
 	if (h->facts.flags & INDEX_HAS_OWNERS)
-		ix.symbol_owners = ix.symbol_names + h->n_symbols;
-	ix.rows = cursor_of(data + h->sections[INDEX_ROWS].offset, h->sections[INDEX_ROWS].bytes);
-	ix.nodes =
-		cursor_of(data + h->sections[INDEX_NODES].offset, h->sections[INDEX_NODES].bytes);
-	ix.strings = cursor_of(data + h->sections[INDEX_STRINGS].offset,
-			       h->sections[INDEX_STRINGS].bytes);
+		ix.owners = section_at(&ix, INDEX_OWNERS);
+	ix.rows = section_cursor(&ix, INDEX_ROWS);
+	ix.nodes = section_cursor(&ix, INDEX_NODES);
+	ix.strings = section_cursor(&ix, INDEX_STRINGS);
 	*ret_index = ix;
 	return 0;
 }
@@ -93,22 +122,35 @@ void index_close(struct index *index)
 	*index = (struct index){0};
 }
 
-/* Last entry <= key among n ascending ones, or UINT32_MAX. Branch-free: random look-ups. */
-static __u32 search(const __u32 *starts, __u32 n, __u32 key)
-{
-	const __u32 *p = starts;
+struct slot {
+	__u32 at, n; /* of the table's places */
+};
 
-	if (!n || key < starts[0])
-		return UINT32_MAX;
+/* Those among which the first one behind key is, or which it follows. */
+static inline struct slot table_slot(const struct index_table *t, __u32 key)
+{
+	__u32 slot = MIN(key >> t->shift, t->n_guide - 1);
+	__u32 end = slot + 1 < t->n_guide ? MIN(t->guide[slot + 1], t->n) : t->n;
+	__u32 at = MIN(t->guide[slot], end);
+
+	__builtin_prefetch(&t->places[at]);
+	return (struct slot){at, end - at};
+}
+
+/* The last place at or before key, or UINT32_MAX. Branch-free: random look-ups. */
+static inline __u32 table_find(const struct index_table *t, struct slot slot, __u32 key)
+{
+	__u32 at = slot.at, n = slot.n;
+
 	while (n > 1) {
 		__u32 half = n / 2;
 
-		__builtin_prefetch(&p[half / 2]);
-		__builtin_prefetch(&p[half + (n - half) / 2]);
-		p += p[half] <= key ? half : 0;
+		at += half * (t->places[at + half - 1].start <= key);
 		n -= half;
 	}
-	return (__u32)(p - starts);
+	if (n)
+		at += t->places[at].start <= key;
+	return at - 1;
 }
 
 #define ROW_NODE   1u
@@ -131,20 +173,25 @@ static inline __u32 small_sleb(struct cursor *c)
 	return (__u32)cursor_sleb(c);
 }
 
-static bool find_row(const struct index *index, __u32 addr, struct index_hit *hit)
+static bool find_row(const struct index *index, __u32 block, __u32 addr, struct index_hit *hit)
 {
-	__u32 block = search(index->starts, index->header->n_blocks, addr), at;
+	const struct index_place *place;
 	struct cursor c = index->rows;
+	__u32 at;
 
-	if (block == UINT32_MAX || index->blocks[block] > index->blocks[block + 1])
+	if (block == UINT32_MAX)
 		return false;
-	at = index->starts[block];
-	cursor_seek(&c, index->blocks[block]);
-	c = cursor_sub(&c, index->blocks[block + 1] - index->blocks[block]);
+	place = &index->blocks.places[block];
+	if (place[0].value > place[1].value)
+		return false;
+	at = place->start;
+	cursor_seek(&c, place[0].value);
+	c = cursor_sub(&c, place[1].value - place[0].value);
 	hit->node = small_uleb(&c);
 	hit->file = small_uleb(&c);
 	hit->line = small_uleb(&c);
 	hit->column = small_uleb(&c);
+	__builtin_prefetch(index->nodes.start + hit->node); /* the others are near */
 	while (c.pos < c.end) {
 		__u8 byte = *c.pos++;
 		__u32 delta = byte >> 4 ? byte >> 4 : small_uleb(&c);
@@ -164,19 +211,22 @@ static bool find_row(const struct index *index, __u32 addr, struct index_hit *hi
 	return !c.bad && (hit->node || hit->file);
 }
 
-static bool find_symbol(const struct index *index, __u32 addr, struct index_hit *hit)
+static bool find_symbol(const struct index *index, __u32 i, struct index_hit *hit)
 {
-	__u32 i = search(index->symbol_starts, index->header->n_symbols, addr);
+	const struct index_place *symbol;
 
-	if (i == UINT32_MAX || !index->symbol_names[i])
+	if (i == UINT32_MAX)
 		return false;
-	hit->symbol_start = index->symbol_starts[i];
-	hit->unnamed = index->symbol_names[i] == INDEX_UNNAMED;
+	symbol = &index->symbols.places[i];
+	if (!symbol->value)
+		return false;
+	hit->symbol_start = symbol->start;
+	hit->unnamed = symbol->value == INDEX_UNNAMED;
 	if (hit->unnamed)
 		return false;
-	hit->symbol = index->symbol_names[i];
-	if (index->symbol_owners)
-		hit->owner = index->symbol_owners[i];
+	hit->symbol = symbol->value;
+	if (index->owners)
+		hit->owner = index->owners[i];
 	return true;
 }
 
@@ -184,14 +234,22 @@ bool index_find(const struct index *index, __u64 vaddr, struct index_hit *ret_hi
 {
 	struct index_hit hit = {0};
 	__u64 addr = vaddr - index->header->base;
+	struct slot blocks, symbols;
+	__u32 block, nearest;
 	bool row, symbol;
 
-	if (vaddr < index->header->base || addr > UINT32_MAX)
+	if (vaddr < index->header->base || addr > UINT32_MAX || mapfile_truncated(&index->file))
 		return false;
-	row = find_row(index, (__u32)addr, &hit);
+	blocks = table_slot(&index->blocks, (__u32)addr);
+	symbols = table_slot(&index->symbols, (__u32)addr);
+	block = table_find(&index->blocks, blocks, (__u32)addr);
+	if (block != UINT32_MAX) /* on its way while the symbol is searched */
+		__builtin_prefetch(index->rows.start + index->blocks.places[block].value);
+	nearest = table_find(&index->symbols, symbols, (__u32)addr);
+	row = find_row(index, block, (__u32)addr, &hit);
 	if (!row)
 		hit = (struct index_hit){0};
-	symbol = find_symbol(index, (__u32)addr, &hit);
+	symbol = find_symbol(index, nearest, &hit);
 	*ret_hit = hit;
 	return row || symbol;
 }
@@ -211,6 +269,7 @@ bool index_node_read(const struct index *index, __u32 id, struct index_node *ret
 	if (!back)
 		return true;
 	ret_node->parent = id - (__u32)back;
+	__builtin_prefetch(index->nodes.start + ret_node->parent);
 	ret_node->call_file = small_uleb(&c);
 	ret_node->call_line = small_uleb(&c);
 	ret_node->call_column = small_uleb(&c);

@@ -7,8 +7,8 @@
  *
  * Layout, little-endian, sections 8-aligned, addresses as u32 from `base`:
  *	header	 struct index_header
- *	starts	 u32 x n_blocks		first address of each block
- *	blocks	 u32 x (n_blocks + 1)	its bytes in `rows`
+ *	blocks	 struct index_place x (n_blocks + 1)	first address of each, its bytes in `rows`;
+ *		 the last one only ends them
  *	rows	 INDEX_BLOCK_ROWS rows a block. First row: uleb node, file, line, column. Each
  *		 other: a byte of delta << 4 | flags; delta 0: uleb delta; then, as the flags say:
  *		 sleb of the change of node, uleb file, sleb of the change of line, uleb column. A
@@ -18,9 +18,11 @@
  *		 from 1.
  *	funcs	 struct index_func x n_funcs
  *	files	 u32 x n_files		string offsets; 0 is ""
- *	symbols	 u32 x n_symbols starts, then u32 x n_symbols names (0: no symbol here;
- *		 INDEX_UNNAMED: a function without one), then, when has_owners, u32 x n_symbols
- *		 owners
+ *	symbols	 struct index_place x n_symbols: start, name (0: no symbol here; INDEX_UNNAMED: a
+ *		 function without one)
+ *	owners	 u32 x n_symbols when INDEX_HAS_OWNERS
+ *	block guide, symbol guide  u32 each: how many places begin before slot << shift, so that a
+ *		 look-up searches the few of one slot and not all
  *	strings	 NUL-terminated; offset 0 is ""
  */
 #pragma once
@@ -32,10 +34,15 @@
 #include "profiler/base/mapfile.h"
 
 #define INDEX_MAGIC	 0x5844495351425142ULL
-#define INDEX_VERSION	 5u
+#define INDEX_VERSION	 6u
 #define INDEX_BLOCK_ROWS 8u
 #define INDEX_KEY_BYTES	 16
 #define INDEX_UNNAMED	 UINT32_MAX
+
+struct index_place {
+	__u32 start; /* from base; ascending */
+	__u32 value;
+};
 
 struct index_func {
 	__u32 name; /* raw, a string offset */
@@ -61,13 +68,15 @@ struct index_facts {
 #define INDEX_NO_CACHE	  256u /* made from files that the key does not cover */
 
 enum index_section {
-	INDEX_STARTS,
 	INDEX_BLOCKS,
 	INDEX_ROWS,
 	INDEX_NODES,
 	INDEX_FUNCS,
 	INDEX_FILES,
 	INDEX_SYMBOLS,
+	INDEX_OWNERS,
+	INDEX_BLOCK_GUIDE,
+	INDEX_SYMBOL_GUIDE,
 	INDEX_STRINGS,
 	INDEX_SECTION_COUNT
 };
@@ -80,17 +89,26 @@ struct index_header {
 	__u64 base;
 	__u32 n_blocks, n_funcs, n_files, n_symbols;
 	struct index_facts facts;
-	__u32 pad;
+	__u8 block_shift, symbol_shift; /* of the guides, below 32 */
+	__u16 pad;
 	struct {
 		__u64 offset, bytes;
 	} sections[INDEX_SECTION_COUNT];
 	__u8 key[INDEX_KEY_BYTES];
 };
 
+/* Places with their guide. */
+struct index_table {
+	const struct index_place *places;
+	const __u32 *guide;
+	__u32 n, n_guide, shift;
+};
+
 struct index {
 	struct mapfile file;
 	const struct index_header *header;
-	const __u32 *starts, *blocks, *files, *symbol_starts, *symbol_names, *symbol_owners;
+	struct index_table blocks, symbols;
+	const __u32 *files, *owners; /* owners may be NULL */
 	const struct index_func *funcs;
 	struct cursor rows, nodes, strings;
 };

@@ -27,6 +27,7 @@
 #define ROW_BYTES    48
 #define ROWS_AT_ONCE 1024u
 #define NEST_MAX     64u
+#define SLOT_PLACES  4u /* at least, on average */
 
 struct out {
 	int fd;
@@ -97,11 +98,30 @@ static void add_spill(struct out *o, enum index_section section, struct spill *s
 	section_end(o, section);
 }
 
+/* The guide of a table, see index.h. */
+static void add_guide(struct out *o, enum index_section section, const struct index_place *places,
+		      __u32 n, __u8 *ret_shift)
+{
+	__u32 last = n ? places[n - 1].start : 0, at = 0;
+	__u8 shift = 0;
+
+	while (last >> shift >= MAX(n / SLOT_PLACES, 2u))
+		shift++;
+	section_begin(o, section);
+	for (__u32 slot = 0; slot <= (last >> shift) + 1; slot++) {
+		while (at < n && places[at].start >> shift < slot)
+			at++;
+		out_add(o, &at, sizeof(at));
+	}
+	section_end(o, section);
+	*ret_shift = shift;
+}
+
 /* ---- rows ------------------------------------------------------------------------------------ */
 
 struct encoder {
 	struct out *out;
-	VEC(__u32) starts, blocks;
+	VEC(struct index_place) blocks;
 	struct index_row last;
 	__u32 in_block;
 	__u64 first; /* file offset of the section */
@@ -169,7 +189,7 @@ static void encode_row(struct encoder *e, const struct index_row *row)
 	if (e->in_block == 0 || e->in_block == INDEX_BLOCK_ROWS) {
 		if (at > UINT32_MAX)
 			e->err = -EFBIG;
-		if (vec_push(&e->starts, row->addr) || vec_push(&e->blocks, (__u32)at))
+		if (vec_push(&e->blocks, (struct index_place){row->addr, (__u32)at}))
 			e->err = -ENOMEM;
 		e->in_block = 0;
 		n = encode_first(row, bytes);
@@ -229,6 +249,7 @@ void index_sort_pieces(struct index_builder *b)
  */
 static int write_rows(struct out *o, struct index_builder *b)
 {
+	struct index_place end = {.start = UINT32_MAX};
 	struct encoder e = {.out = o};
 	__u32 claimed = 0;
 	bool any = false;
@@ -252,14 +273,13 @@ static int write_rows(struct out *o, struct index_builder *b)
 	if (any)
 		encode_row(&e, &(struct index_row){.addr = claimed});
 	section_end(o, INDEX_ROWS);
-	if (!e.err && vec_push(&e.blocks, (__u32)o->header.sections[INDEX_ROWS].bytes))
+	o->header.n_blocks = (__u32)e.blocks.len;
+	add_guide(o, INDEX_BLOCK_GUIDE, e.blocks.data, o->header.n_blocks, &o->header.block_shift);
+	end.value = (__u32)o->header.sections[INDEX_ROWS].bytes;
+	if (!e.err && vec_push(&e.blocks, end))
 		e.err = -ENOMEM;
-	o->header.n_blocks = (__u32)e.starts.len;
-	if (!e.err) {
-		add_section(o, INDEX_STARTS, e.starts.data, e.starts.len * sizeof(__u32));
-		add_section(o, INDEX_BLOCKS, e.blocks.data, e.blocks.len * sizeof(__u32));
-	}
-	vec_free(&e.starts);
+	if (!e.err)
+		add_section(o, INDEX_BLOCKS, e.blocks.data, e.blocks.len * sizeof(end));
 	vec_free(&e.blocks);
 	return e.err;
 }
@@ -280,7 +300,8 @@ static int by_symbol(const void *pa, const void *pb)
 }
 
 struct flat {
-	VEC(__u32) starts, names, owners;
+	VEC(struct index_place) places;
+	VEC(__u32) owners;
 	const struct index_symbol_in
 		*nest[NEST_MAX]; /* the symbols that we are in, outermost first */
 	size_t depth;
@@ -289,20 +310,19 @@ struct flat {
 
 static void flat_fini(struct flat *f)
 {
-	vec_free(&f->starts);
-	vec_free(&f->names);
+	vec_free(&f->places);
 	vec_free(&f->owners);
 }
 
 static void flat_add(struct flat *f, __u32 start, const struct index_symbol_in *symbol)
 {
-	if (f->starts.len && f->starts.data[f->starts.len - 1] == start) {
-		f->starts.len--; /* of no length */
-		f->names.len--;
+	struct index_place place = {start, symbol ? symbol->name : 0};
+
+	if (f->places.len && f->places.data[f->places.len - 1].start == start) {
+		f->places.len--; /* of no length */
 		f->owners.len--;
 	}
-	if (vec_push(&f->starts, start) || vec_push(&f->names, symbol ? symbol->name : 0) ||
-	    vec_push(&f->owners, symbol ? symbol->owner : 0))
+	if (vec_push(&f->places, place) || vec_push(&f->owners, symbol ? symbol->owner : 0))
 		f->err = -ENOMEM;
 }
 
@@ -343,7 +363,7 @@ static void flatten(struct flat *f, struct index_builder *b)
 		f->nest[f->depth++] = s;
 	}
 	flat_leave(f, UINT32_MAX);
-	if (f->starts.len)
+	if (f->places.len)
 		flat_add(f, (__u32)(b->end - b->base), NULL);
 }
 
@@ -378,20 +398,21 @@ static void fill_hole(struct flat *f, struct index_builder *b, size_t *next, __u
 static void fill_holes(struct flat *f, struct index_builder *b)
 {
 	struct flat filled = {.err = f->err};
-	size_t next = 0, n = f->starts.len;
+	const struct index_place *places = f->places.data;
+	size_t next = 0, n = f->places.len;
 
 	if (!b->unnamed.len)
 		return;
 	qsort(b->unnamed.data, b->unnamed.len, sizeof(*b->unnamed.data), by_unnamed);
-	fill_hole(&filled, b, &next, 0, n ? f->starts.data[0] : UINT32_MAX);
+	fill_hole(&filled, b, &next, 0, n ? places[0].start : UINT32_MAX);
 	for (size_t i = 0; i < n; i++) {
-		const struct index_symbol_in symbol = {.name = f->names.data[i],
+		const struct index_symbol_in symbol = {.name = places[i].value,
 						       .owner = f->owners.data[i]};
 
-		flat_add(&filled, f->starts.data[i], &symbol);
+		flat_add(&filled, places[i].start, &symbol);
 		if (!symbol.name)
-			fill_hole(&filled, b, &next, f->starts.data[i],
-				  i + 1 < n ? f->starts.data[i + 1] : UINT32_MAX);
+			fill_hole(&filled, b, &next, places[i].start,
+				  i + 1 < n ? places[i + 1].start : UINT32_MAX);
 	}
 	flat_fini(f);
 	*f = filled;
@@ -405,13 +426,12 @@ static int write_symbols(struct out *o, struct index_builder *b)
 		qsort(b->symbols.data, b->symbols.len, sizeof(*b->symbols.data), by_symbol);
 	flatten(&f, b);
 	fill_holes(&f, b);
-	o->header.n_symbols = (__u32)f.starts.len;
-	section_begin(o, INDEX_SYMBOLS);
-	out_add(o, f.starts.data, f.starts.len * sizeof(__u32));
-	out_add(o, f.names.data, f.starts.len * sizeof(__u32));
-	if (b->facts.flags & INDEX_HAS_OWNERS)
-		out_add(o, f.owners.data, f.starts.len * sizeof(__u32));
-	section_end(o, INDEX_SYMBOLS);
+	o->header.n_symbols = (__u32)f.places.len;
+	add_section(o, INDEX_SYMBOLS, f.places.data, f.places.len * sizeof(*f.places.data));
+	add_section(o, INDEX_OWNERS, f.owners.data,
+		    b->facts.flags & INDEX_HAS_OWNERS ? f.owners.len * sizeof(__u32) : 0);
+	add_guide(o, INDEX_SYMBOL_GUIDE, f.places.data, o->header.n_symbols,
+		  &o->header.symbol_shift);
 	flat_fini(&f);
 	return f.err;
 }

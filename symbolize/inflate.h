@@ -12,7 +12,7 @@
 MUST_CHECK int inflate_check(__u32 type, size_t len, size_t size);
 /* Give what comes out to `put`, in order and in steps: neither the block nor its contents need to
  * be in memory as a whole. Exactly `size` bytes must come out. Beside the step there is the
- * decoder's own memory: 40 KiB for zlib, for zstd the frame's window, at most 64 MiB. Bytes in and out
+ * decoder's own memory: 90 KiB for zlib, for zstd the frame's window, at most 64 MiB. Bytes in and out
  * are taken from `work` (may be NULL). 0, -ENOTSUP, -EINVAL for damaged data, -ENOMEM, -ECANCELED
  * when the work is used up, or what `put` returned, which ends it when it is not 0. */
 MUST_CHECK int inflate_stream(__u32 type, const __u8 *data, size_t len, size_t size,

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Objects and look-ups, see symbol.h. The readable form of a raw name is made at first use and kept
- * by the name's place in the index. */
+/*
+ * Objects and look-ups, see symbol.h. The readable form of a raw name is made at first use and kept
+ * by the name's place in the index. A look-up touches none of the strings that it returns: what it
+ * must know of a name (is there one, is it mangled) stands beside it in the table.
+ */
 #include "symbolize/symbol.h"
 
 #include <errno.h>
@@ -9,14 +12,16 @@
 #include <string.h>
 
 #include "profiler/base/arena.h"
-#include "profiler/base/hmap.h"
 #include "profiler/base/vec.h"
 #include "symbolize/demangle.h"
 #include "symbolize/symbol_build.h"
 
-struct readable {
-	__u32 raw; /* string offset in the index */
-	const char *name;
+#define NAME_SLOTS_MIN 64u
+
+struct name {
+	__u32 raw;	  /* string offset in the index; 0: an empty slot */
+	bool mangled;	  /* as it stands in the file */
+	const char *text; /* readable; NULL: there is no name */
 };
 
 struct symbol_object {
@@ -27,8 +32,8 @@ struct symbol_object {
 	VEC(struct elf_segment) segments; /* the PT_LOADs */
 	bool raw_names;
 	bool from_cache, stored;
-	VEC(struct readable) names;
-	struct hmap name_index;
+	struct name *names; /* open addressing, at most 3/4 full */
+	__u32 n_names, name_slots;
 	struct arena name_arena;
 	struct buf text;
 	char unknown[512];
@@ -62,8 +67,7 @@ void symbol_object_free(struct symbol_object *o)
 		return;
 	index_close(&o->index);
 	vec_free(&o->segments);
-	vec_free(&o->names);
-	hmap_fini(&o->name_index);
+	free(o->names);
 	arena_fini(&o->name_arena);
 	buf_fini(&o->text);
 	free(o->path);
@@ -158,30 +162,90 @@ int symbol_object_of_index(struct index *index, const char *path,
 
 /* ---- names ----------------------------------------------------------------------------------- */
 
-static const char *readable(struct symbol_object *o, __u32 raw)
+static bool is_mangled(const char *name)
 {
-	const char *name = index_str(&o->index, raw), *copy;
-	__u32 i;
+	return name[0] == '_' && (name[1] == 'Z' || name[1] == 'R');
+}
 
-	if (o->raw_names)
-		return name;
-	hmap_for_each_match (&o->name_index, hash_u64(raw), i) {
-		if (o->names.data[i].raw == raw)
-			return o->names.data[i].name;
-	}
+static inline __u32 name_home(__u32 n_slots, __u32 raw)
+{
+	return (__u32)((__u64)(raw * 0x9e3779b1u) * n_slots >> 32);
+}
+
+/* Where a name is or would be; there is an empty slot. */
+static inline struct name *name_slot(struct name *names, __u32 n_slots, __u32 raw)
+{
+	__u32 i = name_home(n_slots, raw);
+
+	while (names[i].raw && names[i].raw != raw)
+		i = i + 1 < n_slots ? i + 1 : 0;
+	return &names[i];
+}
+
+static bool names_grow(struct symbol_object *o)
+{
+	__u32 n_slots = MAX(o->name_slots * 2, NAME_SLOTS_MIN);
+	struct name *names;
+
+	if (n_slots * sizeof(*names) > SYMBOL_NAME_BYTES_MAX)
+		return false;
+	names = calloc(n_slots, sizeof(*names));
+	if (!names)
+		return false;
+	for (__u32 i = 0; i < o->name_slots; i++)
+		if (o->names[i].raw)
+			*name_slot(names, n_slots, o->names[i].raw) = o->names[i];
+	free(o->names);
+	o->names = names;
+	o->name_slots = n_slots;
+	return true;
+}
+
+/* The readable form, or the name itself where it is the same. NULL: no memory, or too many names. */
+static const char *demangle(struct symbol_object *o, const char *name)
+{
 	buf_reset(&o->text);
 	demangle_name(name, &o->text);
-	if (!o->text.err && o->text.len == strlen(name) && !memcmp(o->text.data, name, o->text.len))
-		copy = name; /* not mangled: the index has it */
-	else
-		copy = arena_strndup(&o->name_arena, o->text.data ? o->text.data : "", o->text.len);
-	if (!copy || o->text.err || vec_push(&o->names, (struct readable){raw, copy})) {
+	if (o->text.err)
+		return NULL;
+	if (!o->text.len ||
+	    (o->text.len == strlen(name) && !memcmp(o->text.data, name, o->text.len)))
+		return name;
+	return arena_strndup(&o->name_arena, o->text.data, o->text.len);
+}
+
+static struct name name_make(struct symbol_object *o, __u32 raw)
+{
+	const char *text = index_str(&o->index, raw);
+	struct name name = {.raw = raw, .mangled = is_mangled(text), .text = *text ? text : NULL};
+	bool kept = o->n_names < o->name_slots / 4 * 3 || names_grow(o);
+
+	if (kept && *text && !o->raw_names) {
+		const char *readable = demangle(o, text);
+
+		kept = readable != NULL;
+		if (kept)
+			name.text = readable;
+	}
+	if (!kept) {
 		o->names_raw_total++;
 		return name;
 	}
-	if (hmap_add(&o->name_index, hash_u64(raw), (__u32)o->names.len - 1))
-		o->names.len--;
-	return copy;
+	*name_slot(o->names, o->name_slots, raw) = name;
+	o->n_names++;
+	return name;
+}
+
+/* Of a string of the index; without a text for 0 and the empty string. */
+static inline struct name name_get(struct symbol_object *o, __u32 raw)
+{
+	if (raw && o->name_slots) {
+		const struct name *found = name_slot(o->names, o->name_slots, raw);
+
+		if (found->raw)
+			return *found;
+	}
+	return raw ? name_make(o, raw) : (struct name){0};
 }
 
 static const char *unknown_name(struct symbol_object *o, __u64 vaddr)
@@ -193,72 +257,76 @@ static const char *unknown_name(struct symbol_object *o, __u64 vaddr)
 
 /* ---- look-ups -------------------------------------------------------------------------------- */
 
-static struct symbol_frame *name_frame(struct symbol_object *o, struct symbol_frame *frame,
-				       const struct index_node *node)
+/* The names of a chain, of which func[] are the functions (overwritten). Returns the physical one's.
+ */
+static struct name name_frames(struct symbol_object *o, struct symbol_frame *frames, size_t n,
+			       __u32 *func)
 {
-	const struct index_func *func = &o->index.funcs[node->func];
+	struct name name = {0};
 
-	frame->inlined = node->parent != 0;
-	frame->start_line = func->start_line;
-	frame->function = frame->system_name = "";
-	if (func->name) {
-		frame->function = readable(o, func->name);
-		frame->system_name = index_str(&o->index, func->name);
+	for (size_t i = 0; i < n; i++) {
+		const struct index_func *f = &o->index.funcs[func[i]];
+
+		frames[i].start_line = f->start_line;
+		func[i] = f->name;
+		if (o->name_slots)
+			__builtin_prefetch(&o->names[name_home(o->name_slots, f->name)]);
 	}
-	return frame;
+	for (size_t i = 0; i < n; i++) {
+		name = name_get(o, func[i]);
+		frames[i].function = name.text ? name.text : "[unknown]";
+		frames[i].system_name = name.text ? index_str(&o->index, name.raw) : "[unknown]";
+	}
+	return name;
 }
 
-/* The chain of a node. The last frame is always the physical function: a chain that is too deep
- * loses frames before it. */
+/* The chain of a node; *ret_name: the physical function's. A chain that is too deep loses frames
+ * before that one. Nodes first and then names: most of the time goes to fetching them from memory,
+ * which so overlaps. */
 static size_t find_chain(struct symbol_object *o, const struct index_hit *hit,
-			 struct symbol_frame frames[SYMBOL_FRAMES_MAX])
+			 struct symbol_frame frames[SYMBOL_FRAMES_MAX], struct name *ret_name)
 {
-	struct symbol_frame next = {
-		.file = index_file_name(&o->index, hit->file),
-		.line = hit->line,
-		.column = hit->column,
-	};
-	__u32 id = hit->node;
+	__u32 id = hit->node, file = hit->file, line = hit->line, column = hit->column;
+	__u32 func[SYMBOL_FRAMES_MAX];
+	struct index_node node;
 	size_t n = 0;
 
-	while (id) {
-		struct index_node node;
-
-		if (!index_node_read(&o->index, id, &node))
-			break;
+	for (; id && index_node_read(&o->index, id, &node); id = node.parent) {
+		__builtin_prefetch(&o->index.funcs[node.func]);
 		if (n == SYMBOL_FRAMES_MAX) {
 			o->chains_cut_total++;
 			n--;
 		}
-		frames[n] = next;
-		name_frame(o, &frames[n++], &node);
-		next = (struct symbol_frame){
-			.file = index_file_name(&o->index, node.call_file),
-			.line = node.call_line,
-			.column = node.call_column,
+		func[n] = node.func;
+		frames[n++] = (struct symbol_frame){
+			.file = index_file_name(&o->index, file),
+			.line = line,
+			.column = column,
+			.inlined = node.parent != 0,
 		};
-		id = node.parent;
+		file = node.call_file;
+		line = node.call_line;
+		column = node.call_column;
 	}
+	*ret_name = name_frames(o, frames, n, func);
 	return n;
-}
-
-static bool is_mangled(const char *name)
-{
-	return name[0] == '_' && (name[1] == 'Z' || name[1] == 'R');
 }
 
 /* The physical function has an ELF symbol besides its DWARF name: it is the raw name, and the
  * better one where DWARF has none, or only a plain one for a mangled symbol (static C++ functions).
  */
 static void join_symbol(struct symbol_object *o, struct symbol_frame *frame,
-			const struct index_hit *hit)
+			const struct name *dwarf, __u32 symbol)
 {
-	const char *raw = index_str(&o->index, hit->symbol);
+	const char *raw;
 
-	if (!hit->symbol)
+	if (dwarf->text && symbol == dwarf->raw)
 		return;
-	if (!*frame->function || (is_mangled(raw) && !is_mangled(frame->system_name)))
-		frame->function = readable(o, hit->symbol);
+	raw = index_str(&o->index, symbol);
+	if (!*raw)
+		return;
+	if (!dwarf->text || (!dwarf->mangled && is_mangled(raw)))
+		frame->function = name_get(o, symbol).text;
 	frame->system_name = raw;
 }
 
@@ -267,29 +335,24 @@ size_t symbol_object_find(struct symbol_object *o, __u64 vaddr,
 {
 	struct symbol_frame *last;
 	struct index_hit hit = {0};
+	struct name name = {0};
 	size_t n = 0;
 
 	if (index_find(&o->index, vaddr, &hit))
-		n = find_chain(o, &hit, frames);
-	if (!n) {
-		frames[n++] = (struct symbol_frame){
-			.file = index_file_name(&o->index, hit.file),
-			.line = hit.line,
-			.column = hit.column,
-			.function = "",
-			.system_name = "",
-		};
-	}
+		n = find_chain(o, &hit, frames, &name);
+	if (!n)
+		frames[n++] = (struct symbol_frame){.file = index_file_name(&o->index, hit.file),
+						    .line = hit.line,
+						    .column = hit.column};
 	last = &frames[n - 1];
-	join_symbol(o, last, &hit);
-	if (!*last->function)
+	if (!name.text)
+		last->function = last->system_name = NULL;
+	if (hit.symbol)
+		join_symbol(o, last, &name, hit.symbol);
+	if (!last->function)
 		last->function = unknown_name(o, vaddr);
-	for (size_t i = 0; i < n; i++) {
-		if (!*frames[i].function)
-			frames[i].function = "[unknown]";
-		if (!*frames[i].system_name)
-			frames[i].system_name = frames[i].function;
-	}
+	if (!last->system_name)
+		last->system_name = last->function;
 	return n;
 }
 
@@ -345,8 +408,7 @@ void symbol_object_info(const struct symbol_object *o, struct symbol_info *ret_i
 		.n_units = h->facts.n_units,
 		.n_bad_units = h->facts.n_bad_units,
 		.index_bytes = h->bytes,
-		.name_bytes = o->name_arena.reserved + o->names.cap * sizeof(*o->names.data) +
-			      ((__u64)o->name_index.mask + 1) * sizeof(struct hmap_slot),
+		.name_bytes = o->name_arena.reserved + o->name_slots * sizeof(*o->names),
 		.names_raw_total = o->names_raw_total,
 		.chains_cut_total = o->chains_cut_total,
 	};

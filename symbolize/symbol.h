@@ -11,7 +11,8 @@
  * (index_write.c says which of several).
  *
  * One thread at a time per object. Memory: the index is a mapped file; anonymous are the demangled
- * names that were asked for (SYMBOL_NAME_BYTES_MAX an object, then names stay raw and are counted).
+ * names that were asked for and the table of them (SYMBOL_NAME_BYTES_MAX each an object, then names
+ * stay raw and are counted).
  */
 #pragma once
 

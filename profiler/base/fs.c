@@ -85,6 +85,24 @@ int fs_pread_all(int fd, void *out, size_t len, off_t offset)
 	return 0;
 }
 
+__u64 fs_data_bytes(int fd, __u64 size)
+{
+	__u64 bytes = 0;
+	off_t end = 0;
+
+	for (int i = 0; i < FS_MAX_PIECES && (__u64)end < size; i++) {
+		off_t start = lseek(fd, end, SEEK_DATA);
+
+		if (start < 0) /* ENXIO: a hole up to the end; else: no holes are known here */
+			return errno == ENXIO ? bytes : size;
+		end = lseek(fd, start, SEEK_HOLE);
+		if (end < 0)
+			return size;
+		bytes += MIN((__u64)end, size) - MIN((__u64)start, size);
+	}
+	return bytes;
+}
+
 /* From what O_PATH found to a file that can be read. */
 static int open_found(int found)
 {

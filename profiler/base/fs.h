@@ -24,6 +24,11 @@ ssize_t fs_read_small(int dirfd, const char *path, char *out, size_t size);
 /* pread until len bytes are there; -ENODATA when the file ends before. 0 or -errno. */
 MUST_CHECK int fs_pread_all(int fd, void *out, size_t len, off_t offset);
 
+/* Bytes of the first `size` of an open file that are no holes, as far as its file system tells;
+ * those behind FS_MAX_PIECES pieces of data do not count. The descriptor's offset moves. */
+#define FS_MAX_PIECES 65536
+__u64 fs_data_bytes(int fd, __u64 size);
+
 enum fs_links {
 	FS_LINKS_BELOW, /* symbolic links are followed, none leads out of the root */
 	FS_LINKS_NONE,	/* one anywhere on the way is -ELOOP */

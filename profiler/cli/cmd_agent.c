@@ -21,7 +21,11 @@ static int run_agent(struct cli *cli)
 {
 	static const char *sets[MAX_SETS];
 	struct config_source source = {
-		.path = CONFIG_DEFAULT_PATH, .may_be_missing = true, .sets = sets};
+		.path = CONFIG_DEFAULT_PATH,
+		.may_be_missing = true,
+		.sets = sets,
+		.check_secrets = true,
+	};
 	int opt;
 
 	while ((opt = cli_next(cli)) != CLI_END) {

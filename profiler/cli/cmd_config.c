@@ -13,9 +13,11 @@ enum { OPT_DUMP, OPT_CHECK, OPT_CONFIG, OPT_SET };
 
 static const struct cli_option options[] = {
 	[OPT_DUMP] = {.name = "dump", .help = "print the values in force as a YAML file"},
-	[OPT_CHECK] = {.name = "check",
-		       .arg = "FILE",
-		       .help = "load FILE; errors go to stderr, exit 1 if there are any"},
+	[OPT_CHECK] =
+		{.name = "check",
+		 .arg = "FILE",
+		 .help = "load FILE as the agent does, with the files of secrets that it names;\n"
+			 "errors go to stderr, exit 1 if there are any"},
 	[OPT_CONFIG] = {.letter = 'c',
 			.name = "config",
 			.arg = "FILE",
@@ -99,7 +101,8 @@ static int run_config(struct cli *cli)
 	if (only_dump && !dump)
 		return cli_bad_usage(cli, "-c and --set need --dump");
 	if (check)
-		return print_loaded(&(struct config_source){.path = check}, false);
+		return print_loaded(&(struct config_source){.path = check, .check_secrets = true},
+				    false);
 	return dump ? print_loaded(&source, true) : print_keys();
 }
 

@@ -17,7 +17,7 @@ static int check_listen(const char *text, char *error, size_t size)
 static const struct option_row rows[] = {
 	OPTION_ROW(STRING, struct http_config, listen, .def = "127.0.0.1:19704",
 		   .check = check_listen, .help = "address and port of the HTTP server"),
-	OPTION_ROW(PATH, struct http_config, token_file, .may_be_empty = true,
+	OPTION_ROW(PATH, struct http_config, token_file, .may_be_empty = true, .is_secret = true,
 		   .help = "file with the bearer token that clients must send"),
 	OPTION_ROW(BOOL, struct http_config, insecure,
 		   .help = "serve other hosts without a token: whoever reaches the port sees all"),

@@ -3,8 +3,9 @@
  * GET /api/v1/processes: every living process that was seen. The router copies its table; what no
  * event told (comm, parent, who a process is that nobody asked for yet) is read from /proc, by the
  * lister: tens of thousands of processes, or a /proc that does not answer, must not hold the agent's
- * thread, nor the names of profiles the list. Bounds: LISTINGS_MAX at a time, LISTING_NS each (the rest is counted in
- * "left_out"), LISTING_MAX_BYTES.
+ * thread, nor the names of profiles the list. Bounds: LISTINGS_MAX at a time; LISTING_NS from the
+ * request on, its waiting for others included (what is left then is counted in "left_out");
+ * LISTING_MAX_BYTES.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -74,6 +75,11 @@ static bool copy_process(void *arg, struct process *process)
 	return !listing->body.err;
 }
 
+static void copy_processes(void *arg, struct resolver *resolver)
+{
+	process_each(resolver_processes(resolver), copy_process, arg);
+}
+
 /* ---- in the lister --------------------------------------------------------------------------- */
 
 /* What no event told, from /proc: "PID (COMM) STATE PPID ... FLAGS"; COMM may hold anything. False
@@ -141,7 +147,7 @@ static int by_pid(const void *a, const void *b)
 static void list(struct builder_job *job, struct naming *naming UNUSED)
 {
 	struct listing *listing = container_of(job, struct listing, job);
-	__u64 until_ns = clock_monotonic_ns() + LISTING_NS;
+	__u64 until_ns = job->submitted_ns + LISTING_NS;
 	struct json j = json_into(&listing->body);
 	size_t left_out = 0;
 
@@ -221,7 +227,7 @@ static void handle_processes(struct http_request *req)
 	listing->job.done = listed;
 	listing->job.urgent = true;
 	n_listings++;
-	router_each_process(engine_router(engine), copy_process, listing);
+	router_visit(engine_router(engine), copy_processes, listing);
 	http_suspend(req, client_gone, listing);
 	builder_submit(agent_lister(req->agent), &listing->job);
 }

@@ -21,6 +21,7 @@
 
 #define MAX_CGROUPS   4096
 #define MIN_CONTAINER 4 /* characters of an id that is given in part */
+#define TITLE_BYTES   256
 
 struct profile_query {
 	__u64 seconds, hz, pid; /* hz, pid 0: not given */
@@ -165,6 +166,20 @@ static bool find_target(struct http_request *req, struct on_demand_request *requ
 	return !q->cgroup[0] || find_cgroups(req, q->cgroup, request);
 }
 
+/* As `bianque record` names them: what tells saved files apart. NULL: the whole host. */
+static const char *write_title(const struct profile_query *q, char title[TITLE_BYTES])
+{
+	if (q->pid)
+		snprintf(title, TITLE_BYTES, "cpu of pid %llu", (unsigned long long)q->pid);
+	else if (q->container[0])
+		snprintf(title, TITLE_BYTES, "cpu of container %.200s", q->container);
+	else if (q->cgroup[0])
+		snprintf(title, TITLE_BYTES, "cpu of cgroup %.200s", q->cgroup);
+	else
+		return NULL;
+	return title;
+}
+
 static void refuse(struct http_request *req, int err, const char *why)
 {
 	if (err == -EBUSY)
@@ -186,8 +201,8 @@ static void handle_profile(struct http_request *req)
 		.hz = (unsigned)q->hz,
 		.format = export_format_find(q->format),
 	};
+	char title[TITLE_BYTES], *why;
 	struct waiting *w;
-	char *why;
 	int err;
 
 	if (!request.format) {
@@ -210,6 +225,7 @@ static void handle_profile(struct http_request *req)
 		http_reply(req, 200, request.format->content_type, &empty);
 		return;
 	}
+	request.title = write_title(q, title);
 	w = calloc(1, sizeof(*w));
 	err = w ? on_demand_start(agent_on_demands(req->agent), &request, answer, w, &w->profile,
 				  &why)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What the agent does, as JSON: /api/v1/status. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "bpf/reason.h"
@@ -15,7 +16,7 @@
 #include "profiler/segment.h"
 #include "profiler/window.h"
 
-#define MAX_LACKING 100 /* objects without symbols that are listed */
+#define MAX_LACKING 100 /* objects without symbols, or without rows, that are listed */
 
 static const char *const stop_labels[STOP_COUNT] = {
 #define X(name, label, whole) label,
@@ -53,11 +54,41 @@ static void put_stacks(struct json *j, const struct resolver_stats *r)
 	json_end(j);
 }
 
+struct without_rows {
+	struct json *json;
+	unsigned n;
+};
+
+/* Router thread. */
+static bool put_without_rows(void *arg, const struct object *object)
+{
+	const struct object_image *image = object->image;
+	struct without_rows *list = arg;
+	char build_id[2 * OBJECT_BUILD_ID_MAX + 1] = "";
+
+	if (object->state != OBJECT_NO_ROWS || !image)
+		return true;
+	for (size_t i = 0; i < image->build_id_len; i++)
+		snprintf(build_id + 2 * i, 3, "%02x", image->build_id[i]);
+	json_object(list->json, NULL);
+	json_str(list->json, "path", object->path);
+	json_str(list->json, "build_id", build_id);
+	json_str(list->json, "reason", image->why);
+	json_end(list->json);
+	return ++list->n < MAX_LACKING;
+}
+
+static void put_objects(void *arg, struct resolver *resolver)
+{
+	object_each(resolver_objects(resolver), put_without_rows, arg);
+}
+
 static void put_sampling(struct json *j, struct agent *agent)
 {
 	struct engine *engine = agent_engine(agent);
 	const struct sampler *sampler;
 	struct segments_stats segments;
+	struct without_rows without_rows = {.json = j};
 	struct router_stats s;
 
 	if (!engine) {
@@ -79,6 +110,9 @@ static void put_sampling(struct json *j, struct agent *agent)
 	json_end(j);
 	json_u64(j, "processes", s.resolver.processes.n_alive);
 	json_u64(j, "objects", s.resolver.objects.n);
+	json_array(j, "objects_without_rows");
+	router_visit(engine_router(engine), put_objects, &without_rows);
+	json_end(j);
 	json_u64(j, "stacks", s.resolver.stacks.n);
 	json_u64(j, "unwind_rows_bytes", segments.bytes_used);
 	json_u64(j, "bpf_map_bytes", sampler_map_bytes(sampler) + segments.bytes_reserved);

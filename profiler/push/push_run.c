@@ -26,7 +26,8 @@
 #define REFUSED_NS	 (60 * NS_PER_S)
 #define SERIES_CLOSED_NS (600 * NS_PER_S)
 #define SPOOL_RETRY_NS	 (10 * NS_PER_S)
-#define MANY_INTERNAL	 8 /* answers of 500 in a row that mean the server, not the profile */
+#define MAX_WAIT_MS	 10000 /* what brings work wakes it */
+#define MANY_INTERNAL	 8     /* answers of 500 in a row that mean the server, not the profile */
 
 /* value * (0.5 .. 1.5): a fleet must not come back in step. */
 static __u64 jitter(struct push *push, __u64 value)
@@ -625,9 +626,11 @@ __u64 push_next_ns(const struct push *push)
 	return next == UINT64_MAX ? next : MAX(next, push->hold_until_ns);
 }
 
-/* Milliseconds to wait; at most a second, since secrets are looked at and the end may come. */
+/* Milliseconds to wait; at most a second while secrets are to be looked at. */
 static int wait_ms(struct push *push)
 {
+	const struct push_settings *settings = push->settings;
+	int max_ms = settings->password.path || settings->token.path ? 1000 : MAX_WAIT_MS;
 	__u64 now = push_now(push), next;
 
 	pthread_mutex_lock(&push->lock);
@@ -637,7 +640,7 @@ static int wait_ms(struct push *push)
 	pthread_mutex_unlock(&push->lock);
 	if (next <= now)
 		return 0;
-	return (int)MIN((next - now) / NS_PER_MS + 1, (__u64)1000);
+	return (int)MIN((next - now) / NS_PER_MS + 1, (__u64)max_ms);
 }
 
 /* True when the thread should end: told to, and nothing more can be sent in time. */

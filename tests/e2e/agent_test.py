@@ -130,6 +130,21 @@ def formats(t):
          types["json"] == "application/json" and types["folded"] == "text/plain", types)
 
 
+@case("a profile of one process says so in its title, one of the host does not")
+def titles(t):
+  agent = ready_agent(t)
+  shares = start_shares(t)
+  heads = {"html": "<title>%s", "svg": "<title>%s", "json": '"title":"%s', "text": "%s"}
+  paths = [(f"{PROFILE}?seconds=1&format={name}{target}", head % title)
+           for name, head in heads.items()
+           for target, title in ((f"&pid={shares.pid}", f"cpu of pid {shares.pid}"), ("", "cpu"))]
+  with concurrent.futures.ThreadPoolExecutor(len(paths)) as pool:
+    replies = list(pool.map(agent.get, [path for path, _ in paths]))
+  for (path, title), reply in zip(paths, replies):
+    expect(title in reply.text[:2000], path, f"no '{title}':", reply.text[:500])
+    expect(("cpu of" in reply.text[:2000]) == ("pid=" in path), path, reply.text[:500])
+
+
 @case("several at a time with rates of their own, a fifth is told to wait")
 def many_rates(t):
   agent = ready_agent(t)
@@ -179,6 +194,42 @@ def lacking(t):
   expect(found["package"] == "dash-dbgsym" and found["note"], found)
 
 
+def with_large_eh_frame(t, program):
+  """A copy whose .eh_frame is said to be a hole of 15 GiB; it runs as before."""
+  with open(program, "rb") as file:
+    data = bytearray(file.read())
+  table, = struct.unpack_from("<Q", data, 0x28)
+  _, size, n, names = struct.unpack_from("<HHHH", data, 0x38)
+  at = lambda i: table + i * size
+  names, = struct.unpack_from("<Q", data, at(names) + 24)
+  for i in range(n):
+    name = names + struct.unpack_from("<I", data, at(i))[0]
+    if data[name:].startswith(b".eh_frame\0"):
+      struct.pack_into("<QQ", data, at(i) + 24, len(data), 15 << 30)
+  path = t.path("large-eh-frame")
+  with open(path, "wb") as file:
+    file.write(data)
+    file.truncate(16 << 30)
+  os.chmod(path, 0o755)
+  return path
+
+
+@case("/api/v1/status: a file that is too much work is listed with the reason, and in the log once")
+def too_much_work(t):
+  path = with_large_eh_frame(t, workload("shares"))
+  agent = ready_agent(t)
+  for _ in range(2):
+    t.start(path, "--seconds", "60")
+
+  def listed():
+    files = agent.get("/api/v1/status").json["sampling"]["objects_without_rows"]
+    return next((f for f in files if f["path"] == path), None)
+  expect(wait_for("it in the list", listed)["reason"] == "too much work", agent.log)
+  for _ in range(2):
+    expect(agent.get(PROFILE + "?seconds=1").status == 200, "no profile")
+  expect(agent.log.count(path) == 1 and "too much work" in agent.log, agent.log)
+
+
 @case("/api/v1/processes: who was sampled, with its name")
 def processes(t):
   agent = ready_agent(t)
@@ -195,6 +246,8 @@ def processes(t):
 @case("/api/v1/processes: one that takes long holds nobody, a fifth is told to wait")
 def processes_stuck(t):
   agent = ready_agent(t)
+  wait_for("it knows itself", lambda: any(  # a busy host's processes are read one after the other
+      p["pid"] == agent.process.pid for p in agent.get("/api/v1/processes").json["processes"]))
   with concurrent.futures.ThreadPoolExecutor(5) as pool:
     with stopped_thread(agent.process.pid, "lister"):
       running = [pool.submit(agent.get, "/api/v1/processes") for _ in range(5)]
@@ -293,6 +346,30 @@ def reload(t):
            f"{agent.config}:2" in agent.log)
   expect(agent.get("/healthz").status == 200, "dead")
   expect(agent.ready(), "not ready")
+
+
+@case("a file of a secret: looked at by --check, at the start and at SIGHUP, with line and key")
+def secret_file(t):
+  config = f"http:\n  token_file: {t.path('token')}\n"
+  def check(agent, *words):
+    result = t.run(BIANQUE, "config", "--check", agent.config)
+    for word in (f"{agent.config}:2:15", "http.token_file", *words):
+      expect(word in result.err, f"no '{word}':", result.err)
+      expect(word in agent.log, f"no '{word}':", agent.log)
+    expect(result.status == 1, result.status)
+  agent = Agent(t, config=config)
+  expect(agent.process.wait(20) == 1, agent.log)
+  check(agent, "there is no such file; make it")
+  t.write("token", "t0ken\n")
+  os.chmod(t.path("token"), 0o600)
+  agent = Agent(t, config=config)
+  agent.answers("/healthz")
+  expect(t.run(BIANQUE, "config", "--check", agent.config).status == 0, "a good one is refused")
+  os.chmod(t.path("token"), 0o604)
+  agent.process.send_signal(signal.SIGHUP)
+  wait_for("it says so", lambda: "the old one goes on" in agent.log and "0600" in agent.log)
+  check(agent, "chmod it to 0600")
+  expect(agent.get("/version").status == 401, "the token counts no more")
 
 
 # ---- a host that is against it --------------------------------------------------------------------

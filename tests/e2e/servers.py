@@ -7,7 +7,7 @@
 The ten leaf functions with the largest shares by either must agree within 2 points, in up to three
 rounds taken together (what a busy machine does to the server is not the same from one moment to the
 next); the share of whole stacks is printed for both and must be 99 % for bianque. Servers are those
-of the host, else those that `make deps` unpacked; they listen on loopback, on free ports and in
+of the host, else those that `make deps-test` unpacked; they listen on loopback, on free ports and in
 folders of their own.
 
 Without a PMU the samples are a timer's, which cannot interrupt where interrupts are off: what happens
@@ -294,7 +294,7 @@ def unpacked(t, pattern):
   if found := sorted(glob.glob(pattern)):
     return found[-1]
   if not glob.glob(UNPACKED + pattern):
-    raise harness.Skipped(f"no {pattern}; run `make deps`")
+    raise harness.Skipped(f"no {pattern}; run `make deps-test`")
   shutil.copytree(UNPACKED, t.path("servers"), symlinks=True)
   return sorted(glob.glob(t.path("servers") + pattern))[-1]
 

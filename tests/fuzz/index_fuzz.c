@@ -31,12 +31,16 @@ static void repair(__u8 *copy, size_t size)
 		h->sections[i].offset = sizeof(*h) + h->sections[i].offset % 64 * 8;
 		h->sections[i].bytes %= 1024;
 	}
-	h->sections[INDEX_STARTS].bytes = 4 * (__u64)h->n_blocks;
-	h->sections[INDEX_BLOCKS].bytes = 4 * ((__u64)h->n_blocks + 1);
+	h->sections[INDEX_BLOCKS].bytes = 8 * ((__u64)h->n_blocks + 1);
 	h->sections[INDEX_FUNCS].bytes = 8 * (__u64)h->n_funcs;
 	h->sections[INDEX_FILES].bytes = 4 * (__u64)h->n_files;
-	h->sections[INDEX_SYMBOLS].bytes =
-		4 * (h->facts.flags & INDEX_HAS_OWNERS ? 3 : 2) * (__u64)h->n_symbols;
+	h->sections[INDEX_SYMBOLS].bytes = 8 * (__u64)h->n_symbols;
+	h->sections[INDEX_OWNERS].bytes =
+		h->facts.flags & INDEX_HAS_OWNERS ? 4 * (__u64)h->n_symbols : 0;
+	h->sections[INDEX_BLOCK_GUIDE].bytes = h->sections[INDEX_BLOCK_GUIDE].bytes / 4 * 4 + 4;
+	h->sections[INDEX_SYMBOL_GUIDE].bytes = h->sections[INDEX_SYMBOL_GUIDE].bytes / 4 * 4 + 4;
+	h->block_shift %= 32;
+	h->symbol_shift %= 32;
 	h->checksum = XXH3_64bits(copy + skip, size - skip);
 }
 

@@ -4,7 +4,8 @@
 
 go tool pprof reads pprof (-top, -raw, -traces, -tree) and its sums are those of the folded text;
 pprof_check.py holds the rules of strict readers and the parts of a split; Python's XML and JSON
-parsers read svg, json and speedscope; the node table adds up. Ends with `N passed, N failed, N skipped`.
+parsers read svg, json and speedscope; the node table adds up and is what README.md says. Ends with
+`N passed, N failed, N skipped`.
 """
 import copy
 import json
@@ -169,6 +170,33 @@ def check_input(folder, what):
   case(f"speedscope {what}", speedscope(export(folder, what, ".speedscope.json"), folded))
 
 
+def readme_example(folder):
+  """README.md's node table: its rows are the fields there are, its example is what comes out."""
+  text = open(os.path.join(HERE, "../../README.md"), encoding="utf-8").read()
+  chapter = text.split("## API: the node table\n", 1)[1].split("\n## ", 1)[0]
+  example = json.loads(re.search("```json\n(.*?)```", chapter, re.S)[1])
+  path = os.path.join(folder, "readme.folded")
+  with open(path, "w", encoding="utf-8") as file:
+    file.write(re.search("```folded\n(.*?)```", chapter, re.S)[1])
+  done = run(TOOL, "-f", "json", "-t", example["title"], path)
+  if done.returncode or json.loads(done.stdout) != example:
+    return f"the example is not what comes out: {done.stdout}{done.stderr}"
+
+  def kind(value):
+    if isinstance(value, list):
+      inner = {kind(v) for v in value} or {"string"}  # the example has no comments
+      return inner.pop() + "s" if len(inner) == 1 else "mixed"
+    return {int: "integer", str: "string"}.get(type(value), "?")
+  have = [(f"{key}.{column}" if column else key, kind(v))
+          for key, value in json.loads(done.stdout).items()
+          for column, v in (value.items() if isinstance(value, dict) else [("", value)])]
+  told = re.findall(r"^\| `([a-z_.]+)` \| (\w+) \|", chapter, re.M)
+  wrong = [pair for pair in zip(have, told) if pair[0] != pair[1]]
+  if wrong or len(have) != len(told):
+    return f"of {len(have)} fields {len(told)} are told; the first that differ: {wrong[:1]}"
+  return None
+
+
 def encode(message, kind):
   """The inverse of pprof_check.decode, to make files that are wrong in one thing."""
   def varint(value):
@@ -249,6 +277,7 @@ def main():
     for what in INPUTS:
       check_input(folder, what)
     checker_says_no(folder)
+    case("README's node table", readme_example(folder))
   print(f"\n{passed} passed, {failed} failed, {skipped} skipped")
   return 1 if failed else 0
 

@@ -135,6 +135,8 @@ static void syntax_errors(void)
 	expect("store:\n  retention: \xff\n",
 	       "c.yaml:2:14: not readable as UTF-8 text (invalid leading UTF-8 octet, byte 0xff); "
 	       "save the file as UTF-8\n");
+	expect("profile:\n  hz: [1\n", "c.yaml:3:1: not valid YAML: did not find expected ',' or "
+				       "']' while parsing a flow sequence\n");
 	expect("profile: {hz: 1\n", "c.yaml:2:1: not valid YAML: did not find expected ',' or '}' "
 				    "while parsing a flow mapping\n");
 }
@@ -194,6 +196,43 @@ static void overrides(void)
 	ASSERT_INT(((const struct profile_config *)config_get(config, &profile_section))->labels.n,
 		   2);
 	config_free(config);
+}
+
+/* With check_secrets: the file of a *_file key is looked at, and complained of at the key. */
+static void secrets(void)
+{
+	char token[256], path[256], text[1024], set[512];
+	const char *sets[] = {set};
+	struct config_source source = {.path = path, .sets = sets, .check_secrets = true};
+	struct config *config;
+	struct buf out = {0};
+
+	snprintf(path, sizeof(path), "%s/s.yaml", test_dir());
+	snprintf(token, sizeof(token), "%s/token", test_dir());
+	snprintf(text, sizeof(text),
+		 "http:\n  token_file: %s\npyroscope: {user: u, password_file: %s}\n", token,
+		 token);
+	ASSERT_INT(fs_replace(path, text, strlen(text)), 0);
+	CU_ASSERT_PTR_NULL(config_load(&source, &out));
+	CU_ASSERT_PTR_NOT_NULL(strstr(out.data, "s.yaml:2:15: http.token_file: no secret can be "));
+	CU_ASSERT_PTR_NOT_NULL(strstr(out.data, "s.yaml:3:37: pyroscope.password_file: no "));
+	CU_ASSERT_PTR_NOT_NULL(strstr(out.data, "there is no such file; make it"));
+	source.check_secrets = false; /* for those who may not read them */
+	config = config_load(&source, &out);
+	CU_ASSERT_PTR_NOT_NULL(config);
+	config_free(config);
+	source.check_secrets = true;
+	ASSERT_INT(fs_replace(token, "t0ken\n", 6), 0);
+	config = config_load(&source, &out);
+	CU_ASSERT_PTR_NOT_NULL(config);
+	config_free(config);
+	buf_reset(&out);
+	snprintf(set, sizeof(set), "http.token_file=%s.not", token);
+	source.n_sets = 1;
+	CU_ASSERT_PTR_NULL(config_load(&source, &out));
+	CU_ASSERT_PTR_NOT_NULL(strstr(out.data, "http.token_file: no secret can be read"));
+	CU_ASSERT_PTR_NULL(strstr(out.data, "t0ken"));
+	buf_fini(&out);
 }
 
 /* What --dump prints loads back to what it came from. */
@@ -289,5 +328,5 @@ static void urls(void)
 
 SUITE(config, {"good file", good_file}, {"errors of meaning", meaning_errors},
       {"errors of shape", shape_errors}, {"errors of syntax", syntax_errors}, {"bounds", bounds},
-      {"--set", overrides}, {"dump loads back", dump_round_trip}, {"missing file", missing_file},
-      {"registered rows", registered_rows}, {"URLs", urls});
+      {"--set", overrides}, {"secrets", secrets}, {"dump loads back", dump_round_trip},
+      {"missing file", missing_file}, {"registered rows", registered_rows}, {"URLs", urls});

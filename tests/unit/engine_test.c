@@ -72,6 +72,11 @@ static bool look(void *arg, struct process *process)
 	return true;
 }
 
+static void look_at_all(void *arg, struct resolver *resolver)
+{
+	process_each(resolver_processes(resolver), look, arg);
+}
+
 static void *visit(void *arg)
 {
 	size_t *n = arg;
@@ -79,7 +84,7 @@ static void *visit(void *arg)
 	while (!over) {
 		struct router_stats stats = router_stats(engine_router(engine));
 
-		router_each_process(engine_router(engine), look, n);
+		router_visit(engine_router(engine), look_at_all, n);
 		router_set_limits(engine_router(engine), 1u << 20, 1u << (20 + *n % 4));
 		CU_ASSERT(stats.resolver.processes.n <= stats.resolver.processes.max);
 		usleep(1000);

@@ -196,6 +196,11 @@ static bool find_map(const char *part, struct object_source *ret_source)
 	return false;
 }
 
+static struct object_image *load(const struct object_source *source)
+{
+	return object_load(source, &(struct object_loading){.segments = segments});
+}
+
 static void a_library(void)
 {
 	struct object_source source;
@@ -203,7 +208,7 @@ static void a_library(void)
 
 	setup(4);
 	CU_ASSERT_FATAL(find_map("/libc.so.6", &source));
-	image = object_load(&source, segments, NULL, NULL, NULL);
+	image = load(&source);
 	ASSERT_INT(image->state, OBJECT_READY);
 	ASSERT_STR(image->why, "");
 	CU_ASSERT(image->n_rows > 1000 && image->n_parts >= 1 && image->build_id_len == 20);
@@ -213,7 +218,7 @@ static void a_library(void)
 			  image->parts[i].rows < UNW_SEGMENT_WORDS);
 	object_image_free(image, segments);
 	ASSERT_INT(find_map("[vdso]", &source), 1);
-	image = object_load(&source, segments, NULL, NULL, NULL);
+	image = load(&source);
 	ASSERT_INT(image->state, OBJECT_READY);
 	ASSERT_INT(image->fd, -1);
 	object_image_free(image, segments);
@@ -228,7 +233,7 @@ static void no_room_for_rows(void)
 
 	segments = segments_new(-1, 0);
 	CU_ASSERT_FATAL(find_map("/libc.so.6", &source));
-	image = object_load(&source, segments, NULL, NULL, NULL);
+	image = load(&source);
 	ASSERT_INT(image->state, OBJECT_NO_ROWS);
 	CU_ASSERT(strlen(image->why) > 5);
 	ASSERT_INT(image->n_parts, 0);
@@ -283,17 +288,17 @@ static void deleted_files(void)
 					.end = its[0].end};
 	setup(4);
 	if (!access(link, X_OK)) {
-		image = object_load(&source, segments, NULL, NULL, NULL);
+		image = load(&source);
 		ASSERT_INT(image->state, OBJECT_READY);
 		object_image_free(image, segments);
 		unlink(path);
-		image = object_load(&source, segments, NULL, NULL, NULL);
+		image = load(&source);
 		ASSERT_INT(image->state, OBJECT_READY);
 		object_image_free(image, segments);
 		copy_file("/bin/true", path); /* another program under its name is not it */
 		source.pid = 0x7ffffff0;
 		source.parent = (__u32)pid;
-		image = object_load(&source, segments, NULL, NULL, NULL);
+		image = load(&source);
 		ASSERT_INT(image->state, OBJECT_GONE);
 		CU_ASSERT(image->n_rows == 0);
 		object_image_free(image, segments);
@@ -325,13 +330,13 @@ static void strange_files(void)
 	snprintf(path, sizeof(path), "%s/fifo", test_dir());
 	CU_ASSERT_FATAL(!mkfifo(path, 0600) && !stat(path, &st));
 	source.key = key_of(&st);
-	image = object_load(&source, segments, NULL, NULL, NULL);
+	image = load(&source);
 	ASSERT_INT(image->state, OBJECT_GONE);
 	object_image_free(image, segments);
 	snprintf(path, sizeof(path), "%s/text", test_dir());
 	CU_ASSERT_FATAL(!fs_replace(path, "no ELF file", 11) && !stat(path, &st));
 	source.key = key_of(&st);
-	image = object_load(&source, segments, NULL, NULL, NULL);
+	image = load(&source);
 	ASSERT_INT(image->state, OBJECT_NOT_ELF);
 	object_image_free(image, segments);
 	strcpy(path, "not/absolute");

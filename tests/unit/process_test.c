@@ -303,12 +303,14 @@ static void a_greedy_process(void)
 	CU_ASSERT(most < BIG_BYTES / 2);
 	ASSERT_INT(process_table_stats(w.table).publish_failed_total, 0);
 	CU_ASSERT(get(50)->maps->dirty || get(50)->maps->n_published == get(50)->maps->n);
+	CU_ASSERT(process_table_waits(w.table) == get(50)->maps->dirty);
 	for (int i = 0; i < 100 && get(50)->maps->dirty; i++) {
 		clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){.tv_nsec = 10 * NS_PER_MS},
 				NULL);
 		process_table_publish(w.table);
 	}
 	ASSERT_INT(get(50)->maps->n_published, get(50)->maps->n); /* and nothing is left out */
+	CU_ASSERT(!process_table_waits(w.table));
 	for (unsigned i = 0; i < 20000; i++)
 		map_file(50, 5000, 0xa00000000 + i * 0x2000ull, 7000);
 	ASSERT_INT(get(50)->maps->n, UNW_MAPSET_MAX);

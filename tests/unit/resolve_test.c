@@ -4,8 +4,12 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "profiler/base/clock.h"
+#include "profiler/base/fs.h"
+#include "profiler/base/log.h"
+#include "profiler/loader.h"
 #include "tests/unit/test.h"
 
 #define N_KNOWN 64u
@@ -13,6 +17,7 @@
 
 static struct segments *segments;
 static struct resolver *r;
+static struct loader *loader; /* of the next setup; NULL: none */
 static __u64 known[N_KNOWN];
 static struct {
 	unsigned n;
@@ -46,6 +51,7 @@ static void setup(__u32 max_processes)
 		.max_frames = 128,
 		.stacks_bytes = 1u << 20,
 		.on_sample = on_sample,
+		.loader = loader,
 	};
 
 	memset(&last, 0, sizeof(last));
@@ -243,7 +249,46 @@ static void lost_mappings(void)
 	teardown();
 }
 
+/* Ask for its mappings and wait for the answer; what other questions answer comes along. */
+static void read_maps(__u32 pid)
+{
+	__u64 before = loader_stats(loader).maps_total;
+
+	CU_ASSERT(loader_read_maps(loader, pid));
+	for (int i = 0; i < 2000 && loader_stats(loader).maps_total == before; i++)
+		usleep(1000);
+	resolver_answers(r);
+}
+
+/* Said of processes that lack something by it, and once: not of those that never ran. */
+static void unreadable_mappings(void)
+{
+	struct loader_options o = {.procfs = test_dir()};
+	struct sideband_event exec = {.kind = SIDEBAND_EXEC, .pid = 12, .time_ns = 5};
+	char path[300];
+
+	snprintf(path, sizeof(path), "%s/12/maps", test_dir()); /* a folder: EISDIR */
+	ASSERT_INT(fs_mkdirs(path), 0);
+	ASSERT_INT(log_set_level("process", "error"), 0);
+	o.segments = segments_new(-1, 4u << 20);
+	ASSERT_INT(loader_start(&o, &loader), 0);
+	setup(8);
+	read_maps(12); /* nobody knows it */
+	resolver_sideband(r, &exec);
+	CU_ASSERT_FATAL(process_find(resolver_processes(r), 12) != NULL);
+	read_maps(12);
+	CU_ASSERT(!process_find(resolver_processes(r), 12)->unreadable);
+	put_stack(ID, 12, 2, 1, STOP_ROOT, 0);
+	put_sample(ID, 12, 10);
+	read_maps(12);
+	CU_ASSERT(process_find(resolver_processes(r), 12)->unreadable);
+	loader_stop(loader);
+	loader = NULL;
+	teardown();
+	segments_free(o.segments);
+}
+
 SUITE(resolve, {"a stack crosses once", a_stack_crosses_once},
       {"a stack that never came", a_stack_that_never_came}, {"bad records", bad_records},
       {"a full table", a_full_table}, {"copies", copies}, {"side-band", side_band},
-      {"lost mappings", lost_mappings});
+      {"lost mappings", lost_mappings}, {"unreadable mappings", unreadable_mappings});

@@ -43,6 +43,32 @@ static void reading(void)
 	secret_close(&s);
 	ASSERT_INT(secret_open(&s, "/nonexistent", error, sizeof(error)), -ENOENT);
 	CU_ASSERT_PTR_NULL(s.path);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error, "there is no such file"));
+}
+
+static void open_to_everybody(void)
+{
+	struct secret s = {0};
+	__u64 now = NS_PER_S;
+
+	ASSERT_INT(log_set_level("config", "error"), 0);
+	ASSERT_INT(open_with(&s, "t0ken", 5), 0);
+	ASSERT_INT(chmod(path, 0640), 0); /* a group of the host's is fine */
+	ASSERT_INT(secret_check(path, error, sizeof(error)), 0);
+	for (mode_t mode = 1; mode < 8; mode++) {
+		ASSERT_INT(chmod(path, 0600 | mode), 0);
+		ASSERT_INT(secret_check(path, error, sizeof(error)), mode & 6 ? -EPERM : 0);
+	}
+	CU_ASSERT_PTR_NOT_NULL(strstr(error, "chmod it to 0600"));
+	/* One that comes to be so while it is in use is not taken. */
+	ASSERT_INT(fs_replace(path, "another", 7), 0);
+	ASSERT_INT(chmod(path, 0604), 0);
+	CU_ASSERT(!secret_refresh(&s, now));
+	ASSERT_STR(s.value, "t0ken");
+	ASSERT_INT(chmod(path, 0600), 0);
+	CU_ASSERT(secret_refresh(&s, now + NS_PER_S));
+	ASSERT_STR(s.value, "another");
+	secret_close(&s);
 }
 
 static void refreshing(void)
@@ -85,4 +111,5 @@ static void awaited(void)
 	secret_close(&s);
 }
 
-SUITE(secret, {"reading", reading}, {"refreshing", refreshing}, {"awaited", awaited});
+SUITE(secret, {"reading", reading}, {"open to everybody", open_to_everybody},
+      {"refreshing", refreshing}, {"awaited", awaited});

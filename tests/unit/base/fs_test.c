@@ -143,5 +143,33 @@ static void links_of_proc(void)
 	close(ends[1]);
 }
 
+static void holes_are_no_data(void)
+{
+	char path[300], block[4096] = "data";
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/sparse", test_dir());
+	fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	CU_ASSERT_FATAL(fd >= 0);
+	ASSERT_INT(fs_data_bytes(fd, 0), 0);
+	ASSERT_INT(pwrite(fd, block, sizeof(block), 0), sizeof(block));
+	ASSERT_INT(fs_data_bytes(fd, sizeof(block)), sizeof(block));
+	ASSERT_INT(fs_data_bytes(fd, 100), 100);
+	ASSERT_INT(ftruncate(fd, 1ll << 34), 0);
+	if (fs_data_bytes(fd, 1ull << 34) == 1ull << 34) {
+		close(fd);
+		SKIP("this file system does not tell holes");
+	}
+	for (off_t at = 1 << 20; at <= 1 << 24; at <<= 1)
+		ASSERT_INT(pwrite(fd, block, sizeof(block), at), sizeof(block));
+	CU_ASSERT(fs_data_bytes(fd, 1ull << 34) >= 6 * sizeof(block));
+	CU_ASSERT(fs_data_bytes(fd, 1ull << 34) < 1 << 21); /* pieces may be rounded up */
+	close(fd);
+	fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC); /* knows nothing of it */
+	ASSERT_INT(fs_data_bytes(fd, 10000), 10000);
+	close(fd);
+}
+
 SUITE(fs, {"stays below the root", stays_below_the_root}, {"wakes no writer", wakes_no_writer},
-      {"enters no driver", enters_no_driver}, {"links of /proc", links_of_proc});
+      {"enters no driver", enters_no_driver}, {"links of /proc", links_of_proc},
+      {"holes are no data", holes_are_no_data});

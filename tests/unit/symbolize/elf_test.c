@@ -2,11 +2,8 @@
 /* What files that only make work are: refused or bounded. */
 #include "symbolize/elf.h"
 
-#include <elf.h>
-#include <string.h>
-
-#include "profiler/base/buf.h"
 #include "profiler/base/clock.h"
+#include "tests/support/elf_image.h"
 #include "tests/unit/test.h"
 
 #define MAX_NOTES 65536u /* as elf.c has it: beyond, no note is looked at */
@@ -21,52 +18,39 @@ static void put_gnu_note(struct buf *out, __u32 type)
 }
 
 /* A file of notes: empty ones, one of GNU, empty ones; the same bytes in each of so many segments. */
-static struct buf notes_image(size_t before, __u32 type, size_t behind, __u16 n_segments)
+static void notes_image(struct elf_image *image, size_t before, __u32 type, size_t behind,
+			unsigned n_segments)
 {
 	static const Elf64_Nhdr empty;
-	Elf64_Ehdr eh = {
-		.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB,
-			    EV_CURRENT},
-		.e_type = ET_DYN,
-		.e_machine = EM_X86_64,
-		.e_version = EV_CURRENT,
-		.e_phoff = sizeof(eh),
-		.e_ehsize = sizeof(eh),
-		.e_phentsize = sizeof(Elf64_Phdr),
-		.e_phnum = n_segments,
-	};
 	Elf64_Phdr ph = {.p_type = PT_NOTE, .p_align = 4};
-	struct buf out = {0};
 
-	ph.p_offset = sizeof(eh) + n_segments * sizeof(ph);
-	ph.p_filesz = (before + behind) * sizeof(empty) + 20;
-	buf_add(&out, &eh, sizeof(eh));
-	for (__u16 i = 0; i < n_segments; i++)
-		buf_add(&out, &ph, sizeof(ph));
+	elf_image_init(image);
+	ph.p_offset = image->bytes.len;
 	for (size_t i = 0; i < before; i++)
-		buf_add(&out, &empty, sizeof(empty));
-	put_gnu_note(&out, type);
+		buf_add(&image->bytes, &empty, sizeof(empty));
+	put_gnu_note(&image->bytes, type);
 	for (size_t i = 0; i < behind; i++)
-		buf_add(&out, &empty, sizeof(empty));
-	return out;
+		buf_add(&image->bytes, &empty, sizeof(empty));
+	ph.p_filesz = image->bytes.len - ph.p_offset;
+	for (unsigned i = 0; i < n_segments; i++)
+		elf_image_segment(image, &ph);
 }
 
-static void expect(size_t before, __u32 type, size_t behind, __u16 n_segments, const char *want)
+static void expect(size_t before, __u32 type, size_t behind, unsigned n_segments, const char *want)
 {
-	struct buf image = notes_image(before, type, behind, n_segments);
-	__u64 began_ns = clock_thread_cpu_ns();
+	static struct elf_image image;
 	char hex[2 * ELF_BUILD_ID_MAX + 1];
-	enum elf_refusal why;
+	__u64 began_ns;
 	struct elf *elf;
 
-	ASSERT_INT(image.err, 0);
-	elf = elf_open_memory(image.data, image.len, &why);
+	notes_image(&image, before, type, behind, n_segments);
+	began_ns = clock_thread_cpu_ns();
+	elf = elf_image_open(&image, NULL);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(elf);
 	CU_ASSERT(clock_thread_cpu_ns() - began_ns < NS_PER_S);
 	elf_build_id_hex(elf, hex);
 	ASSERT_STR(hex, want);
-	elf_free(elf);
-	buf_fini(&image);
+	elf_image_close(&image, elf);
 }
 
 static void notes_are_bounded(void)

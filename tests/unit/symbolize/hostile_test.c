@@ -1,101 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Files whose headers ask for more work than their bytes are worth: a reader that has a budget ends
  * early and says so, and what honest files cost does not change. */
-#include <elf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 #include <zlib.h>
 
-#include "profiler/base/buf.h"
+#include "profiler/base/fs.h"
+#include "symbolize/debug_file.h"
 #include "symbolize/dwarf_ops.h"
-#include "symbolize/elf.h"
 #include "symbolize/index_cache.h"
 #include "symbolize/inflate.h"
+#include "symbolize/symbol.h"
 #include "symbolize/symtab.h"
 #include "symbolize/unnamed.h"
+#include "tests/support/elf_image.h"
 #include "tests/unit/test.h"
 
-#define TEXT	     0x1000u
-#define MAX_SECTIONS 1100u
+#define TEXT 0x1000u
 
-/* A file as it is put together: contents, then the section table. */
-struct image {
-	struct buf bytes;
-	Elf64_Shdr sections[MAX_SECTIONS];
-	__u16 n_sections;
-	struct buf names;
-};
-
-static void image_init(struct image *i)
-{
-	static const Elf64_Ehdr no_header;
-
-	*i = (struct image){.n_sections = 1};
-	buf_add(&i->bytes, &no_header, sizeof(no_header));
-	buf_add(&i->names, "", 1);
-}
-
-static Elf64_Shdr *add_section(struct image *i, const char *name, __u32 type, __u64 flags,
-			       const void *data, size_t size)
-{
-	Elf64_Shdr *s = &i->sections[i->n_sections++];
-
-	CU_ASSERT_FATAL(i->n_sections <= MAX_SECTIONS);
-	*s = (Elf64_Shdr){
-		.sh_name = (__u32)i->names.len,
-		.sh_type = type,
-		.sh_flags = flags,
-		.sh_offset = i->bytes.len,
-		.sh_size = size,
-	};
-	buf_add(&i->names, name, strlen(name) + 1);
-	buf_add(&i->bytes, data, size);
-	return s;
-}
-
-static void add_text(struct image *i)
+static void add_text(struct elf_image *i)
 {
 	static const __u8 code[4096];
 
-	add_section(i, ".text", SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, code, sizeof(code))
+	elf_image_section(i, ".text", SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, code, sizeof(code))
 		->sh_addr = TEXT;
 }
 
-static struct elf *open_image(struct image *i, struct work *work)
+static struct elf *open_image(struct elf_image *i, struct work *work)
 {
-	Elf64_Ehdr eh = {
-		.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB,
-			    EV_CURRENT},
-		.e_type = ET_DYN,
-		.e_machine = EM_X86_64,
-		.e_version = EV_CURRENT,
-		.e_ehsize = sizeof(eh),
-		.e_shentsize = sizeof(Elf64_Shdr),
-	};
-	enum elf_refusal why;
-	struct elf *elf;
+	struct elf *elf = elf_image_open(i, work);
 
-	add_section(i, ".shstrtab", SHT_STRTAB, 0, NULL, 0);
-	i->sections[i->n_sections - 1].sh_size = i->names.len;
-	buf_add(&i->bytes, i->names.data, i->names.len);
-	eh.e_shstrndx = (__u16)(i->n_sections - 1);
-	eh.e_shnum = i->n_sections;
-	eh.e_shoff = i->bytes.len;
-	buf_add(&i->bytes, i->sections, i->n_sections * sizeof(*i->sections));
-	ASSERT_INT(i->bytes.err, 0);
-	ASSERT_INT(i->names.err, 0);
-	memcpy(i->bytes.data, &eh, sizeof(eh));
-	elf = elf_open_memory(i->bytes.data, i->bytes.len, &why);
 	CU_ASSERT_FATAL(elf != NULL);
-	elf->work = work;
 	return elf;
-}
-
-static void close_image(struct image *i, struct elf *elf)
-{
-	elf_free(elf);
-	buf_fini(&i->bytes);
-	buf_fini(&i->names);
 }
 
 /* ---- the key of the cache -------------------------------------------------------------------- */
@@ -103,17 +41,17 @@ static void close_image(struct image *i, struct elf *elf)
 static void key_takes_each_byte_once(void)
 {
 	static const struct index_cache cache;
-	static struct image i;
+	static struct elf_image i;
 	static __u8 data[256 << 10];
 	__u8 first[INDEX_KEY_BYTES], second[INDEX_KEY_BYTES];
 	struct work work = {0};
 	struct elf *elf;
 
-	image_init(&i);
+	elf_image_init(&i);
 	add_text(&i);
-	add_section(&i, ".debug_info", SHT_PROGBITS, 0, data, sizeof(data));
+	elf_image_section(&i, ".debug_info", SHT_PROGBITS, 0, data, sizeof(data));
 	for (unsigned n = 0; n < 1000; n++) /* the same bytes, from other places on */
-		add_section(&i, "", SHT_PROGBITS, 0, NULL, 0);
+		elf_image_section(&i, "", SHT_PROGBITS, 0, NULL, 0);
 	for (unsigned n = 3; n < i.n_sections; n++) {
 		i.sections[n].sh_offset = i.sections[2].sh_offset + n;
 		i.sections[n].sh_size = sizeof(data) - n;
@@ -133,14 +71,14 @@ static void key_takes_each_byte_once(void)
 	elf->work = &work;
 	work.left = 100;
 	ASSERT_INT(index_cache_key(&cache, (const struct elf *[]){elf}, 1, second), -ECANCELED);
-	close_image(&i, elf);
+	elf_image_close(&i, elf);
 }
 
 /* ---- compressed sections ---------------------------------------------------------------------- */
 
 static void inflates_within_its_work(void)
 {
-	static struct image i;
+	static struct elf_image i;
 	static __u8 plain[4 << 20];
 	__u8 packed[sizeof(Elf64_Chdr) + 16384];
 	Elf64_Chdr head = {
@@ -153,8 +91,9 @@ static void inflates_within_its_work(void)
 
 	memcpy(packed, &head, sizeof(head));
 	ASSERT_INT(compress(packed + sizeof(head), &len, plain, sizeof(plain)), Z_OK);
-	image_init(&i);
-	add_section(&i, ".debug_info", SHT_PROGBITS, SHF_COMPRESSED, packed, sizeof(head) + len);
+	elf_image_init(&i);
+	elf_image_section(&i, ".debug_info", SHT_PROGBITS, SHF_COMPRESSED, packed,
+			  sizeof(head) + len);
 	elf = open_image(&i, &work);
 	c = elf_debug_data(elf, "debug_info", &err);
 	ASSERT_INT(cursor_left(&c), 0);
@@ -164,7 +103,7 @@ static void inflates_within_its_work(void)
 	c = elf_debug_data(elf, "debug_info", &err);
 	ASSERT_INT(cursor_left(&c), sizeof(plain));
 	ASSERT_INT(err, 0);
-	close_image(&i, elf);
+	elf_image_close(&i, elf);
 }
 
 /* Input that gives nothing: a frame of empty blocks, as a file of holes is one. */
@@ -189,7 +128,7 @@ static void builder_of(const struct elf *elf, struct index_builder *b)
 /* The same table a thousand times. */
 static void symbols_within_their_work(void)
 {
-	static struct image i;
+	static struct elf_image i;
 	Elf64_Sym syms[100] = {0};
 	struct work work = {.left = 5000};
 	struct index_builder b;
@@ -200,10 +139,10 @@ static void symbols_within_their_work(void)
 				      .st_info = ELF64_ST_INFO(STB_GLOBAL, STT_FUNC),
 				      .st_shndx = 1,
 				      .st_value = TEXT + n};
-	image_init(&i);
+	elf_image_init(&i);
 	add_text(&i);
-	add_section(&i, ".strtab", SHT_STRTAB, 0, "\0f", 3);
-	add_section(&i, ".symtab", SHT_SYMTAB, 0, syms, sizeof(syms))->sh_link = 2;
+	elf_image_section(&i, ".strtab", SHT_STRTAB, 0, "\0f", 3);
+	elf_image_section(&i, ".symtab", SHT_SYMTAB, 0, syms, sizeof(syms))->sh_link = 2;
 	for (unsigned n = 0; n < 1000; n++)
 		i.sections[i.n_sections++] = i.sections[3];
 	elf = open_image(&i, &work);
@@ -212,13 +151,13 @@ static void symbols_within_their_work(void)
 	ASSERT_INT(work.left, 0);
 	CU_ASSERT(b.symbols.len >= 2000 && b.symbols.len < 5000);
 	index_builder_fini(&b);
-	close_image(&i, elf);
+	elf_image_close(&i, elf);
 }
 
 /* One name that is most of the file, for every symbol. */
 static void long_names_cost_more(void)
 {
-	static struct image i;
+	static struct elf_image i;
 	static char names[1 << 20];
 	Elf64_Sym syms[100] = {0};
 	struct work work = {.left = 10 * sizeof(names) / 64};
@@ -228,17 +167,17 @@ static void long_names_cost_more(void)
 	memset(names, 'x', sizeof(names) - 1);
 	for (size_t n = 0; n < ARRAY_SIZE(syms); n++)
 		syms[n] = (Elf64_Sym){.st_name = (__u32)n, .st_shndx = 1, .st_value = TEXT + n};
-	image_init(&i);
+	elf_image_init(&i);
 	add_text(&i);
-	add_section(&i, ".strtab", SHT_STRTAB, 0, names, sizeof(names));
-	add_section(&i, ".symtab", SHT_SYMTAB, 0, syms, sizeof(syms))->sh_link = 2;
+	elf_image_section(&i, ".strtab", SHT_STRTAB, 0, names, sizeof(names));
+	elf_image_section(&i, ".symtab", SHT_SYMTAB, 0, syms, sizeof(syms))->sh_link = 2;
 	elf = open_image(&i, &work);
 	builder_of(elf, &b);
 	ASSERT_INT(symtab_read(elf, &b), 0);
 	ASSERT_INT(work.left, 0);
 	CU_ASSERT(b.symbols.len > 0 && b.symbols.len < 12);
 	index_builder_fini(&b);
-	close_image(&i, elf);
+	elf_image_close(&i, elf);
 }
 
 #define GOT	0x100000u
@@ -248,7 +187,7 @@ static void long_names_cost_more(void)
  * against all were quadratic. */
 static void stubs_by_their_slots(void)
 {
-	static struct image i;
+	static struct elf_image i;
 	static __u8 plt[N_STUBS][16];
 	static Elf64_Rela rela[2 * N_STUBS];
 	Elf64_Sym syms[3] = {{0}, {.st_name = 1}, {.st_name = 3}};
@@ -269,12 +208,13 @@ static void stubs_by_their_slots(void)
 				.r_offset = GOT + 8 * (n + 1),
 				.r_info = ELF64_R_INFO(1 + (n + twice) % 2, R_X86_64_JUMP_SLOT)};
 	}
-	image_init(&i);
-	s = add_section(&i, ".plt", SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, plt, sizeof(plt));
+	elf_image_init(&i);
+	s = elf_image_section(&i, ".plt", SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, plt,
+			      sizeof(plt));
 	s->sh_addr = TEXT;
-	add_section(&i, ".dynstr", SHT_STRTAB, SHF_ALLOC, "\0f\0g", 5);
-	add_section(&i, ".dynsym", SHT_PROGBITS, SHF_ALLOC, syms, sizeof(syms))->sh_link = 2;
-	add_section(&i, ".rela.plt", SHT_RELA, SHF_ALLOC, rela, sizeof(rela))->sh_link = 3;
+	elf_image_section(&i, ".dynstr", SHT_STRTAB, SHF_ALLOC, "\0f\0g", 5);
+	elf_image_section(&i, ".dynsym", SHT_PROGBITS, SHF_ALLOC, syms, sizeof(syms))->sh_link = 2;
+	elf_image_section(&i, ".rela.plt", SHT_RELA, SHF_ALLOC, rela, sizeof(rela))->sh_link = 3;
 	elf = open_image(&i, &work);
 	builder_of(elf, &b);
 	ASSERT_INT(symtab_read(elf, &b), 0);
@@ -284,7 +224,7 @@ static void stubs_by_their_slots(void)
 		wrong += b.symbols.data[n].name != 1 + n % 2 * sizeof("g@plt");
 	ASSERT_INT(wrong, 0);
 	index_builder_fini(&b);
-	close_image(&i, elf);
+	elf_image_close(&i, elf);
 }
 
 /* ---- call frame information ------------------------------------------------------------------- */
@@ -321,20 +261,20 @@ static struct buf nested_cies(__u32 n)
 
 static size_t unnamed_of(const void *eh_frame, size_t len, struct work *work)
 {
-	static struct image i;
+	static struct elf_image i;
 	struct index_builder b;
 	struct elf *elf;
 	size_t n;
 
-	image_init(&i);
+	elf_image_init(&i);
 	add_text(&i);
-	add_section(&i, ".eh_frame", SHT_PROGBITS, SHF_ALLOC, eh_frame, len);
+	elf_image_section(&i, ".eh_frame", SHT_PROGBITS, SHF_ALLOC, eh_frame, len);
 	elf = open_image(&i, work);
 	builder_of(elf, &b);
 	ASSERT_INT(unnamed_read(elf, &b), 0);
 	n = b.unnamed.len;
 	index_builder_fini(&b);
-	close_image(&i, elf);
+	elf_image_close(&i, elf);
 	return n;
 }
 
@@ -353,10 +293,57 @@ static void functions_within_their_work(void)
 	buf_fini(&cies);
 }
 
+/* ---- holes ------------------------------------------------------------------------------------ */
+
+#define HOLE ((__u64)15 << 30)
+
+/* A file of a few blocks that says it has 15 GiB of symbols: it is worth its blocks. */
+static void holes_grant_no_work(void)
+{
+	static const struct symbol_options options;
+	static struct elf_image i;
+	char path[300];
+	enum elf_refusal why;
+	struct symbol_object *symbols;
+	struct symbol_info info;
+	struct work work = {0};
+	struct elf *elf;
+	Elf64_Shdr *s;
+	int fd;
+
+	elf_image_init(&i);
+	add_text(&i);
+	s = elf_image_section(&i, ".symtab", SHT_SYMTAB, 0, NULL, 0);
+	s->sh_offset = 1 << 20;
+	s->sh_size = HOLE;
+	elf_image_finish(&i);
+	snprintf(path, sizeof(path), "%s/holes", test_dir());
+	ASSERT_INT(fs_replace(path, i.bytes.data, i.bytes.len), 0);
+	elf_image_close(&i, NULL);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	CU_ASSERT_FATAL(fd >= 0);
+	if (ftruncate(fd, (1 << 20) + HOLE) || fs_data_bytes(fd, HOLE) == HOLE) {
+		close(fd);
+		SKIP("this file system has no holes");
+	}
+	elf = elf_open(fd, &why);
+	CU_ASSERT_FATAL(elf != NULL);
+	elf_set_work(elf, &work);
+	CU_ASSERT(elf->size > HOLE && work.left > 0 && work.left < 4 << 20);
+	elf_free(elf);
+	ASSERT_INT(symbol_object_open(fd, path, DEBUG_ROOT_NONE, &options, &symbols, &why), 0);
+	symbol_object_info(symbols, &info);
+	CU_ASSERT(info.flags & INDEX_CUT);
+	CU_ASSERT_PTR_NOT_NULL(strstr(info.note, "work limit"));
+	symbol_object_free(symbols);
+	close(fd);
+}
+
 SUITE(hostile, {"the key takes each byte once", key_takes_each_byte_once},
       {"inflates within its work", inflates_within_its_work},
       {"takes for input, too", takes_for_input_too},
       {"symbols within their work", symbols_within_their_work},
       {"long names cost more", long_names_cost_more},
       {"stubs by their slots", stubs_by_their_slots},
-      {"functions within their work", functions_within_their_work});
+      {"functions within their work", functions_within_their_work},
+      {"holes grant no work", holes_grant_no_work});

@@ -3,6 +3,7 @@
 #include "symbolize/index.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -83,6 +84,36 @@ static void chooses_symbols(void)
 	ASSERT_STR(symbol_at(&index, TEXT + 0x100000), "none");
 	ASSERT_STR(symbol_at(&index, 0x10), "none");
 	ASSERT_STR(symbol_at(&index, UINT64_MAX), "none");
+	index_close(&index);
+}
+
+/* As many as a guide's slots hold and more, crowded and far apart: each is found from its first to
+ * its last byte. */
+static void guides_searches(void)
+{
+	const struct index_range text = {TEXT, TEXT + 0xf0000000u};
+	struct index_builder b;
+	struct index index;
+	__u64 at[3000];
+	char text_name[16];
+
+	ASSERT_INT(index_builder_init(&b, NULL), 0);
+	ASSERT_INT(index_builder_text(&b, &text, 1), 0);
+	for (__u32 i = 0; i < ARRAY_SIZE(at); i++) {
+		at[i] = TEXT + (i < 2000 ? i * 2 : 1000000ull * (i - 1990));
+		snprintf(text_name, sizeof(text_name), "s%u", i);
+		symbol(&b, at[i], i < 2000 ? 2 : 1000000, text_name, INDEX_SYMBOL_FUNCTION);
+	}
+	ASSERT_INT(finish(&b, &index), 0);
+	for (__u32 i = 0; i < ARRAY_SIZE(at); i++) {
+		snprintf(text_name, sizeof(text_name), "s%u", i);
+		ASSERT_STR(symbol_at(&index, at[i]), text_name);
+		ASSERT_STR(symbol_at(&index, at[i] + (i < 2000 ? 1 : 999999)), text_name);
+	}
+	ASSERT_STR(symbol_at(&index, TEXT + 4000), "none");
+	ASSERT_STR(symbol_at(&index, at[2000] - 1), "none");
+	ASSERT_STR(symbol_at(&index, at[2999] + 1000000), "none");
+	ASSERT_STR(symbol_at(&index, TEXT - 1), "none");
 	index_close(&index);
 }
 
@@ -255,6 +286,6 @@ static void refuses_damage(void)
 	free(copy);
 }
 
-SUITE(index, {"chooses symbols", chooses_symbols}, {"fills holes", fills_holes},
-      {"finds rows and chains", finds_rows_and_chains}, {"settles overlaps", settles_overlaps},
-      {"refuses damage", refuses_damage});
+SUITE(index, {"chooses symbols", chooses_symbols}, {"guides searches", guides_searches},
+      {"fills holes", fills_holes}, {"finds rows and chains", finds_rows_and_chains},
+      {"settles overlaps", settles_overlaps}, {"refuses damage", refuses_damage});
