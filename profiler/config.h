@@ -53,8 +53,8 @@ struct config_source {
 	bool may_be_missing;	 /* a file that does not exist stands for an empty one */
 	const char *const *sets; /* SECTION.KEY=VALUE, applied in order after the file */
 	size_t n_sets;
-	/* Files that *_file keys name must hold a usable secret (secret_check), as the agent needs
-	 * it; others may load a configuration whose secrets they cannot read. */
+	/* Files that *_file keys name must hold a usable secret now (secret_check). The agent does
+	 * not ask for it: HTTP refuses to serve without its own, the others may come later. */
 	bool check_secrets;
 };
 

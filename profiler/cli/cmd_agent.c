@@ -24,7 +24,6 @@ static int run_agent(struct cli *cli)
 		.path = CONFIG_DEFAULT_PATH,
 		.may_be_missing = true,
 		.sets = sets,
-		.check_secrets = true,
 	};
 	int opt;
 
