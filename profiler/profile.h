@@ -155,6 +155,10 @@ struct profile {
 	__u64 time_ns; /* start, CLOCK_REALTIME; 0: unknown */
 	__u64 duration_ns;
 	__u64 lost_total; /* samples known to be missing here, for whatever reason */
+	/* A profile that is compared with another one has the other's values behind its own: value t
+	 * of the baseline is value t + base_types. 0: no baseline. */
+	unsigned base_types;
+	__u64 base_time_ns, base_duration_ns;
 	/* Sums of all samples. They stop at INT64_MAX, so no sum of values overflows anywhere. */
 	__u64 totals[PROFILE_MAX_TYPES];
 	__u32 main_mapping; /* the main binary; 0: not known */
@@ -225,6 +229,11 @@ __u32 profile_thread_labels(struct profile *profile, const char *comm, const cha
 			    __u32 pid, __u32 tid);
 /* n_types values, each >= 0 (a negative one counts as 0). */
 void profile_add(struct profile *profile, __u32 stack, __u32 labels, const __s64 *values);
+
+/* profile_merge.c: set the baseline, once: the values of `base`, which measures the same, join this
+ * one's stacks as further types (base_cpu, ...). 0, -EINVAL when the types differ or there is no
+ * room for as many again, or -ENOMEM. */
+MUST_CHECK int profile_set_base(struct profile *profile, const struct profile *base);
 
 /* The label of a set by key; NULL for none. */
 const struct profile_label *profile_label_find(const struct profile *profile, __u32 labels,

@@ -78,6 +78,7 @@ MUST_CHECK int speedscope_write(const struct profile *profile, const struct expo
  *	title, host, profile, type, unit    texts; profile is the kind (cpu, ...), type and unit the
  *	                                    value's (cpu, nanoseconds)
  *	time_ms, duration_ms                0: not known
+ *	base_time_ms, base_duration_ms      the same of the baseline; only in a comparison
  *	samples, whole, lost                sample counts: all, with whole stacks, known missing
  *	all_nodes   nodes there were before max_nodes
  *	comments    texts
@@ -89,6 +90,7 @@ MUST_CHECK int speedscope_write(const struct profile *profile, const struct expo
  *	nodes       columns parent (own number minus the parent's; 0 for the root, which is node
  *	            0), frame (delta-coded), self, total, flags (1: other). Depth first; children by
  *	            name
+ *	            base_self, base_total: the same of the baseline; only in a comparison
  *	strings     number 0 is ""
  *
  * Delta-coded: each entry is the difference to the one before it, the first to 0.

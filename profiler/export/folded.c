@@ -4,7 +4,8 @@
  * before the rest of its caller. COUNT is samples. Suffixes: `_[k]` kernel, `_[i]` inlined, `_[j]`
  * JIT. A `;` in a name becomes `:`, a line break a space, other controls `?`. The comm comes first,
  * then a mark such as
- * `[truncated]` where there is one.
+ * `[truncated]` where there is one. A comparison has two counts, the baseline's first, as
+ * difffolded.pl writes them and flamegraph.pl reads them.
  */
 #include "profiler/export/export.h"
 
@@ -49,17 +50,21 @@ static void enter(struct frames_visitor *v, __u32 frame, size_t depth)
 	add_name(&f->path, &f->frames->list.data[frame]);
 }
 
-static void leave(struct frames_visitor *v, __u32 frame UNUSED, size_t depth UNUSED, __u64 self,
-		  __u64 total UNUSED)
+static void leave(struct frames_visitor *v, __u32 frame UNUSED, size_t depth UNUSED,
+		  const struct frame_weight *weight)
 {
 	struct folded *f = container_of(v, struct folded, visitor);
 
 	if (!f->ends.len)
 		return;
-	if (self) {
+	if (weight->self || weight->base_self) {
 		sink_add(f->sink, f->path.data, f->path.len);
 		sink_char(f->sink, ' ');
-		sink_u64(f->sink, self);
+		if (f->frames->base_type >= 0) {
+			sink_u64(f->sink, weight->base_self);
+			sink_char(f->sink, ' ');
+		}
+		sink_u64(f->sink, weight->self);
 		sink_char(f->sink, '\n');
 	}
 	f->path.len = f->ends.data[--f->ends.len];

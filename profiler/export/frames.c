@@ -177,6 +177,9 @@ int frames_open(struct frames *f, const struct profile *p, int type, enum export
 
 	*f = (struct frames){.profile = p};
 	f->type = type >= 0 && (unsigned)type < p->n_types ? (unsigned)type : p->default_type;
+	f->base_type = p->base_types ? (int)(f->type + p->base_types) : -1;
+	if (f->base_type >= (int)p->n_types)
+		f->base_type = -1; /* a value of the baseline itself is shown */
 	f->of_line = calloc(p->lines.len, sizeof(*f->of_line));
 	err = f->of_line ? strtab_init(&f->strings, 0) : -ENOMEM;
 	for (size_t i = 0; !err && i < p->locations.len; i++)
@@ -266,7 +269,8 @@ int frames_sort(struct frames *f)
 	if (!f->samples)
 		return -ENOMEM;
 	for (__u32 i = 0; i < p->samples.len; i++)
-		if (p->samples.data[i].values[f->type] > 0)
+		if (p->samples.data[i].values[f->type] > 0 ||
+		    (f->base_type >= 0 && p->samples.data[i].values[f->base_type] > 0))
 			f->samples[f->n_samples++] = i;
 	qsort_r(f->samples, f->n_samples, sizeof(*f->samples), compare_samples, f);
 	return 0;
@@ -275,7 +279,7 @@ int frames_sort(struct frames *f)
 /* ---- the walk -------------------------------------------------------------------------------- */
 struct step {
 	__u32 frame;
-	__u64 self, total;
+	struct frame_weight weight;
 };
 
 struct path {
@@ -288,13 +292,26 @@ static void leave_to(struct path *path, size_t depth, struct frames_visitor *v)
 	while (path->steps.len > depth) {
 		size_t at = --path->steps.len;
 		struct step *step = &path->steps.data[at];
+		struct frame_weight *w = &step->weight;
 
-		step->total += step->self;
-		if (at)
-			step[-1].total += step->total;
+		w->total += w->self;
+		w->base_total += w->base_self;
+		if (at) {
+			step[-1].weight.total += w->total;
+			step[-1].weight.base_total += w->base_total;
+		}
 		if (v->leave)
-			v->leave(v, step->frame, at, step->self, step->total);
+			v->leave(v, step->frame, at, w);
 	}
+}
+
+static void add_weight(const struct frames *f, struct frame_weight *w, __u32 sample)
+{
+	const __s64 *values = f->profile->samples.data[sample].values;
+
+	w->self += (__u64)values[f->type];
+	if (f->base_type >= 0)
+		w->base_self += (__u64)values[f->base_type];
 }
 
 static int walk_sample(const struct frames *f, struct path *path, __u32 sample,
@@ -318,8 +335,7 @@ static int walk_sample(const struct frames *f, struct path *path, __u32 sample,
 		if (v->enter)
 			v->enter(v, frame, path->steps.len - 1);
 	}
-	path->steps.data[path->steps.len - 1].self +=
-		(__u64)f->profile->samples.data[sample].values[f->type];
+	add_weight(f, &path->steps.data[path->steps.len - 1].weight, sample);
 	return 0;
 }
 

@@ -26,9 +26,10 @@ struct frames {
 	VEC(struct frame) list; /* ascending: name, module, kind, inlined */
 	__u32 *of_line;		/* by index in profile->lines */
 	__u32 *of_labels;	/* the group's frame, by label set; NULL without groups */
-	__u32 *samples;		/* those with a value, by frames_sort */
+	__u32 *samples;		/* those with a value, its own or the baseline's, by frames_sort */
 	size_t n_samples;
 	unsigned type;
+	int base_type; /* of the baseline, where there is one; -1 */
 	struct strtab strings; /* modules, and names of groups */
 };
 
@@ -52,12 +53,17 @@ struct frame_iter frame_iter_of(const struct frames *frames, __u32 sample);
 /* The next frame's index in list; UINT32_MAX at the end. */
 __u32 frame_iter_next(struct frame_iter *it);
 
+/* What a frame has for itself and with what it calls; base: the same in the baseline, else 0. */
+struct frame_weight {
+	__u64 self, total, base_self, base_total;
+};
+
 /* Depth-first, children ascending. enter() on the way down; leave() on the way up with what is then
  * known. Depth 0 is the first frame of a stack. Either may be NULL. */
 struct frames_visitor {
 	void (*enter)(struct frames_visitor *visitor, __u32 frame, size_t depth);
-	void (*leave)(struct frames_visitor *visitor, __u32 frame, size_t depth, __u64 self,
-		      __u64 total);
+	void (*leave)(struct frames_visitor *visitor, __u32 frame, size_t depth,
+		      const struct frame_weight *weight);
 };
 /* After frames_sort. 0 or -ENOMEM. */
 MUST_CHECK int frames_walk(const struct frames *frames, struct frames_visitor *visitor);

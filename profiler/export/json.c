@@ -61,7 +61,8 @@ static int number_frames(struct table *t)
 	for (size_t i = 0; !err && i < t->tree.nodes.len; i++) {
 		const struct tree_node *node = &t->tree.nodes.data[i];
 
-		t->scale = gcd(t->scale, node->self);
+		t->scale = gcd(t->scale, node->weight.self);
+		t->scale = gcd(t->scale, node->weight.base_self);
 		if (node->frame >= TREE_OTHER || t->number[node->frame])
 			continue;
 		err = vec_push(&t->rows, node->frame);
@@ -106,6 +107,10 @@ static void write_about(struct table *t, const struct summary *s)
 	json_str(j, "unit", s->unit);
 	json_u64(j, "time_ms", p->time_ns / NS_PER_MS);
 	json_u64(j, "duration_ms", p->duration_ns / NS_PER_MS);
+	if (t->tree.frames.base_type >= 0) {
+		json_u64(j, "base_time_ms", p->base_time_ns / NS_PER_MS);
+		json_u64(j, "base_duration_ms", p->base_duration_ns / NS_PER_MS);
+	}
 	json_u64(j, "samples", s->n_samples);
 	json_u64(j, "whole", s->n_whole);
 	json_u64(j, "lost", p->lost_total);
@@ -161,6 +166,32 @@ static void write_frames(struct table *t)
 	json_end(j);
 }
 
+static void write_weights(struct table *t)
+{
+	static const struct {
+		const char *name;
+		size_t offset;
+		bool of_base;
+	} columns[] = {
+		{"self", offsetof(struct frame_weight, self), false},
+		{"total", offsetof(struct frame_weight, total), false},
+		{"base_self", offsetof(struct frame_weight, base_self), true},
+		{"base_total", offsetof(struct frame_weight, base_total), true},
+	};
+
+	for (size_t c = 0; c < ARRAY_SIZE(columns); c++) {
+		if (columns[c].of_base && t->tree.frames.base_type < 0)
+			continue;
+		json_array(&t->json, columns[c].name);
+		vec_for_each (node, &t->tree.nodes) {
+			const char *weight = (const char *)&node->weight + columns[c].offset;
+
+			add_i64(t, (__s64)(*(const __u64 *)weight / t->scale));
+		}
+		json_end(&t->json);
+	}
+}
+
 static void write_nodes(struct table *t)
 {
 	const struct tree_node *nodes = t->tree.nodes.data;
@@ -181,14 +212,7 @@ static void write_nodes(struct table *t)
 		last = row;
 	}
 	json_end(j);
-	json_array(j, "self");
-	for (size_t i = 0; i < n; i++)
-		add_i64(t, (__s64)(nodes[i].self / t->scale));
-	json_end(j);
-	json_array(j, "total");
-	for (size_t i = 0; i < n; i++)
-		add_i64(t, (__s64)(nodes[i].total / t->scale));
-	json_end(j);
+	write_weights(t);
 	json_array(j, "flags");
 	for (size_t i = 0; i < n; i++)
 		add_i64(t, nodes[i].frame == TREE_OTHER ? FLAG_OTHER : 0);

@@ -112,13 +112,13 @@ static int lay_out(struct picture *pic)
 	pic->depth = calloc(n, sizeof(*pic->depth));
 	if (!next || !pic->x || !pic->depth)
 		return -ENOMEM;
-	pic->total = pic->tree.nodes.data[0].total;
+	pic->total = pic->tree.nodes.data[0].weight.total;
 	for (size_t i = 0; i < n; i++) {
 		const struct tree_node *node = &pic->tree.nodes.data[i];
 
 		if (i) {
 			pic->x[i] = next[node->parent];
-			next[node->parent] += (double)node->total;
+			next[node->parent] += (double)node->weight.total;
 			pic->depth[i] = (__u16)MIN(pic->depth[node->parent] + 1, UINT16_MAX);
 		}
 		next[i] = pic->x[i];
@@ -133,7 +133,7 @@ static double to_px(const struct picture *pic, double value)
 
 static bool is_drawn(struct picture *pic, size_t i)
 {
-	double width = to_px(pic, (double)pic->tree.nodes.data[i].total);
+	double width = to_px(pic, (double)pic->tree.nodes.data[i].weight.total);
 
 	if (i && width < MIN_WIDTH)
 		return false;
@@ -181,15 +181,15 @@ static void write_title(struct picture *pic, const struct tree_node *node, const
 		}
 	}
 	buf_str(&line, "\ntotal ");
-	summary_value(&line, node->total, unit);
+	summary_value(&line, node->weight.total, unit);
 	buf_str(&line, ", ");
-	summary_share(&line, node->total, pic->total);
+	summary_share(&line, node->weight.total, pic->total);
 	buf_str(&line, " of all, ");
-	summary_share(&line, node->total, parent->total);
+	summary_share(&line, node->weight.total, parent->weight.total);
 	buf_str(&line, " of parent\nself ");
-	summary_value(&line, node->self, unit);
+	summary_value(&line, node->weight.self, unit);
 	buf_str(&line, ", ");
-	summary_share(&line, node->self, pic->total);
+	summary_share(&line, node->weight.self, pic->total);
 	sink_add(pic->sink, line.data, line.len);
 	buf_fini(&line);
 	sink_str(pic->sink, "</title>");
@@ -200,7 +200,7 @@ static void write_frame(struct picture *pic, size_t i, const char *unit)
 	const struct tree_node *node = &pic->tree.nodes.data[i];
 	const struct frame *frame =
 		node->frame < TREE_OTHER ? &pic->tree.frames.list.data[node->frame] : NULL;
-	double x = MARGIN + to_px(pic, pic->x[i]), width = to_px(pic, (double)node->total);
+	double x = MARGIN + to_px(pic, pic->x[i]), width = to_px(pic, (double)node->weight.total);
 	unsigned y = HEAD + pic->depth[i] * ROW;
 	double chars = (width - 6) / GLYPH_WIDTH;
 

@@ -49,11 +49,17 @@ static void census_count(struct census *c, unsigned bucket)
 	}
 }
 
+/* A frame that is gone counts for what it was. */
+static unsigned bucket_of_weight(const struct frame_weight *w)
+{
+	return bucket_of(w->total + w->base_total);
+}
+
 static void census_leave(struct frames_visitor *v, __u32 frame UNUSED, size_t depth UNUSED,
-			 __u64 self UNUSED, __u64 total)
+			 const struct frame_weight *weight)
 {
 	struct census *c = container_of(v, struct census, visitor);
-	unsigned bucket = bucket_of(total);
+	unsigned bucket = bucket_of_weight(weight);
 	__u16 *parent;
 
 	if (c->err)
@@ -84,7 +90,7 @@ struct keep {
 	struct tree *tree;
 	VEC(struct open_node {
 		__u32 node;
-		__u64 other; /* totals of children that did not stay */
+		__u64 other, base_other; /* totals of children that did not stay */
 	})
 	path;
 	int cutoff;
@@ -103,36 +109,40 @@ static void keep_enter(struct frames_visitor *v, __u32 frame, size_t depth UNUSE
 		k->err = vec_push(&k->tree->nodes, node);
 }
 
-static void keep_close(struct keep *k, __u64 self, __u64 total)
+static void keep_close(struct keep *k, const struct frame_weight *weight)
 {
 	struct open_node open = k->path.data[--k->path.len];
 	struct tree_node *node = &k->tree->nodes.data[open.node];
 
-	if (k->path.len && (int)bucket_of(total) <= k->cutoff) {
+	if (k->path.len && (int)bucket_of_weight(weight) <= k->cutoff) {
 		k->tree->nodes.len = open.node; /* its descendants are no larger: gone already */
-		k->path.data[k->path.len - 1].other += total;
+		k->path.data[k->path.len - 1].other += weight->total;
+		k->path.data[k->path.len - 1].base_other += weight->base_total;
 		return;
 	}
-	node->self = self;
-	node->total = total;
-	if (open.other)
-		k->err = vec_push(&k->tree->nodes, (struct tree_node){.parent = open.node,
-								      .frame = TREE_OTHER,
-								      .self = open.other,
-								      .total = open.other});
+	node->weight = *weight;
+	if (open.other || open.base_other)
+		k->err = vec_push(&k->tree->nodes, (struct tree_node){
+							   .parent = open.node,
+							   .frame = TREE_OTHER,
+							   .weight = {open.other, open.other,
+								      open.base_other,
+								      open.base_other}});
 }
 
 static void keep_leave(struct frames_visitor *v, __u32 frame UNUSED, size_t depth UNUSED,
-		       __u64 self, __u64 total)
+		       const struct frame_weight *weight)
 {
 	struct keep *k = container_of(v, struct keep, visitor);
 
 	if (!k->err)
-		keep_close(k, self, total);
+		keep_close(k, weight);
 }
 
-static int keep_nodes(struct tree *tree, int cutoff, __u64 total)
+static int keep_nodes(struct tree *tree, int cutoff)
 {
+	const struct profile *p = tree->frames.profile;
+	struct frame_weight all = {.total = profile_total(p, tree->frames.type)};
 	struct keep keep = {.visitor = {keep_enter, keep_leave}, .tree = tree, .cutoff = cutoff};
 	int err = vec_push(&tree->nodes, (struct tree_node){.frame = TREE_ROOT});
 
@@ -140,8 +150,10 @@ static int keep_nodes(struct tree *tree, int cutoff, __u64 total)
 		err = vec_push(&keep.path, (struct open_node){0});
 	if (!err)
 		err = frames_walk(&tree->frames, &keep.visitor);
+	if (tree->frames.base_type >= 0)
+		all.base_total = profile_total(p, (unsigned)tree->frames.base_type);
 	if (!err && !keep.err)
-		keep_close(&keep, 0, total);
+		keep_close(&keep, &all);
 	vec_free(&keep.path);
 	return err ? err : keep.err;
 }
@@ -169,7 +181,7 @@ int tree_open(struct tree *tree, const struct profile *profile,
 		census_count(census, N_BUCKETS - 1);
 		tree->n_all = census->n_all;
 		cutoff = choose_cutoff(census, MAX(max_nodes, 2u));
-		err = keep_nodes(tree, cutoff, profile_total(profile, tree->frames.type));
+		err = keep_nodes(tree, cutoff);
 	}
 	if (census)
 		vec_free(&census->least_child);

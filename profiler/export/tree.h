@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The merged call tree of a profile, bounded: what json, html and svg show. At most max_nodes
- * nodes; those with the largest totals stay (a node is never larger than its parent, so they hang
+ * nodes; those with the largest totals (with their baselines') stay (a node is never larger than its parent, so they hang
  * together), the others of a parent become one node `other`. Two walks: the first counts how many
  * nodes there are of each size, the second keeps. Memory is the nodes kept, not the tree.
  */
@@ -15,7 +15,7 @@
 struct tree_node {
 	__u32 parent; /* index; the root's is itself */
 	__u32 frame;  /* in frames.list, or TREE_* */
-	__u64 self, total;
+	struct frame_weight weight;
 };
 
 struct tree {

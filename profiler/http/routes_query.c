@@ -17,6 +17,7 @@
 
 struct profile_query {
 	struct range_args range;
+	const char *base_from, *base_to, *base_match;
 	const char *format;
 	int group;
 	__u64 max_nodes;
@@ -26,6 +27,10 @@ static const char *const groups[] = {"none", "comm", "pid", "tid", NULL}; /* enu
 
 static const struct option_row profile_rows[] = {
 	RANGE_ROWS(struct profile_query),
+	OPTION_ROW(STRING, struct profile_query, base_from,
+		   .help = "compare with the range that begins here; with base_to"),
+	OPTION_ROW(STRING, struct profile_query, base_to, .help = "and ends here"),
+	OPTION_ROW(STRING, struct profile_query, base_match, .help = "of these series; the same"),
 	OPTION_ROW(STRING, struct profile_query, format, .def = "json",
 		   .help = "pprof, folded, html, svg, speedscope, json or text"),
 	OPTION_ROW(ENUM, struct profile_query, group, .def = "none", .choices = groups,
@@ -67,6 +72,29 @@ static void client_gone(void *arg)
 	free(w);
 }
 
+/* The baseline: whatever of it is given; the rest is as in the range. False when an error was
+ * answered. */
+static bool parse_base(struct http_request *req, const struct profile_query *q,
+		       struct query_range *ret_base)
+{
+	struct range_args args = q->range;
+	const char *kind;
+
+	if (!*q->base_from && !*q->base_to && !*q->base_match)
+		return true;
+	if (!*q->base_from != !*q->base_to) {
+		http_error(req, 400, "half_a_base", "give base_from and base_to together");
+		return false;
+	}
+	if (*q->base_from) {
+		args.from = q->base_from;
+		args.to = q->base_to;
+	}
+	if (*q->base_match)
+		args.match = q->base_match;
+	return query_args_range(req, &args, &kind, ret_base);
+}
+
 static void handle_profile(struct http_request *req)
 {
 	const struct profile_query *q = req->query;
@@ -90,9 +118,14 @@ static void handle_profile(struct http_request *req)
 		request.group = STORE_GROUP_COMM; /* their lines begin so */
 	if (!query_args_range(req, &q->range, &request.kind, &request.range))
 		return;
+	if (!parse_base(req, q, &request.base)) {
+		selector_free(request.range.selector);
+		return;
+	}
 	w = calloc(1, sizeof(*w));
 	if (!w) {
 		selector_free(request.range.selector);
+		selector_free(request.base.selector);
 		http_error(req, 500, "no_memory", "no memory for the profile; try again later");
 		return;
 	}

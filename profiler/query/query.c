@@ -30,10 +30,15 @@ struct query {
 	void *arg;
 	atomic_bool cancelled;
 
-	struct query_plan plan;
 	struct query_labels common;
-	struct profile *profile;
-	struct store_result result;
+	struct side {
+		struct query *query;
+		struct query_range *range; /* of q */
+		struct query_plan plan;
+		struct profile *profile;
+		struct store_result result;
+	} sides[2]; /* what is asked for, and what it is compared with */
+	unsigned n_sides;
 	int err;
 	char why[256];
 	struct buf body;
@@ -153,121 +158,132 @@ static const char *label_of(void *arg, const char *name)
 
 static bool stored_series(void *arg, const struct store_labels *labels)
 {
-	struct query *query = arg;
-	struct label_source from = {.query = query, .stored = labels};
+	struct side *side = arg;
+	struct label_source from = {.query = side->query, .stored = labels};
 
-	return selector_has_series(query->q.range.selector, label_of, &from);
+	return selector_has_series(side->range->selector, label_of, &from);
 }
 
 static bool stored_thread(void *arg, __u32 pid, __u32 tid, const char *comm)
 {
-	struct query *query = arg;
+	struct side *side = arg;
 
-	return selector_has_thread(query->q.range.selector, pid, tid, comm);
+	return selector_has_thread(side->range->selector, pid, tid, comm);
 }
 
 static bool is_cancelled(void *arg)
 {
-	struct query *query = arg;
+	struct side *side = arg;
 
-	return atomic_load(&query->cancelled);
+	return atomic_load(&side->query->cancelled);
 }
 
 /* ---- the recorder's part: the builder -------------------------------------------------------- */
 
-static void name_capture(struct query *query, struct naming *naming, struct capture *capture)
+static void name_capture(struct side *side, struct naming *naming, struct capture *capture)
 {
+	enum store_group group = side->query->q.group;
 	struct series_options split = {.max = MAX_SERIES};
 	struct naming_labels labels = {
-		.pid = query->q.group == STORE_GROUP_PID || query->q.group == STORE_GROUP_TID,
-		.tid = query->q.group == STORE_GROUP_TID,
-		.comm = query->q.group == STORE_GROUP_COMM || query->q.group == STORE_GROUP_TID,
+		.pid = group == STORE_GROUP_PID || group == STORE_GROUP_TID,
+		.tid = group == STORE_GROUP_TID,
+		.comm = group == STORE_GROUP_COMM || group == STORE_GROUP_TID,
 	};
 	struct series *series;
 	size_t n;
 
 	series = series_split(capture, &split, &n);
-	for (size_t i = 0; i < n && !is_cancelled(query); i++) {
-		struct label_source from = {.query = query, .series = &series[i]};
+	for (size_t i = 0; i < n && !is_cancelled(side); i++) {
+		struct label_source from = {.query = side->query, .series = &series[i]};
 
-		if (selector_has_series(query->q.range.selector, label_of, &from))
+		if (selector_has_series(side->range->selector, label_of, &from))
 			naming_add(naming, capture, series[i].first, series[i].end, &labels,
-				   query->profile);
+				   side->profile);
 	}
 	free(series);
+}
+
+static int name_side(struct side *side, struct naming *naming)
+{
+	const struct query_plan *plan = &side->plan;
+	struct recording *recording;
+	struct capture *capture = NULL;
+
+	if (plan->recorder_from_ns >= plan->recorder_to_ns)
+		return 0;
+	recording = recorder_copy(plan->recorder, plan->recorder_from_ns, plan->recorder_to_ns);
+	if (recording)
+		capture = query_capture(recording, side->range->selector, plan->hz,
+					plan->recorder_from_ns, plan->recorder_to_ns);
+	recording_free(recording);
+	if (!capture)
+		return -ENOMEM;
+	name_capture(side, naming, capture);
+	capture_free(capture);
+	return 0;
 }
 
 static void run_naming(struct builder_job *job, struct naming *naming)
 {
 	struct query *query = container_of(job, struct query, name);
-	const struct query_plan *plan = &query->plan;
-	struct recording *recording;
-	struct capture *capture = NULL;
 
-	recording = recorder_copy(plan->recorder, plan->recorder_from_ns, plan->recorder_to_ns);
-	if (recording)
-		capture = query_capture(recording, query->q.range.selector, plan->hz,
-					plan->recorder_from_ns, plan->recorder_to_ns);
-	if (capture)
-		name_capture(query, naming, capture);
-	else
-		query->err = -ENOMEM;
-	capture_free(capture);
-	recording_free(recording);
+	for (unsigned i = 0; i < query->n_sides && !query->err; i++)
+		query->err = name_side(&query->sides[i], naming);
 }
 
 /* ---- the store's part, and the answer: the reader -------------------------------------------- */
 
-static void read_store(struct query *query)
+static int read_side(struct side *side)
 {
+	struct query *query = side->query;
 	struct store_choice choice = {
 		.kind = query->q.kind,
-		.from_ns = query->q.range.from_ns,
-		.to_ns = query->plan.store_to_ns,
+		.from_ns = side->range->from_ns,
+		.to_ns = side->plan.store_to_ns,
 		.series = stored_series,
-		.thread = selector_wants_thread(query->q.range.selector) ? stored_thread : NULL,
+		.thread = selector_wants_thread(side->range->selector) ? stored_thread : NULL,
 		.cancelled = is_cancelled,
-		.arg = query,
+		.arg = side,
 		.group = query->q.group,
 	};
 	struct store_reader *reader = query->queries->reader;
+	int err;
 
-	if (!reader || query->plan.store_to_ns <= query->q.range.from_ns)
-		return;
-	query->err = store_read_profile(reader, &choice, query->profile, &query->result);
-	if (query->err == -ENOENT) /* nothing was ever stored */
-		query->err = 0;
-	if (query->err)
+	if (!reader || choice.to_ns <= choice.from_ns)
+		return 0;
+	err = store_read_profile(reader, &choice, side->profile, &side->result);
+	if (err == -ENOENT) /* nothing was ever stored */
+		return 0;
+	if (err)
 		snprintf(query->why, sizeof(query->why), "%s", store_reader_error(reader));
+	return err;
 }
 
 /* What readers of the profile need to know. */
-static void describe(struct query *query)
+static void describe(struct side *side)
 {
-	struct profile *p = query->profile;
+	struct profile *p = side->profile;
 	char text[160];
 
 	if (!p->n_types) {
 		profile_add_type(p, "samples", "count");
 		p->default_type = profile_add_type(p, "cpu", "nanoseconds");
-		profile_set_period(p, "cpu", "nanoseconds", NS_PER_S / query->plan.hz);
+		profile_set_period(p, "cpu", "nanoseconds", NS_PER_S / side->plan.hz);
 	}
-	p->name = profile_cstring(p, query->q.kind);
-	p->time_ns = query->q.range.from_ns;
-	p->duration_ns = query->q.range.to_ns - query->q.range.from_ns;
-	p->lost_total = query->result.facts.lost;
-	if (query->result.skipped_blocks) {
-		snprintf(text, sizeof(text),
-			 "%llu stored blocks are damaged or gone: parts of the "
-			 "range are missing",
-			 (unsigned long long)query->result.skipped_blocks);
+	p->name = profile_cstring(p, side->query->q.kind);
+	p->time_ns = side->range->from_ns;
+	p->duration_ns = side->range->to_ns - side->range->from_ns;
+	p->lost_total = side->result.facts.lost;
+	if (side->result.skipped_blocks) {
+		snprintf(text, sizeof(text), "%llu stored blocks are damaged or gone: parts of the "
+					     "range are missing",
+			 (unsigned long long)side->result.skipped_blocks);
 		profile_add_comment(p, text);
 	}
 	if (p->refused_total[PROFILE_TABLE_stacks] || p->refused_total[PROFILE_TABLE_locations]) {
-		snprintf(text, sizeof(text),
-			 "more distinct stacks than %zu MiB hold: the rest "
-			 "counts as [profile full]; choose a shorter range or "
-			 "fewer series",
+		snprintf(text, sizeof(text), "more distinct stacks than %zu MiB hold: the rest "
+					     "counts as [profile full]; choose a shorter range or "
+					     "fewer series",
 			 QUERY_PROFILE_BYTES >> 20);
 		profile_add_comment(p, text);
 	}
@@ -290,7 +306,7 @@ static void encode(struct query *query)
 	options.max_nodes = query->q.max_nodes;
 	query->body.limit = QUERY_BODY_BYTES;
 	sink_buf_init(&sink, &query->body);
-	query->err = query->q.format->write(query->profile, &options, &sink.sink);
+	query->err = query->q.format->write(query->sides[0].profile, &options, &sink.sink);
 	if (!query->err)
 		query->err = sink_finish(&sink.sink);
 }
@@ -299,12 +315,14 @@ static void run_reading(struct builder_job *job, struct naming *naming UNUSED)
 {
 	struct query *query = container_of(job, struct query, read);
 
-	if (!query->err)
-		read_store(query);
-	if (query->err || is_cancelled(query))
-		return;
-	describe(query);
-	encode(query);
+	for (unsigned i = 0; i < query->n_sides && !query->err; i++) {
+		query->err = read_side(&query->sides[i]);
+		describe(&query->sides[i]);
+	}
+	if (!query->err && query->n_sides > 1)
+		query->err = profile_set_base(query->sides[0].profile, query->sides[1].profile);
+	if (!query->err && !atomic_load(&query->cancelled))
+		encode(query);
 }
 
 /* ---- the agent's thread ---------------------------------------------------------------------- */
@@ -312,7 +330,9 @@ static void run_reading(struct builder_job *job, struct naming *naming UNUSED)
 static void free_query(struct query *query)
 {
 	selector_free(query->q.range.selector);
-	profile_free(query->profile);
+	selector_free(query->q.base.selector);
+	for (unsigned i = 0; i < query->n_sides; i++)
+		profile_free(query->sides[i].profile);
 	query_labels_fini(&query->common);
 	buf_fini(&query->body);
 	free(query);
@@ -344,33 +364,63 @@ static void named(struct builder_job *job)
 	finished(&query->read);
 }
 
+static int add_side(struct query *query, struct query_range *range)
+{
+	struct profile_limits limits = {.max_bytes = QUERY_PROFILE_BYTES};
+	struct side *side = &query->sides[query->n_sides++];
+
+	side->query = query;
+	side->range = range;
+	side->plan = query_plan(query->queries, range, true);
+	side->profile = profile_new(&limits);
+	return side->profile ? 0 : -ENOMEM;
+}
+
+static struct query *new_query(struct queries *queries, const struct query_request *request)
+{
+	struct query *query = calloc(1, sizeof(*query));
+	int err;
+
+	if (!query)
+		return NULL;
+	query->queries = queries;
+	query->q = *request;
+	query->name = (struct builder_job){.run = run_naming, .done = named, .urgent = true};
+	query->read = (struct builder_job){.run = run_reading, .done = finished, .urgent = true};
+	err = query_labels_init(&query->common, queries->agent);
+	if (!err)
+		err = add_side(query, &query->q.range);
+	if (!err && request->base.to_ns)
+		err = add_side(query, &query->q.base);
+	if (err) {
+		query->q.range.selector = query->q.base.selector = NULL; /* the caller's still */
+		free_query(query);
+		return NULL;
+	}
+	return query;
+}
+
 int query_start(struct queries *queries, const struct query_request *request, query_done *done,
 		void *arg, struct query **ret_query)
 {
-	struct profile_limits limits = {.max_bytes = QUERY_PROFILE_BYTES};
-	struct query *query = queries->n < QUERY_MAX ? calloc(1, sizeof(*query)) : NULL;
+	struct query *query = queries->n < QUERY_MAX ? new_query(queries, request) : NULL;
+	bool recorded = false;
 
 	if (!query) {
 		selector_free(request->range.selector);
+		selector_free(request->base.selector);
 		return queries->n < QUERY_MAX ? -ENOMEM : -EBUSY;
 	}
-	query->queries = queries;
-	query->q = *request;
 	query->done = done;
 	query->arg = arg;
-	query->name = (struct builder_job){.run = run_naming, .done = named, .urgent = true};
-	query->read = (struct builder_job){.run = run_reading, .done = finished, .urgent = true};
-	query->profile = profile_new(&limits);
-	if (!query->profile || query_labels_init(&query->common, queries->agent)) {
-		free_query(query);
-		return -ENOMEM;
-	}
-	query->plan = query_plan(queries, &query->q.range, true);
 	query->next = queries->first;
 	queries->first = query;
 	queries->n++;
 	*ret_query = query;
-	if (query->plan.recorder_from_ns < query->plan.recorder_to_ns)
+	for (unsigned i = 0; i < query->n_sides; i++)
+		recorded |= query->sides[i].plan.recorder_from_ns <
+			    query->sides[i].plan.recorder_to_ns;
+	if (recorded)
 		builder_submit(agent_builder(queries->agent), &query->name);
 	else
 		builder_submit(queries->reader_thread, &query->read);

@@ -40,21 +40,22 @@ void queries_free(struct queries *queries);
 
 struct query_range {
 	__u64 from_ns, to_ns;	   /* CLOCK_REALTIME; from < to */
-	struct selector *selector; /* taken, also on failure; NULL: all */
+	struct selector *selector; /* NULL: all */
 };
 struct query_request {
 	const char *kind; /* static: cpu */
-	struct query_range range;
+	struct query_range range, base; /* base.to_ns 0: no comparison */
 	enum store_group group;
 	const struct export_format *format;
 	__u32 max_nodes; /* 0: the format's own bound */
+	const char *title; /* static; NULL: the kind */
 };
 
 /* body: the answer, the callee's to take or leave; err: why there is none, -EFBIG when it is larger
  * than QUERY_BODY_BYTES. Agent thread, once, unless cancelled. */
 typedef void query_done(void *arg, int err, const char *why, struct buf *body);
 
-/* 0; -EBUSY: QUERY_MAX are under way; -ENOMEM. */
+/* 0; -EBUSY: QUERY_MAX are under way; -ENOMEM. The request's selectors are taken, also on failure. */
 MUST_CHECK int query_start(struct queries *queries, const struct query_request *request,
 			   query_done *done, void *arg, struct query **ret_query);
 void query_cancel(struct query *query);
