@@ -466,6 +466,7 @@ void queries_stop(struct queries *queries)
 	for (struct query *q = queries->first; q; q = q->next)
 		query_cancel(q);
 	listings_cancel(queries);
+	heatmaps_cancel(queries);
 	queries->reader_thread = NULL;
 	builder_stop(thread);
 }

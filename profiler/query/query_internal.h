@@ -10,6 +10,7 @@
 #include "profiler/recorder.h"
 #include "profiler/series.h"
 
+struct heatmap_job;
 struct listing_job;
 
 struct queries {
@@ -18,11 +19,13 @@ struct queries {
 	struct store_reader *reader; /* the reader thread's; NULL: there is no store */
 	struct query *first;
 	struct listing_job *first_listing;
-	unsigned n, n_listings;
+	struct heatmap_job *first_heatmap;
+	unsigned n, n_listings, n_heatmaps;
 };
 
-/* listing.c: all of them. */
+/* All of them: listing.c, heatmap.c. */
 void listings_cancel(struct queries *queries);
+void heatmaps_cancel(struct queries *queries);
 
 /* Where the parts of a range meet. */
 struct query_plan {

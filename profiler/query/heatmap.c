@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Samples by second and fraction, see heatmap.h. */
+#include "profiler/query/heatmap.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "profiler/base/clock.h"
+#include "profiler/base/hmap.h"
+#include "profiler/capture.h"
+#include "profiler/process.h"
+#include "profiler/query/query_internal.h"
+#include "profiler/query/selector.h"
+
+#define MAX_SERIES 2000
+
+struct heatmap_job {
+	struct queries *queries;
+	struct heatmap_job *next;
+	struct builder_job job;
+	struct query_range range;
+	struct query_plan plan;
+	struct query_labels common;
+	heatmap_done *done; /* NULL: cancelled */
+	void *arg;
+	int err;
+	struct heatmap map;
+	VEC(struct image *) wanted; /* borrowed from the recording */
+	struct hmap index;
+};
+
+/* ---- the reader's thread --------------------------------------------------------------------- */
+
+struct label_source {
+	const struct heatmap_job *job;
+	const struct series *series;
+};
+
+static const char *label_of(void *arg, const char *name)
+{
+	const struct label_source *from = arg;
+
+	return query_label(&from->job->common, from->series, name);
+}
+
+static __u64 hash_of(const struct image *image)
+{
+	return hash_u64((__u64)(uintptr_t)image);
+}
+
+static bool is_wanted(const struct heatmap_job *job, const struct image *image)
+{
+	__u32 i;
+
+	hmap_for_each_match (&job->index, hash_of(image), i)
+		if (job->wanted.data[i] == image)
+			return true;
+	return false;
+}
+
+static int want(struct heatmap_job *job, struct image *image)
+{
+	int err = is_wanted(job, image) ? 1 : vec_push(&job->wanted, image);
+
+	if (!err)
+		err = hmap_add(&job->index, hash_of(image), (__u32)job->wanted.len - 1);
+	return err < 0 ? err : 0;
+}
+
+/* Series belong to programs: choose these once, not each sample. */
+static int choose_images(struct heatmap_job *job, const struct recording *recording)
+{
+	struct series_options split = {.max = MAX_SERIES};
+	struct capture *capture = query_capture(recording, NULL, job->plan.hz, 0, UINT64_MAX);
+	struct series *series;
+	int err = 0;
+	size_t n;
+
+	if (!capture)
+		return -ENOMEM;
+	series = series_split(capture, &split, &n);
+	for (size_t i = 0; i < n; i++) {
+		struct label_source from = {job, &series[i]};
+
+		if (!selector_has_series(job->range.selector, label_of, &from))
+			continue;
+		for (size_t k = series[i].first; k < series[i].end && !err; k++)
+			err = want(job, capture->entries.data[k].image);
+	}
+	free(series);
+	capture_free(capture);
+	return err;
+}
+
+static void count(struct heatmap_job *job, const struct recorded *r)
+{
+	struct heatmap *map = &job->map;
+	__u64 at = r->time_ns + job->plan.boot_ns - map->from_ns, column = at / NS_PER_S;
+	__u32 row = (__u32)(at % NS_PER_S / map->step_ns), *cell;
+
+	if (column >= map->columns || row >= map->rows || !is_wanted(job, r->image) ||
+	    !selector_has_thread(job->range.selector, r->image->pid, r->tid, r->comm))
+		return;
+	cell = &map->cells[column * map->rows + row];
+	map->max = MAX(map->max, ++*cell);
+	map->samples++;
+}
+
+static void run(struct builder_job *builder_job, struct naming *naming UNUSED)
+{
+	struct heatmap_job *job = container_of(builder_job, struct heatmap_job, job);
+	const struct query_plan *plan = &job->plan;
+	__u64 from_ns = job->map.from_ns > plan->boot_ns ? job->map.from_ns - plan->boot_ns : 0;
+	struct recording *recording;
+
+	if (!plan->recorder || plan->recorder_to_ns <= from_ns)
+		return;
+	recording = recorder_copy(plan->recorder, from_ns, plan->recorder_to_ns);
+	if (!recording) {
+		job->err = -ENOMEM;
+		return;
+	}
+	job->map.since_ns = recording->since_ns + plan->boot_ns;
+	job->err = choose_images(job, recording);
+	vec_for_each (r, &recording->samples)
+		if (!job->err)
+			count(job, r);
+	recording_free(recording);
+}
+
+/* ---- the agent's thread ---------------------------------------------------------------------- */
+
+static void free_job(struct heatmap_job *job)
+{
+	selector_free(job->range.selector);
+	query_labels_fini(&job->common);
+	vec_free(&job->wanted);
+	hmap_fini(&job->index);
+	free(job->map.cells);
+	free(job);
+}
+
+static void finished(struct builder_job *builder_job)
+{
+	struct heatmap_job *job = container_of(builder_job, struct heatmap_job, job);
+	struct heatmap_job **at = &job->queries->first_heatmap;
+
+	while (*at != job)
+		at = &(*at)->next;
+	*at = job->next;
+	job->queries->n_heatmaps--;
+	if (job->done)
+		job->done(job->arg, job->err, job->err ? NULL : &job->map);
+	free_job(job);
+}
+
+/* From whole second to whole second. */
+static int set_up(struct heatmap_job *job, __u64 step_ns)
+{
+	struct heatmap *map = &job->map;
+	__u64 first = job->range.from_ns / NS_PER_S;
+	__u64 end = (job->range.to_ns + NS_PER_S - 1) / NS_PER_S;
+
+	if (end - first > HEATMAP_MAX_COLUMNS)
+		return -EINVAL;
+	map->from_ns = first * NS_PER_S;
+	map->step_ns = step_ns;
+	map->columns = (__u32)(end - first);
+	map->rows = (__u32)(NS_PER_S / step_ns);
+	map->hz = job->plan.hz;
+	map->cells = calloc((size_t)map->columns * map->rows, sizeof(*map->cells));
+	if (!map->cells)
+		return -ENOMEM;
+	return query_labels_init(&job->common, job->queries->agent);
+}
+
+int heatmap_start(struct queries *queries, const struct query_range *range, __u64 step_ns,
+		  heatmap_done *done, void *arg, struct heatmap_job **ret_job)
+{
+	struct heatmap_job *job =
+		queries->n_heatmaps < HEATMAP_MAX ? calloc(1, sizeof(*job)) : NULL;
+	int err;
+
+	if (!job) {
+		selector_free(range->selector);
+		return queries->n_heatmaps < HEATMAP_MAX ? -ENOMEM : -EBUSY;
+	}
+	job->queries = queries;
+	job->range = *range;
+	job->plan = query_plan(queries, range, false);
+	job->done = done;
+	job->arg = arg;
+	job->job = (struct builder_job){.run = run, .done = finished, .urgent = true};
+	err = set_up(job, step_ns);
+	if (err) {
+		free_job(job);
+		return err;
+	}
+	job->next = queries->first_heatmap;
+	queries->first_heatmap = job;
+	queries->n_heatmaps++;
+	*ret_job = job;
+	builder_submit(queries->reader_thread, &job->job);
+	return 0;
+}
+
+void heatmap_cancel(struct heatmap_job *job)
+{
+	job->done = NULL;
+	atomic_store(&job->job.cancelled, true);
+}
+
+void heatmaps_cancel(struct queries *queries)
+{
+	for (struct heatmap_job *job = queries->first_heatmap; job; job = job->next)
+		heatmap_cancel(job);
+}
