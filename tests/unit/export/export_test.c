@@ -243,10 +243,10 @@ static void check_tree(const struct tree *tree, __u64 total)
 	for (size_t i = n; i-- > 1;) {
 		const struct tree_node *node = &tree->nodes.data[i];
 
-		CU_ASSERT(node->parent < i && node->total == node->self + sum[i] && node->total);
-		sum[node->parent] += node->total;
+		CU_ASSERT(node->parent < i && node->weight.total == node->weight.self + sum[i] && node->weight.total);
+		sum[node->parent] += node->weight.total;
 	}
-	ASSERT_INT(tree->nodes.data[0].total, total);
+	ASSERT_INT(tree->nodes.data[0].weight.total, total);
 	ASSERT_INT(sum[0], total);
 	free(sum);
 }
@@ -271,11 +271,11 @@ static void tree_keeps_the_largest(void)
 		for (size_t i = 1; i < cut.nodes.len; i++) {
 			if (cut.nodes.data[i].frame == TREE_OTHER)
 				continue;
-			least = MIN(least, cut.nodes.data[i].total);
+			least = MIN(least, cut.nodes.data[i].weight.total);
 			n_kept++;
 		}
 		for (size_t i = 1; i < all.nodes.len; i++)
-			n_large += all.nodes.data[i].total >= least;
+			n_large += all.nodes.data[i].weight.total >= least;
 		ASSERT_INT(n_kept, n_large);
 		tree_close(&cut);
 	}
