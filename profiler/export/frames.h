@@ -29,7 +29,7 @@ struct frames {
 	__u32 *samples;		/* those with a value, its own or the baseline's, by frames_sort */
 	size_t n_samples;
 	unsigned type;
-	int base_type; /* of the baseline, where there is one; -1 */
+	int base_type;	       /* of the baseline, where there is one; -1 */
 	struct strtab strings; /* modules, and names of groups */
 };
 

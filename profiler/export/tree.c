@@ -122,12 +122,11 @@ static void keep_close(struct keep *k, const struct frame_weight *weight)
 	}
 	node->weight = *weight;
 	if (open.other || open.base_other)
-		k->err = vec_push(&k->tree->nodes, (struct tree_node){
-							   .parent = open.node,
-							   .frame = TREE_OTHER,
-							   .weight = {open.other, open.other,
-								      open.base_other,
-								      open.base_other}});
+		k->err = vec_push(&k->tree->nodes,
+				  (struct tree_node){.parent = open.node,
+						     .frame = TREE_OTHER,
+						     .weight = {open.other, open.other,
+								open.base_other, open.base_other}});
 }
 
 static void keep_leave(struct frames_visitor *v, __u32 frame UNUSED, size_t depth UNUSED,

@@ -21,8 +21,7 @@ struct heatmap_query {
 static const struct option_row heatmap_rows[] = {
 	RANGE_ROWS(struct heatmap_query),
 	OPTION_ROW_NAMED(DURATION, struct heatmap_query, step_ns, "step", .def = "20ms",
-			 .min = "5ms", .max = "1s",
-			 .help = "height of a row; it divides a second"),
+			 .min = "5ms", .max = "1s", .help = "height of a row; it divides a second"),
 	{0},
 };
 
@@ -102,8 +101,9 @@ static void handle_heatmap(struct http_request *req)
 	int err;
 
 	if (NS_PER_S % q->step_ns) {
-		http_error(req, 400, "bad_step", "step does not divide a second: 5ms, 10ms, 20ms, "
-						 "50ms, 100ms do");
+		http_error(req, 400, "bad_step",
+			   "step does not divide a second: 5ms, 10ms, 20ms, "
+			   "50ms, 100ms do");
 		return;
 	}
 	if (!query_args_range(req, &q->range, &kind, &range))

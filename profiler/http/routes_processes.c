@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * GET /api/v1/processes: every living process that was seen. The router copies its table; what no
+ * GET /api/v1/processes: every living process that was seen; GET /api/v1/containers: the containers
+ * among them, by what /proc says (names from a runtime's socket are not asked for). The router copies its table; what no
  * event told (comm, parent, who a process is that nobody asked for yet) is read from /proc, by the
  * lister: tens of thousands of processes, or a /proc that does not answer, must not hold the agent's
  * thread, nor the names of profiles the list. Bounds: LISTINGS_MAX at a time; LISTING_NS from the
@@ -43,6 +44,7 @@ struct listing {
 	struct builder_job job;
 	struct http_request *req; /* NULL: the client went away */
 	const char *controller;
+	void (*put)(struct listing *listing, struct json *j); /* the rows that are complete */
 	VEC(struct row) rows;
 	struct buf body;
 };
@@ -144,26 +146,77 @@ static int by_pid(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+static void put_processes(struct listing *listing, struct json *j)
+{
+	if (listing->rows.len)
+		qsort(listing->rows.data, listing->rows.len, sizeof(*listing->rows.data), by_pid);
+	json_array(j, "processes");
+	vec_for_each (row, &listing->rows)
+		put_row(j, row);
+	json_end(j);
+}
+
+static const char *container_of_row(const struct row *row)
+{
+	return row->identity ? row->identity->container : "";
+}
+
+static int by_container(const void *a, const void *b)
+{
+	int order = strcmp(container_of_row(a), container_of_row(b));
+
+	return order ? order : by_pid(a, b);
+}
+
+static void put_container(struct json *j, const struct row *first, size_t n)
+{
+	json_object(j, NULL);
+	json_str(j, "id", container_of_row(first));
+	json_str(j, "service_name", first->identity->service);
+	json_str(j, "cgroup", first->identity->cgroup);
+	json_u64(j, "cgroup_id", first->cgroup_id);
+	json_u64(j, "first_pid", first->pid);
+	json_u64(j, "processes", n);
+	json_end(j);
+}
+
+static void put_containers(struct listing *listing, struct json *j)
+{
+	const struct row *rows = listing->rows.data;
+	size_t n = listing->rows.len;
+
+	if (n)
+		qsort(listing->rows.data, n, sizeof(*rows), by_container);
+	json_array(j, "containers");
+	for (size_t i = 0, k; i < n; i = k) {
+		for (k = i + 1;
+		     k < n && !strcmp(container_of_row(&rows[k]), container_of_row(&rows[i])); k++)
+			;
+		if (*container_of_row(&rows[i]))
+			put_container(j, &rows[i], k - i);
+	}
+	json_end(j);
+}
+
 static void list(struct builder_job *job, struct naming *naming UNUSED)
 {
 	struct listing *listing = container_of(job, struct listing, job);
 	__u64 until_ns = job->submitted_ns + LISTING_NS;
 	struct json j = json_into(&listing->body);
-	size_t left_out = 0;
+	size_t left_out = 0, kept = 0;
 
-	if (listing->rows.len)
-		qsort(listing->rows.data, listing->rows.len, sizeof(*listing->rows.data), by_pid);
-	json_object(&j, NULL);
-	json_array(&j, "processes");
 	vec_for_each (row, &listing->rows) {
-		if (atomic_load(&job->cancelled))
-			return;
-		if (clock_monotonic_ns() > until_ns)
-			left_out++;
-		else if (complete(row, listing->controller))
-			put_row(&j, row);
+		bool late = clock_monotonic_ns() > until_ns;
+
+		left_out += late;
+		if (!late && !atomic_load(&job->cancelled) && complete(row, listing->controller))
+			listing->rows.data[kept++] = *row;
+		else
+			identity_unref(row->identity);
 	}
-	json_end(&j);
+	listing->rows.len = kept;
+	json_object(&j, NULL);
+	listing->put(listing, &j);
 	json_u64(&j, "left_out", left_out);
 	json_end(&j);
 	buf_char(&listing->body, '\n');
@@ -200,7 +253,7 @@ static void client_gone(void *arg)
 	atomic_store(&listing->job.cancelled, true);
 }
 
-static void handle_processes(struct http_request *req)
+static void start(struct http_request *req, void (*put)(struct listing *listing, struct json *j))
 {
 	struct engine *engine = agent_engine(req->agent);
 	struct listing *listing;
@@ -223,6 +276,7 @@ static void handle_processes(struct http_request *req)
 	listing->req = req;
 	listing->controller = cgroup_controller(engine_hierarchy(engine));
 	listing->body.limit = LISTING_MAX_BYTES;
+	listing->put = put;
 	listing->job.run = list;
 	listing->job.done = listed;
 	listing->job.urgent = true;
@@ -231,6 +285,18 @@ static void handle_processes(struct http_request *req)
 	http_suspend(req, client_gone, listing);
 	builder_submit(agent_lister(req->agent), &listing->job);
 }
+static void handle_processes(struct http_request *req)
+{
+	start(req, put_processes);
+}
 HTTP_ROUTE(processes, .method = "GET", .path = "/api/v1/processes",
 	   .help = "every living process that has been seen: names, cgroup, unwind state",
 	   .handle = handle_processes);
+
+static void handle_containers(struct http_request *req)
+{
+	start(req, put_containers);
+}
+HTTP_ROUTE(containers, .method = "GET", .path = "/api/v1/containers",
+	   .help = "containers with living processes: id, cgroup, how many",
+	   .handle = handle_containers);

@@ -18,9 +18,9 @@ struct heatmap {
 	__u64 from_ns; /* CLOCK_REALTIME: a whole second */
 	__u64 step_ns;
 	__u32 columns, rows;
-	__u32 max;     /* of a cell */
-	__u64 samples; /* all together */
-	__u32 *cells;  /* samples; column by column, a column's first step first */
+	__u32 max;	/* of a cell */
+	__u64 samples;	/* all together */
+	__u32 *cells;	/* samples; column by column, a column's first step first */
 	__u64 since_ns; /* CLOCK_REALTIME: the recorder reaches back to here; 0: there is none */
 	unsigned hz;
 };

@@ -275,15 +275,17 @@ static void describe(struct side *side)
 	p->duration_ns = side->range->to_ns - side->range->from_ns;
 	p->lost_total = side->result.facts.lost;
 	if (side->result.skipped_blocks) {
-		snprintf(text, sizeof(text), "%llu stored blocks are damaged or gone: parts of the "
-					     "range are missing",
+		snprintf(text, sizeof(text),
+			 "%llu stored blocks are damaged or gone: parts of the "
+			 "range are missing",
 			 (unsigned long long)side->result.skipped_blocks);
 		profile_add_comment(p, text);
 	}
 	if (p->refused_total[PROFILE_TABLE_stacks] || p->refused_total[PROFILE_TABLE_locations]) {
-		snprintf(text, sizeof(text), "more distinct stacks than %zu MiB hold: the rest "
-					     "counts as [profile full]; choose a shorter range or "
-					     "fewer series",
+		snprintf(text, sizeof(text),
+			 "more distinct stacks than %zu MiB hold: the rest "
+			 "counts as [profile full]; choose a shorter range or "
+			 "fewer series",
 			 QUERY_PROFILE_BYTES >> 20);
 		profile_add_comment(p, text);
 	}
@@ -418,8 +420,8 @@ int query_start(struct queries *queries, const struct query_request *request, qu
 	queries->n++;
 	*ret_query = query;
 	for (unsigned i = 0; i < query->n_sides; i++)
-		recorded |= query->sides[i].plan.recorder_from_ns <
-			    query->sides[i].plan.recorder_to_ns;
+		recorded |=
+			query->sides[i].plan.recorder_from_ns < query->sides[i].plan.recorder_to_ns;
 	if (recorded)
 		builder_submit(agent_builder(queries->agent), &query->name);
 	else

@@ -43,11 +43,11 @@ struct query_range {
 	struct selector *selector; /* NULL: all */
 };
 struct query_request {
-	const char *kind; /* static: cpu */
+	const char *kind;		/* static: cpu */
 	struct query_range range, base; /* base.to_ns 0: no comparison */
 	enum store_group group;
 	const struct export_format *format;
-	__u32 max_nodes; /* 0: the format's own bound */
+	__u32 max_nodes;   /* 0: the format's own bound */
 	const char *title; /* static; NULL: the kind */
 };
 

@@ -70,8 +70,8 @@ struct dict_series {
 	X(mappings, mapping)                                                                       \
 	X(functions, function)                                                                     \
 	X(lines, line)                                                                             \
-	X(locations, location) X(nodes, node) X(threads, thread) X(kinds, kind) X(labels, label)   \
-		X(series, series)
+	X(locations, location)                                                                     \
+	X(nodes, node) X(threads, thread) X(kinds, kind) X(labels, label) X(series, series)
 
 struct dict {
 	struct strtab strings;

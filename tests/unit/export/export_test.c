@@ -243,7 +243,8 @@ static void check_tree(const struct tree *tree, __u64 total)
 	for (size_t i = n; i-- > 1;) {
 		const struct tree_node *node = &tree->nodes.data[i];
 
-		CU_ASSERT(node->parent < i && node->weight.total == node->weight.self + sum[i] && node->weight.total);
+		CU_ASSERT(node->parent < i && node->weight.total == node->weight.self + sum[i] &&
+			  node->weight.total);
 		sum[node->parent] += node->weight.total;
 	}
 	ASSERT_INT(tree->nodes.data[0].weight.total, total);
