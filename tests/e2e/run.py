@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make test-e2e`: every end-to-end proof one after the other, `N passed, N failed, N skipped` of all.
 
-  run.py [truth|record|agent|servers]...
+  run.py [truth|record|agent|past|servers]...
 
 A part that ends without such a line, or with a status that does not fit it, counts as one failed.
 """
@@ -20,9 +20,10 @@ PARTS = {
               os.path.join(HERE, "truth.known")),
     "record": ("record_test.py",),
     "agent": ("agent_test.py",),
+    "past": ("past_test.py",),
     "servers": ("servers.py",),
 }
-DEFAULT = ("truth", "record", "agent")  # servers is a suite of its own
+DEFAULT = ("truth", "record", "agent", "past")  # servers is a suite of its own
 RESULT = re.compile(r"(\d+) passed, (\d+) failed, (\d+) skipped")
 
 

@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The past, asked from outside: what the flight recorder and the local store answer is held against
+each other, against profiles taken at the same time, and across a restart. past_test.py [WORD...]
+runs the cases whose names hold a word; ends with `N passed, N failed, N skipped`.
+"""
+
+import json
+import signal
+import sys
+import time
+import urllib.parse
+
+import check_folded
+from harness import (case, expect, ready_agent, start_shares, start_tests, stop, wait_for)
+
+WINDOW = "profile.window=2s"
+SHARES = {"leaf_a": 0.60, "leaf_b": 0.30, "leaf_c": 0.10}
+
+
+def ask(agent, path, **query):
+  text = urllib.parse.urlencode(query)
+  return agent.get(f"/api/v1/{path}" + (f"?{text}" if text else ""))
+
+
+def folded(agent, **query):
+  reply = ask(agent, "profile", format="folded", **query)
+  expect(reply.status == 200, reply.status, reply.text[:300])
+  return list(check_folded.parse_folded(reply.text))
+
+
+def count(stacks, leaf=None):
+  return sum(n for _, frames, n in stacks
+             if leaf is None or any(leaf in frame for frame in frames))
+
+
+def stored(agent, n):
+  """Wait until n windows are on disk."""
+  wait_for(f"{n} windows", lambda: (agent.metric("bianque_store_windows_total") or 0) >= n, 60)
+
+
+def busy(t, *sets, seconds=9):
+  """An agent that has seen the workload for some seconds; its pid; from and to, unix seconds."""
+  agent = ready_agent(t, WINDOW, *sets)
+  shares = start_shares(t)
+  time.sleep(2)
+  begin = time.time()
+  time.sleep(seconds)
+  return agent, shares, begin, time.time()
+
+
+@case("the recorder: any second of the last minutes, shares as they are")
+def from_recorder(t):
+  agent, shares, begin, end = busy(t)
+  stacks = folded(agent, **{"from": begin, "to": end, "match": f'{{pid="{shares.pid}"}}'})
+  total = count(stacks)
+  expect(0.85 <= total / (99 * (end - begin)) <= 1.15, total, end - begin)
+  for leaf, share in SHARES.items():
+    expect(abs(count(stacks, leaf) / total - share) < 0.06, leaf, count(stacks, leaf), total)
+  second = count(folded(agent, **{"from": begin + 3, "to": begin + 4,
+                                  "match": f'{{pid="{shares.pid}"}}'}))
+  expect(70 <= second <= 110, second)
+  expect(not folded(agent, **{"from": begin, "to": end, "match": '{pid="1",comm="nobody"}'}), "who?")
+
+
+@case("the store: what was seen is there after a restart; the parts add up to the whole")
+def after_restart(t):
+  agent, shares, begin, end = busy(t)
+  state = agent.config
+  match = f'{{pid="{shares.pid}"}}'
+  before = count(folded(agent, **{"from": begin - 30, "to": end, "match": match}))
+  stop(shares)
+  stored(agent, 5)
+  time.sleep(2.5)
+  agent.process.send_signal(signal.SIGTERM)
+  expect(agent.process.wait(20) == 0, agent.log)
+  again = ready_agent(t, WINDOW, f"agent.state_dir={t.path(f'state-{agent.port}')}")
+  wide = {"from": begin - 30, "to": end + 2}  # before the second one sees anything
+  after = count(folded(again, match=match, **wide))
+  expect(after >= before, before, after, state)
+  everything = count(folded(again, **wide))
+  services = ask(again, "label/service_name/values", **wide).json["values"]
+  expect("shares" in services, services)
+  parts = sum(count(folded(again, match=json.dumps({"service_name": s}).replace(
+      '"service_name": ', "service_name="), **wide)) for s in services)
+  expect(parts == everything, parts, everything)
+  by_tid = ask(again, "profile", format="json", group="tid", **wide).json
+  whole = ask(again, "profile", format="json", **wide).json
+  expect(by_tid["nodes"]["total"][0] * by_tid["scale"] == whole["nodes"]["total"][0] * whole["scale"],
+         "threads do not add up to the whole")
+  expect(whole["nodes"]["total"][0] * whole["scale"] == everything * (10**9 // 99), everything)
+
+
+@case("series: sums by time are those of the profile, a line for each service")
+def sums(t):
+  agent, shares, begin, end = busy(t)
+  stored(agent, 3)
+  for query in ({"from": begin, "to": end, "step": "1s"},
+                {"from": begin - 600, "to": end, "step": "15s"}):
+    series = ask(agent, "series", **query).json
+    mine = [s for s in series["series"] if s["name"] == "shares"]
+    expect(len(mine) == 1 and len(mine[0]["values"]) == series["steps"], series)
+    expect(abs(sum(mine[0]["values"]) - mine[0]["total"]) < 1000, mine)
+    # A window at the edge is shared out by time, the profile takes or leaves it whole.
+    seen = count(folded(agent, match='{service_name="shares"}', **{k: query[k] for k in ("from", "to")}))
+    expect(abs(mine[0]["total"] - seen * 1e9 / 99) < 2.2e9, mine[0]["total"], seen)
+  few = ask(agent, "series", limit=1, **{"from": begin, "to": end}).json["series"]
+  expect(len(few) == 2 and few[1]["name"] == "other" and few[1]["other"], few)
+  one = ask(agent, "series", group="", **{"from": begin, "to": end}).json["series"]
+  expect(len(one) == 1, one)
+
+
+@case("heat map: every sample in its second")
+def heat_map(t):
+  agent, shares, begin, end = busy(t, seconds=5)
+  query = {"from": int(begin), "to": int(begin) + 4, "match": f'{{pid="{shares.pid}"}}'}
+  heat = ask(agent, "heatmap", step="100ms", **query).json
+  expect((heat["columns"], heat["rows"]) == (4, 10), heat)
+  expect(len(heat["cells"]) == 40 and sum(heat["cells"]) == heat["samples"], heat)
+  expect(max(heat["cells"]) == heat["max"], heat)
+  stacks = folded(agent, **query)
+  expect(abs(count(stacks) - heat["samples"]) <= 1, count(stacks), heat["samples"])
+  expect(all(sum(heat["cells"][i:i + 10]) > 10 for i in range(0, 40, 10)), heat["cells"])
+
+
+@case("a comparison: the same range is equal, another one is not, what is gone is there")
+def comparison(t):
+  agent, shares, begin, end = busy(t, seconds=6)
+  query = {"from": begin, "to": end, "base_from": begin, "base_to": end}
+  same = ask(agent, "profile", **query).json["nodes"]
+  expect(same["self"] == same["base_self"] and same["total"] == same["base_total"], "not equal")
+  stop(shares)
+  time.sleep(3)
+  query["from"], query["to"] = end + 1, end + 3
+  gone = ask(agent, "profile", match='{service_name="shares"}', **query).json["nodes"]
+  expect(gone["total"][0] == 0 and gone["base_total"][0] > 0, gone["total"], gone["base_total"])
+  two = ask(agent, "profile", format="folded", match='{service_name="shares"}', **query).text
+  expect(all(line.rsplit(" ", 2)[1:] == [line.split()[-2], "0"] for line in two.splitlines()), two)
+
+
+@case("what does not parse is refused, with the place")
+def bad_questions(t):
+  agent = ready_agent(t, WINDOW)
+  for path, query, status, word in (
+      ("profile", {"match": "{pid=}"}, 400, "character 6"),
+      ("profile", {"match": "nginx"}, 400, "character 1"),
+      ("profile", {"match": '{a=~"("}'}, 400, "regular expression"),
+      ("profile", {"from": "yesterday"}, 400, "from"),
+      ("profile", {"from": "now", "to": "now-1h"}, 400, "not before"),
+      ("profile", {"from": "9999-01-01T00:00:00Z"}, 422, "from"),
+      ("profile", {"kind": "cats"}, 404, "cats"),
+      ("profile", {"format": "gif"}, 400, "gif"),
+      ("profile", {"max_nodes": 0}, 422, "max_nodes"),
+      ("profile", {"max_nodes": "many"}, 400, "max_nodes"),
+      ("profile", {"base_from": "now-1h"}, 400, "base_to"),
+      ("profile", {"nodes": 3}, 400, "nodes"),
+      ("series", {"from": 0, "step": "1s"}, 422, "step"),
+      ("series", {"match": '{pid="1"}'}, 422, "pid"),
+      ("heatmap", {"step": "7ms"}, 400, "step"),
+      ("heatmap", {"from": "now-2h"}, 422, "3600"),
+      ("label/x", {}, 404, "NAME"),
+      ("label//values", {}, 404, "NAME")):
+    reply = ask(agent, path, **query)
+    expect(reply.status == status and word in reply.text, path, query, reply.status, reply.text)
+    expect(reply.json["error"]["code"] and reply.json["error"]["message"], reply.text)
+  for query in ({"from": 1, "to": 2}, {"from": "2100-01-01T00:00:00Z", "to": "2101-01-01T00:00:00Z"}):
+    expect(ask(agent, "profile", **query).json["samples"] == 0, query)
+    expect(ask(agent, "labels", **query).json == {"labels": []}, query)
+
+
+@case("store.enabled: false keeps nothing; the recorder answers all the same")
+def without_store(t):
+  agent, shares, begin, end = busy(t, "store.enabled=false", seconds=4)
+  stacks = folded(agent, **{"from": begin, "to": end, "match": f'{{pid="{shares.pid}"}}'})
+  expect(count(stacks) > 200, count(stacks))
+  expect(agent.metric("bianque_store_bytes") is None, "there is a store")
+
+
+if __name__ == "__main__":
+  sys.exit(start_tests(sys.argv[1:]))
