@@ -103,7 +103,8 @@ static void count(struct heatmap_job *job, const struct recorded *r)
 	    !selector_has_thread(job->range.selector, r->image->pid, r->tid, r->comm))
 		return;
 	cell = &map->cells[column * map->rows + row];
-	map->max = MAX(map->max, ++*cell);
+	++*cell;
+	map->max = MAX(map->max, *cell);
 	map->samples++;
 }
 

@@ -55,7 +55,7 @@ struct dict_thread {
 };
 struct dict_kind {
 	__u32 name; /* cpu, off_cpu, ... */
-	__u32 n_types, default_type;
+	__u32 n_types, default_type, pad;
 	struct profile_type types[PROFILE_MAX_TYPES], period_type; /* strings of the dictionary */
 	__u64 period;
 };
