@@ -430,7 +430,8 @@ static int no_ids(struct profile_ids *ids, size_t n)
 {
 	if (vec_reserve(&ids->by_id, n))
 		return -ENOMEM;
-	memset(ids->by_id.data, 0xff, n * sizeof(*ids->by_id.data));
+	if (n)
+		memset(ids->by_id.data, 0xff, n * sizeof(*ids->by_id.data));
 	return 0;
 }
 
