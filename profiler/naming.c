@@ -412,6 +412,10 @@ static struct symbol_object *kernel_symbols(struct naming *n)
 		return n->kernel;
 	n->kernel_ns = now_ns;
 	err = kernel_symbols_open(NULL, &n->symbol_options, &fresh);
+	if (err == -ECANCELED) {
+		n->kernel_ns = 0; /* whoever comes next opens them */
+		return n->kernel;
+	}
 	if (err) {
 		if (!n->kernel_failed)
 			log_warn(symbol, "kernel frames have no names: %s",

@@ -13,6 +13,7 @@
 #include "profiler/base/fs.h"
 #include "symbolize/index_build.h"
 
+#define ASK_LINES    4096u /* until it is asked whether anybody still wants them */
 #define MAX_KALLSYMS ((size_t)256 << 20)
 #define STEP_BYTES   ((size_t)256 << 10)
 #define LAST_BYTES   ((__u64)4 << 20) /* how far the last symbol may reach */
@@ -52,11 +53,17 @@ static bool is_code(const struct kallsym *sym)
 	return (sym->type | 32) == 't' || (sym->type | 32) == 'w';
 }
 
+static bool is_cancelled(const struct symbol_options *options)
+{
+	return options->cancelled && options->cancelled(options->arg);
+}
+
 /* Calls `add` for each code symbol. */
-static int each_symbol(const char *data, size_t len, int (*add)(void *arg, struct kallsym *sym),
-		       void *arg)
+static int each_symbol(const char *data, size_t len, const struct symbol_options *options,
+		       int (*add)(void *arg, struct kallsym *sym), void *arg)
 {
 	const char *at = data, *end = data + len;
+	size_t lines = 0;
 	int err = 0;
 
 	while (at < end && !err) {
@@ -68,6 +75,8 @@ static int each_symbol(const char *data, size_t len, int (*add)(void *arg, struc
 		if (parse_line(at, newline, &sym) && is_code(&sym))
 			err = add(arg, &sym);
 		at = newline + 1;
+		if (++lines % ASK_LINES == 0 && is_cancelled(options))
+			return -ECANCELED;
 	}
 	return err;
 }
@@ -106,15 +115,17 @@ static int take_symbol(void *arg, struct kallsym *sym)
 				    7 - (__u32)MIN(underscores, (size_t)7));
 }
 
-static int build(struct index_builder *b, const char *data, size_t len, const char *scratch_dir,
-		 struct index *ret_index)
+static int build(struct index_builder *b, const char *data, size_t len,
+		 const struct symbol_options *options, struct index *ret_index)
 {
 	struct extent extent = {.low = UINT64_MAX};
 	struct index_range text;
 	_close_ int fd = -1;
-	int err = each_symbol(data, len, take_extent, &extent);
+	int err = each_symbol(data, len, options, take_extent, &extent);
 
-	if (err || !extent.high)
+	if (err)
+		return err;
+	if (!extent.high)
 		return extent.zeros ? -EACCES : -ENODATA;
 	text.start = extent.low;
 	if (__builtin_add_overflow(extent.high, LAST_BYTES, &text.end))
@@ -125,8 +136,8 @@ static int build(struct index_builder *b, const char *data, size_t len, const ch
 	err = index_builder_text(b, &text, 1);
 	b->facts.flags = INDEX_HAS_SYMTAB | INDEX_HAS_OWNERS;
 	if (!err)
-		err = each_symbol(data, len, take_symbol, b);
-	fd = scratch_open(scratch_dir, NULL);
+		err = each_symbol(data, len, options, take_symbol, b);
+	fd = scratch_open(options->scratch_dir, NULL);
 	if (!err && fd < 0)
 		err = fd;
 	if (!err)
@@ -143,7 +154,7 @@ int kernel_symbols_parse(const char *data, size_t len, const struct symbol_optio
 
 	if (err)
 		return err;
-	err = build(&b, data, len, options->scratch_dir, &index);
+	err = build(&b, data, len, options, &index);
 	index_builder_fini(&b);
 	if (!err)
 		err = symbol_object_of_index(&index, "[kernel]", options, ret_object);
@@ -152,11 +163,11 @@ int kernel_symbols_parse(const char *data, size_t len, const struct symbol_optio
 }
 
 /* /proc files have no size: copy into a scratch block first, 6 MB on a usual host. */
-static int slurp(int fd, const char *scratch_dir, struct scratch *ret_block)
+static int slurp(int fd, const struct symbol_options *options, struct scratch *ret_block)
 {
 	struct spill spill;
 	_free_ char *step = malloc(STEP_BYTES);
-	int err = step ? spill_init(&spill, scratch_dir) : -ENOMEM;
+	int err = step ? spill_init(&spill, options->scratch_dir) : -ENOMEM;
 
 	if (err)
 		return err;
@@ -172,6 +183,10 @@ static int slurp(int fd, const char *scratch_dir, struct scratch *ret_block)
 		spill_add(&spill, step, (size_t)n);
 		if (spill.len > MAX_KALLSYMS) {
 			err = -EFBIG;
+			break;
+		}
+		if (is_cancelled(options)) {
+			err = -ECANCELED;
 			break;
 		}
 	}
@@ -190,7 +205,7 @@ int kernel_symbols_open(const char *kallsyms, const struct symbol_options *optio
 
 	if (fd < 0)
 		return errno == EPERM ? -EACCES : -errno;
-	err = slurp(fd, options->scratch_dir, &block);
+	err = slurp(fd, options, &block);
 	if (err)
 		return err;
 	err = kernel_symbols_parse(block.data, block.size, options, ret_object);

@@ -9,7 +9,8 @@
 #include "symbolize/symbol.h"
 
 /* kallsyms NULL: /proc/kallsyms. 0; -EACCES when the addresses are hidden (kptr_restrict) or the
- * file may not be read, -ENODATA when it names no code, or -errno. */
+ * file may not be read, -ENODATA when it names no code, -ECANCELED as
+ * options->cancelled says, or -errno. */
 MUST_CHECK int kernel_symbols_open(const char *kallsyms, const struct symbol_options *options,
 				   struct symbol_object **ret_object);
 /* The same over bytes. */
