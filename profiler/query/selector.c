@@ -355,11 +355,12 @@ bool selector_has_thread(struct selector *selector, __u32 pid, __u32 tid, const 
 	for (size_t i = 0; selector && i < selector->n; i++) {
 		const struct matcher *m = &selector->matchers[i];
 		__u32 id = m->name[0] == 'p' ? pid : tid;
-		char text[16];
+		char text[16] = "";
 
 		if (!m->of_thread)
 			continue;
-		snprintf(text, sizeof(text), id ? "%u" : "", id);
+		if (id)
+			snprintf(text, sizeof(text), "%u", id);
 		if (!holds(selector, m, m->name[0] == 'c' ? comm : text))
 			return false;
 	}
