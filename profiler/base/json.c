@@ -131,6 +131,15 @@ void json_f64(struct json *j, const char *name, double value)
 		buf_printf(j->out, "%.9g", value);
 }
 
+void json_f64_exact(struct json *j, const char *name, double value)
+{
+	begin_value(j, name);
+	if (!isfinite(value))
+		buf_str(j->out, "null");
+	else
+		buf_printf(j->out, "%.17g", value);
+}
+
 void json_bool(struct json *j, const char *name, bool value)
 {
 	begin_value(j, name);

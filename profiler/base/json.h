@@ -40,7 +40,8 @@ void json_str(struct json *j, const char *name, const char *value);
 void json_strn(struct json *j, const char *name, const char *value, size_t len);
 void json_u64(struct json *j, const char *name, __u64 value);
 void json_i64(struct json *j, const char *name, __s64 value);
-void json_f64(struct json *j, const char *name, double value);
+void json_f64(struct json *j, const char *name, double value); /* nine digits */
+void json_f64_exact(struct json *j, const char *name, double value);
 void json_bool(struct json *j, const char *name, bool value);
 void json_null(struct json *j, const char *name);
 /* Only the quoted, escaped string. */

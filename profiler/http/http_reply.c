@@ -41,10 +41,15 @@ const char *http_request_header(struct http_request *req, const char *name)
 					   name);
 }
 
+/* What compression makes smaller. */
 static bool is_text(const char *content_type)
 {
-	static const char *const kinds[] = {"text/", "application/json", "application/openmetrics",
-					    "image/svg", "application/javascript"};
+	static const char *const kinds[] = {"text/",
+					    "application/json",
+					    "application/openmetrics",
+					    "application/proto",
+					    "image/svg",
+					    "application/javascript"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
 		if (!strncmp(content_type, kinds[i], strlen(kinds[i])))

@@ -10,6 +10,8 @@
 #include <string.h>
 
 #include "profiler/base/clock.h"
+#include "profiler/base/json.h"
+#include "profiler/base/utf8.h"
 #include "profiler/capture.h"
 #include "profiler/profile.h"
 #include "profiler/query/query_internal.h"
@@ -28,7 +30,9 @@ struct listing_job {
 	void *arg;
 	struct query_plan plan;
 	struct query_labels common;
-	char group[256];
+	const char *by[LISTING_MAX_BY]; /* in out's arena */
+	size_t n_by;
+	struct buf name; /* of a group */
 
 	struct listing out;
 	VEC(__s64) group_of; /* by the index's id of a series: its group; -1: not wanted */
@@ -51,6 +55,24 @@ static const char *listed_label(void *arg, const char *name)
 static const char *copy(struct listing *out, const char *text)
 {
 	return arena_strndup(&out->arena, text, strlen(text));
+}
+
+/* The same, with what is not UTF-8 as the index has it: U+FFFD. */
+static const char *copy_text(struct listing *out, const char *text)
+{
+	size_t len = strlen(text), used = 0;
+	char *fit = arena_alloc(&out->arena, 3 * len + 1);
+
+	for (size_t i = 0; fit && i < len;) {
+		size_t n = utf8_len(text + i, len - i), add = n ? n : 3;
+
+		memcpy(fit + used, n ? text + i : "\xef\xbf\xbd", add);
+		used += add;
+		i += n ? n : 1;
+	}
+	if (fit)
+		fit[used] = 0;
+	return fit;
 }
 
 static int by_name(const void *pa, const void *pb)
@@ -89,24 +111,45 @@ static int parse_labels(struct listing *out, const char *text, struct listed_ser
 	return err;
 }
 
-/* The number of a group, made when it is new. -errno. */
-static __s64 group_of(struct listing_job *job, const char *name)
+static const char *group_name(struct listing_job *job, struct listed_series *s)
+{
+	struct json j = json_into(&job->name);
+	const char *value = job->n_by == 1 ? listed_label(s, job->by[0]) : "";
+
+	if (job->n_by <= 1)
+		return value ? value : "";
+	buf_reset(&job->name);
+	json_array(&j, NULL);
+	for (size_t i = 0; i < job->n_by; i++) {
+		value = listed_label(s, job->by[i]);
+		json_str(&j, NULL, value ? value : "");
+	}
+	json_end(&j);
+	return job->name.err ? NULL : job->name.data;
+}
+
+/* The number of the group of a series, made when it is new. -errno. */
+static __s64 group_of(struct listing_job *job, struct listed_series *s, size_t series)
 {
 	struct listing *out = &job->out;
-	struct listed_group group = {0};
+	size_t max = MIN((size_t)LISTING_MAX_GROUPS, LISTING_MAX_SUMS / out->n_steps);
+	size_t bytes = out->n_steps * sizeof(double);
+	struct listed_group group = {.series = series};
+	const char *name = group_name(job, s);
 
-	if (!job->group[0])
-		name = "";
+	if (!name)
+		return -ENOMEM;
 	vec_for_each (g, &out->groups)
 		if (!strcmp(g->name, name))
 			return g - out->groups.data;
-	if (out->groups.len == LISTING_MAX_GROUPS) /* the rest together, in the last one */
-		return LISTING_MAX_GROUPS - 1;
-	if (out->groups.len == LISTING_MAX_GROUPS - 1)
-		name = "other";
-	group.name = copy(out, name);
-	group.values = arena_zalloc(&out->arena, out->n_steps * sizeof(*group.values) + 8);
-	if (!group.name || !group.values || vec_push(&out->groups, group))
+	if (out->groups.len == max) /* the rest together, in the last one */
+		return (__s64)max - 1;
+	group.rest = out->groups.len == max - 1;
+	group.name = copy(out, group.rest ? "other" : name);
+	group.values = arena_zalloc(&out->arena, bytes);
+	group.held_s = job->q.held ? arena_zalloc(&out->arena, bytes) : NULL;
+	if (!group.name || !group.values || (job->q.held && !group.held_s) ||
+	    vec_push(&out->groups, group))
 		return -ENOMEM;
 	return (__s64)out->groups.len - 1;
 }
@@ -114,8 +157,6 @@ static __s64 group_of(struct listing_job *job, const char *name)
 /* Keep a series that is wanted; its group, -1 when it is not, or -errno. */
 static __s64 keep_series(struct listing_job *job, struct listed_series *s)
 {
-	const char *name;
-
 	if ((job->q.kind && strcmp(job->q.kind, s->kind)) ||
 	    !selector_has_series(job->q.range.selector, listed_label, s))
 		return -1;
@@ -123,10 +164,7 @@ static __s64 keep_series(struct listing_job *job, struct listed_series *s)
 		return -1;
 	if (vec_push(&job->out.series, *s))
 		return -ENOMEM;
-	if (!job->q.step_ns)
-		return -1;
-	name = listed_label(s, job->group);
-	return group_of(job, name ? name : "");
+	return job->q.step_ns ? group_of(job, s, job->out.series.len - 1) : -1;
 }
 
 static int stored_series(void *arg, const struct index_series *series)
@@ -171,6 +209,8 @@ static void spread(struct listing_job *job, __s64 group, __u64 start_ns, __u64 e
 		if (step >= job->out.n_steps)
 			break;
 		g->values[step] += part;
+		if (g->held_s)
+			g->held_s[step] += (double)(next - at) / NS_PER_S;
 		g->total += part;
 		at = next;
 	}
@@ -186,7 +226,7 @@ static int stored_point(void *arg, const struct index_point *point)
 	/* What the recorder takes over at the edge is counted there. */
 	if (group >= 0 && point->start_ns < end_ns)
 		spread(job, group, point->start_ns, MAX(point->end_ns, point->start_ns + 1),
-		       (double)point->value);
+		       (double)(job->q.samples ? point->samples : point->value));
 	return atomic_load(&job->job.cancelled) ? -ECANCELED : 0;
 }
 
@@ -239,14 +279,14 @@ static int label_series(struct listing_job *job, const struct series *from, stru
 	if (!s->labels)
 		return -ENOMEM;
 	for (size_t i = 0; i < from->n_labels; i++)
-		s->labels[s->n_labels++] = (struct agent_label){copy(out, from->labels[i].name),
-								copy(out, from->labels[i].value)};
+		s->labels[s->n_labels++] = (struct agent_label){
+			copy(out, from->labels[i].name), copy_text(out, from->labels[i].value)};
 	for (size_t i = 0; i < job->common.n; i++) {
 		const struct agent_label *c = &job->common.labels[i];
 
 		if (!listed_label(s, c->name))
 			s->labels[s->n_labels++] =
-				(struct agent_label){copy(out, c->name), copy(out, c->value)};
+				(struct agent_label){copy(out, c->name), copy_text(out, c->value)};
 	}
 	for (size_t i = 0; i < s->n_labels; i++)
 		if (!s->labels[i].name || !s->labels[i].value)
@@ -259,29 +299,26 @@ static int label_series(struct listing_job *job, const struct series *from, stru
 static int add_recorded(struct listing_job *job, const struct capture *capture,
 			const struct series *from)
 {
-	double samples = 0, period = (double)NS_PER_S / job->plan.hz;
+	double samples = 0, weight = job->q.samples ? 1 : (double)NS_PER_S / job->plan.hz;
 	struct listed_series s;
-	const char *name;
 	__s64 group = -1;
 	int err = label_series(job, from, &s);
-	bool known = false;
+	size_t i = 0, n = job->out.series.len;
 
 	if (err)
 		return err;
-	vec_for_each (other, &job->out.series)
-		known |= same_labels(other, &s);
-	if (known && job->q.step_ns) {
-		name = listed_label(&s, job->group);
-		group = group_of(job, name ? name : "");
-	} else if (!known) {
+	while (i < n && !same_labels(&job->out.series.data[i], &s))
+		i++;
+	if (i == n)
 		group = keep_series(job, &s);
-	}
+	else if (job->q.step_ns)
+		group = group_of(job, &s, i);
 	if (group < 0)
 		return group < -1 ? -ENOMEM : 0;
-	for (size_t i = from->first; i < from->end; i++)
+	for (i = from->first; i < from->end; i++)
 		samples += (double)capture->entries.data[i].samples;
 	spread(job, group, capture->start_ns + job->plan.boot_ns,
-	       capture->end_ns + job->plan.boot_ns, samples * period);
+	       capture->end_ns + job->plan.boot_ns, samples * weight);
 	return 0;
 }
 
@@ -358,6 +395,7 @@ static void free_job(struct listing_job *job)
 	vec_free(&job->out.series);
 	vec_free(&job->out.groups);
 	vec_free(&job->group_of);
+	buf_fini(&job->name);
 	arena_fini(&job->out.arena);
 	free(job);
 }
@@ -377,6 +415,21 @@ static void finished(struct builder_job *builder_job)
 	free_job(job);
 }
 
+/* The labels to sum by. 0 or -ENOMEM. */
+static int copy_by(struct listing_job *job, const struct listing_request *request)
+{
+	const char *const *by = request->by ? request->by : &request->group;
+	size_t n = request->by ? request->n_by : request->group && *request->group;
+
+	BUG_ON(n > LISTING_MAX_BY);
+	for (; job->n_by < n; job->n_by++) {
+		job->by[job->n_by] = copy(&job->out, by[job->n_by]);
+		if (!job->by[job->n_by])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 int listing_start(struct queries *queries, const struct listing_request *request,
 		  listing_done *done, void *arg, struct listing_job **ret_job)
 {
@@ -393,12 +446,11 @@ int listing_start(struct queries *queries, const struct listing_request *request
 	job->done = done;
 	job->arg = arg;
 	job->job = (struct builder_job){.run = run, .done = finished, .urgent = true};
-	snprintf(job->group, sizeof(job->group), "%s", request->group ? request->group : "");
 	if (request->step_ns)
 		job->out.n_steps =
 			(size_t)MIN((range->to_ns - range->from_ns - 1) / request->step_ns + 1,
 				    (__u64)LISTING_MAX_STEPS);
-	if (query_labels_init(&job->common, queries->agent)) {
+	if (copy_by(job, request) || query_labels_init(&job->common, queries->agent)) {
 		free_job(job);
 		return -ENOMEM;
 	}

@@ -18,6 +18,8 @@
 #define LISTING_MAX_SERIES 100000
 #define LISTING_MAX_STEPS  11000 /* points of one series, as Prometheus has it */
 #define LISTING_MAX_GROUPS 1000
+#define LISTING_MAX_SUMS   (1 << 20) /* steps of all groups together: 8 MiB, with held_s 16 */
+#define LISTING_MAX_BY	   30	     /* labels to sum by */
 
 /* Texts live in the listing's arena. */
 struct listed_series {
@@ -27,8 +29,12 @@ struct listed_series {
 	__s64 id;		    /* of the index; -1: only in the recorder */
 };
 struct listed_group {
-	const char *name; /* the label's value, "" for none */
+	const char *name; /* the label's value, "" for none; of several labels: a JSON array */
+	size_t series;	  /* in the list: the first of this group */
+	bool rest;	  /* of groups beyond the bounds */
 	double *values;	  /* one a step */
+	/* One a step, if asked for: for how long there was any of its series, added up. */
+	double *held_s;
 	double total;
 };
 
@@ -48,6 +54,11 @@ struct listing_request {
 	 * step_ns 0: only the series. */
 	__u64 step_ns;
 	const char *group;
+	/* Instead of group: several labels, at most LISTING_MAX_BY; copied. */
+	const char *const *by;
+	size_t n_by;
+	bool samples; /* sum samples instead of the kind's value */
+	bool held;    /* held_s is wanted */
 };
 
 /* listing NULL: err says why there is none; else borrowed for the call. Agent thread, once, unless

@@ -302,11 +302,18 @@ static void encode(struct query *query)
 	struct export_options options = EXPORT_OPTIONS_DEFAULT;
 	struct sink_buf sink;
 
+	query->body.limit = QUERY_BODY_BYTES;
+	if (query->q.encode) {
+		query->err =
+			query->q.encode(query->q.encode_arg, query->sides[0].profile, &query->body);
+		if (!query->err)
+			query->err = query->body.err;
+		return;
+	}
 	options.host = agent_host(query->queries->agent);
 	options.string_labels = true;
 	options.group = groups[query->q.group];
 	options.max_nodes = query->q.max_nodes;
-	query->body.limit = QUERY_BODY_BYTES;
 	sink_buf_init(&sink, &query->body);
 	query->err = query->q.format->write(query->sides[0].profile, &options, &sink.sink);
 	if (!query->err)
@@ -337,6 +344,8 @@ static void free_query(struct query *query)
 		profile_free(query->sides[i].profile);
 	query_labels_fini(&query->common);
 	buf_fini(&query->body);
+	if (query->q.encode_free)
+		query->q.encode_free(query->q.encode_arg);
 	free(query);
 }
 
@@ -396,6 +405,7 @@ static struct query *new_query(struct queries *queries, const struct query_reque
 		err = add_side(query, &query->q.base);
 	if (err) {
 		query->q.range.selector = query->q.base.selector = NULL; /* the caller's still */
+		query->q.encode_free = NULL;
 		free_query(query);
 		return NULL;
 	}
@@ -411,6 +421,8 @@ int query_start(struct queries *queries, const struct query_request *request, qu
 	if (!query) {
 		selector_free(request->range.selector);
 		selector_free(request->base.selector);
+		if (request->encode_free)
+			request->encode_free(request->encode_arg);
 		return queries->n < QUERY_MAX ? -ENOMEM : -EBUSY;
 	}
 	query->done = done;

@@ -49,6 +49,13 @@ struct query_request {
 	const struct export_format *format;
 	__u32 max_nodes;   /* 0: the format's own bound */
 	const char *title; /* static; NULL: the kind */
+	/* Instead of a format: writes the answer, in the reader's thread. The profile is the query's,
+	 * but nobody needs it afterwards. 0 or -errno. */
+	int (*encode)(void *arg, struct profile *profile, struct buf *out);
+	void *encode_arg;
+	/* Taken, also on failure: encode_arg is let go of in the agent's thread after all else, done
+	 * included; whether the query was cancelled or not. May be NULL. */
+	void (*encode_free)(void *arg);
 };
 
 /* body: the answer, the callee's to take or leave; err: why there is none, -EFBIG when it is larger

@@ -268,15 +268,19 @@ int selector_parse(const char *text, struct selector **ret_selector, char *error
 	return 0;
 }
 
+static void free_matcher(struct matcher *m)
+{
+	free(m->name);
+	free(m->value);
+	pcre2_code_free(m->code);
+}
+
 void selector_free(struct selector *selector)
 {
 	if (!selector)
 		return;
-	for (size_t i = 0; i < selector->n; i++) {
-		free(selector->matchers[i].name);
-		free(selector->matchers[i].value);
-		pcre2_code_free(selector->matchers[i].code);
-	}
+	for (size_t i = 0; i < selector->n; i++)
+		free_matcher(&selector->matchers[i]);
 	pcre2_match_data_free(selector->data);
 	pcre2_match_context_free(selector->limits);
 	free(selector);
@@ -299,6 +303,38 @@ static bool holds(struct selector *s, const struct matcher *m, const char *value
 			return false;
 		return (n >= 0) == (m->op == LIKE);
 	}
+}
+
+int selector_and(struct selector *selector, struct selector *more)
+{
+	if (selector->n + more->n > SELECTOR_MAX_MATCHERS)
+		return -E2BIG;
+	memcpy(&selector->matchers[selector->n], more->matchers, more->n * sizeof(*more->matchers));
+	selector->n += more->n;
+	more->n = 0; /* they are the other's now */
+	selector_free(more);
+	return 0;
+}
+
+bool selector_decide(struct selector *selector, const char *(*label)(void *arg, const char *name),
+		     void *arg)
+{
+	bool all = true;
+	size_t n = 0;
+
+	for (size_t i = 0; i < selector->n; i++) {
+		struct matcher *m = &selector->matchers[i];
+		const char *value = label(arg, m->name);
+
+		if (!value) {
+			selector->matchers[n++] = *m;
+			continue;
+		}
+		all &= holds(selector, m, value);
+		free_matcher(m);
+	}
+	selector->n = n;
+	return all;
 }
 
 bool selector_has_series(struct selector *selector,

@@ -31,6 +31,13 @@ MUST_CHECK int selector_parse(const char *text, struct selector **ret_selector, 
 			      size_t size, size_t *ret_at);
 void selector_free(struct selector *selector);
 
+/* Both must hold from now on: `more` is taken. 0, or -E2BIG (then neither changes). */
+MUST_CHECK int selector_and(struct selector *selector, struct selector *more);
+/* Decide now what is about labels whose values are known: label answers NULL for others. What was
+ * decided is gone from the selector; false: it does not hold. */
+bool selector_decide(struct selector *selector, const char *(*label)(void *arg, const char *name),
+		     void *arg);
+
 /* label: the value of a name, "" or NULL for none. NULL selector: everything. */
 bool selector_has_series(struct selector *selector,
 			 const char *(*label)(void *arg, const char *name), void *arg);

@@ -25,10 +25,11 @@ static void document(void)
 	json_null(&j, "n");
 	json_f64(&j, "f", 0.25);
 	json_f64(&j, "nan", NAN);
+	json_f64_exact(&j, "tenth", 0.1);
 	json_end(&j);
 	ASSERT_STR(buf.data, "{\"a\\\"b\":\"x\\u000ay\\\\\",\"list\":[18446744073709551615,"
 			     "-9223372036854775808,{},[]],\"t\":true,\"n\":null,\"f\":0.25,"
-			     "\"nan\":null}");
+			     "\"nan\":null,\"tenth\":0.10000000000000001}");
 	buf_fini(&buf);
 }
 

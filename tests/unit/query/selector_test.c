@@ -143,5 +143,51 @@ static void hostile_expressions_end(void)
 	CU_ASSERT(b.tv_sec - a.tv_sec < 3);
 }
 
-SUITE(selector, {"what is chosen", what_is_chosen}, {"errors say where", errors_say_where},
-      {"hostile expressions end", hostile_expressions_end});
+static struct selector *parse(const char *text)
+{
+	struct selector *s;
+	char error[256];
+
+	CU_ASSERT_FATAL(!selector_parse(text, &s, error, sizeof(error), NULL));
+	return s;
+}
+
+static void both_must_hold(void)
+{
+	static const char *labels[] = {"a", "1", "b", "2", NULL};
+	char many[SELECTOR_MAX_TEXT] = "{";
+	struct selector *s = parse("{a=\"1\"}"), *more;
+
+	ASSERT_INT(selector_and(s, parse("{b=~\"2|3\"}")), 0);
+	CU_ASSERT(selector_has_series(s, label, labels));
+	ASSERT_INT(selector_and(s, parse("{b!=\"2\"}")), 0);
+	CU_ASSERT(!selector_has_series(s, label, labels));
+	for (size_t i = 0; i < SELECTOR_MAX_MATCHERS - 2; i++)
+		strcat(many, "a=\"1\",");
+	more = parse(strcat(many, "}"));
+	ASSERT_INT(selector_and(s, more), -E2BIG);
+	selector_free(more);
+	selector_free(s);
+}
+
+static void known_labels_are_decided(void)
+{
+	static const char *known[] = {"type", "cpu", "unit", "", NULL};
+	static const char *labels[] = {"type", "other", "a", "1", NULL};
+	struct selector *s = parse("{type=\"cpu\",a=\"1\",unit=~\".*\"}");
+
+	CU_ASSERT(selector_decide(s, label, known));
+	CU_ASSERT(selector_has_series(s, label, labels)); /* of type nothing is asked any more */
+	labels[3] = "2";
+	CU_ASSERT(!selector_has_series(s, label, labels));
+	selector_free(s);
+	s = parse("{a=\"2\",type!~\"c.*\"}");
+	CU_ASSERT(!selector_decide(s, label, known));
+	CU_ASSERT(selector_has_series(s, label, labels));
+	CU_ASSERT(selector_decide(s, label, known));
+	selector_free(s);
+}
+
+SUITE(selector, {"what is chosen", what_is_chosen}, {"both must hold", both_must_hold},
+      {"known labels are decided", known_labels_are_decided},
+      {"errors say where", errors_say_where}, {"hostile expressions end", hostile_expressions_end});
