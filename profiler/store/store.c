@@ -519,7 +519,7 @@ static int reconcile(struct opening *o, struct known_segment *known)
 		err = store_index_add_segment(store->index, known->id, file.made_ns, known->bytes);
 	}
 	if (!err && known->bytes < file.bytes) {
-		err = dict_init(&dict, STORE_DICT_BYTES * 2);
+		err = dict_init(&dict, STORE_DICT_BYTES);
 		if (!err)
 			err = store_index_rest(store->index, &file, known->bytes, &dict, true, &end,
 					       o->report);
