@@ -625,6 +625,8 @@ static int open_all(struct store *store, struct store_report *report)
 	store->dir_fd = open(store->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (store->dir_fd < 0)
 		return fail(store, -errno, "the folder cannot be opened");
+	if (faccessat(store->dir_fd, ".", W_OK, AT_EACCESS)) /* sqlite would not say why */
+		return fail(store, -errno, "nothing can be written");
 	err = list_files(store);
 	if (err)
 		return fail(store, err, "the folder cannot be listed");

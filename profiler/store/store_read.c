@@ -491,8 +491,13 @@ static int stack_of(struct reading *r, __u32 node, __u32 *ret_stack)
 			return 0;
 		}
 	}
+	if (r->profile->refused_total[PROFILE_TABLE_stacks]) { /* full: no use in trying */
+		r->profile->refused_total[PROFILE_TABLE_stacks]++;
+		*ret_stack = 0;
+		return 0;
+	}
 	err = build_stack(r, node, ret_stack);
-	if (err || !*ret_stack) /* there is no room: the profile's bounds hold here, too */
+	if (err || !*ret_stack)
 		return err;
 	err = vec_push(&r->known, (struct known_stack){hash, *ret_stack});
 	return err ? err : hmap_add(&r->known_index, hash, (__u32)r->known.len - 1);
@@ -507,6 +512,15 @@ static int no_ids(struct profile_ids *ids, size_t n)
 	return 0;
 }
 
+/* Where not all of them fit, the largest do. */
+static int by_value(const void *pa, const void *pb)
+{
+	const struct sum *a = pa, *b = pb;
+
+	return a->values[0] != b->values[0] ? (a->values[0] < b->values[0] ? 1 : -1)
+					    : (a->node < b->node ? -1 : a->node > b->node);
+}
+
 static int put_sums(struct reading *r)
 {
 	if (stack_hashes_of_dict(&r->hashes, &r->dict) ||
@@ -515,6 +529,8 @@ static int put_sums(struct reading *r)
 	    no_ids(&r->functions, r->dict.functions.len) ||
 	    no_ids(&r->locations, r->dict.locations.len))
 		return -ENOMEM;
+	if (r->sums.len)
+		qsort(r->sums.data, r->sums.len, sizeof(*r->sums.data), by_value);
 	vec_for_each (s, &r->sums) {
 		const struct dict_kind *kind = &r->dict.kinds.data[s->kind];
 		__u32 stack;

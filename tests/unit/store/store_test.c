@@ -596,6 +596,15 @@ static void clocks_jump(void)
 	compare(dir, 0, ~0ull, (struct want){-1, -1}, STORE_GROUP_NONE);
 	compare(dir, T0 - 3600 * NS_PER_S, T0 + 7200 * NS_PER_S, (struct want){-1, -1},
 		STORE_GROUP_NONE);
+	/* A night of suspend within a window: eight hours of it on the wall. */
+	ASSERT_INT(
+		put_window(store, T0 + 3000 * NS_PER_S, T0 + (3000 + 8 * 3600) * NS_PER_S, &state),
+		0);
+	ASSERT_INT(put_window(store, T0 + (3000 + 8 * 3600) * NS_PER_S,
+			      T0 + (3015 + 8 * 3600) * NS_PER_S, &state),
+		   0);
+	compare(dir, T0 + 7200 * NS_PER_S, T0 + 40000 * NS_PER_S, (struct want){-1, -1},
+		STORE_GROUP_NONE);
 	store_close(store);
 	compare(dir, 0, ~0ull, (struct want){-1, -1}, STORE_GROUP_NONE);
 	compare(dir, T0 + 86400 * NS_PER_S, ~0ull, (struct want){-1, -1}, STORE_GROUP_NONE);
