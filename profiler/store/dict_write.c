@@ -314,7 +314,7 @@ static int know(struct dict *dict, __u64 hash, __u32 node)
 int dict_add_stack(struct dict *dict, struct dict_import *import, __u32 stack, __u32 *ret_node)
 {
 	__u32 *node = &import->stacks[stack], i;
-	__u64 hash;
+	__u64 hash = 0;
 	int err;
 
 	if (*node == UINT32_MAX) {
