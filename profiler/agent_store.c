@@ -13,7 +13,7 @@
 #include "profiler/capture.h"
 #include "profiler/series.h"
 
-#define RETRY_NS    (60 * NS_PER_S)
+#define RETRY_NS    (10 * NS_PER_S)
 #define ERROR_BYTES 512
 
 METRIC(store_bytes, GAUGE, "bianque_store_bytes", "bytes", "Size of the local store on disk");
@@ -76,11 +76,11 @@ static void say_report(const struct agent_store *s, const struct store_report *r
 static void refuse(struct agent_store *s, const char *why)
 {
 	if (!s->failed)
-		log_error(store, "%s; windows are not kept meanwhile, tried again every minute",
-			  why);
+		log_error(store, "%s; windows are not kept meanwhile, tried again every %llu s",
+			  why, RETRY_NS / NS_PER_S);
 	s->failed = true;
 	s->retry_ns = clock_monotonic_ns() + RETRY_NS;
-	part_set_state(&s->part, PART_OFF, "%s", why);
+	part_set_state(&s->part, PART_DEGRADED, "windows are not kept: %s", why);
 }
 
 static bool is_open(struct agent_store *s)

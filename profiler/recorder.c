@@ -11,7 +11,8 @@
 #include "profiler/stack_table.h"
 
 #define FIRST_SLOTS 1024u
-#define AT_A_TIME   4096u /* samples copied under the lock */
+#define AT_A_TIME   4096u    /* samples copied under the lock */
+#define ASLEEP_NS   NS_PER_S /* the host was suspended; less is two clocks read one after the other */
 
 struct recorder {
 	pthread_mutex_t lock;
@@ -21,6 +22,7 @@ struct recorder {
 	size_t stack_bytes;
 	__u64 max_age_ns, since_ns, dropped_total;
 	size_t max_bytes;
+	__u64 asleep_ns; /* of the host since it booted, at the last sweep */
 };
 
 struct recorder *recorder_new(__u64 max_age_ns, size_t max_bytes)
@@ -38,6 +40,7 @@ struct recorder *recorder_new(__u64 max_age_ns, size_t max_bytes)
 	r->max_age_ns = max_age_ns;
 	r->max_bytes = max_bytes;
 	r->since_ns = clock_monotonic_ns();
+	r->asleep_ns = clock_asleep_ns();
 	pthread_mutex_init(&r->lock, NULL);
 	return r;
 }
@@ -134,15 +137,18 @@ void recorder_add(struct recorder *recorder, const struct sample *sample)
 	pthread_mutex_unlock(&r->lock);
 }
 
-void recorder_sweep(struct recorder *recorder, __u64 now_ns)
+void recorder_sweep(struct recorder *recorder, __u64 now_ns, __u64 asleep_ns)
 {
 	struct recorder *r = recorder;
+	__u64 max_age_ns;
 
 	pthread_mutex_lock(&r->lock);
-	while (r->tail < r->head && slot(r, r->tail)->time_ns + r->max_age_ns < now_ns)
+	max_age_ns = asleep_ns > r->asleep_ns + ASLEEP_NS ? 0 : r->max_age_ns;
+	r->asleep_ns = MAX(r->asleep_ns, asleep_ns);
+	while (r->tail < r->head && slot(r, r->tail)->time_ns + max_age_ns < now_ns)
 		drop_oldest(r);
-	if (now_ns > r->max_age_ns)
-		r->since_ns = MAX(r->since_ns, now_ns - r->max_age_ns);
+	if (now_ns > max_age_ns)
+		r->since_ns = MAX(r->since_ns, now_ns - max_age_ns);
 	pthread_mutex_unlock(&r->lock);
 }
 

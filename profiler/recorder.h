@@ -38,8 +38,11 @@ struct recorder *recorder_new(__u64 max_age_ns, size_t max_bytes);
 void recorder_free(struct recorder *recorder);
 /* The router. Samples come in about time order; one that is late is found all the same. */
 void recorder_add(struct recorder *recorder, const struct sample *sample);
-/* Drop what is too old: a host where nothing runs adds none. The router, about once a second. */
-void recorder_sweep(struct recorder *recorder, __u64 now_ns);
+/* Drop what is too old: a host where nothing runs adds none. asleep_ns: how long the host was
+ * suspended so far (clock.h); when it grew, all there is lies before the sleep, at times of day that
+ * nobody can tell from CLOCK_MONOTONIC any more, and is dropped: the store has it. The router, about
+ * once a second. */
+void recorder_sweep(struct recorder *recorder, __u64 now_ns, __u64 asleep_ns);
 
 /* A copy of what lies in [from_ns, to_ns), by time; referenced. */
 struct recording {

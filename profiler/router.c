@@ -484,7 +484,7 @@ static void tick(struct router *router, __u64 now_ns)
 		take_feeds(router);
 	resolver_tick(router->resolver, now_ns);
 	if (router->o.recorder)
-		recorder_sweep(router->o.recorder, now_ns);
+		recorder_sweep(router->o.recorder, now_ns, clock_asleep_ns());
 	update_stats(router, router->n_ticks++ % NOT_RUN_TICKS == 0);
 }
 

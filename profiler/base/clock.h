@@ -30,6 +30,14 @@ static inline __u64 clock_realtime_ns(void)
 	return clock_ns(CLOCK_REALTIME);
 }
 
+/* How long the host was suspended since it booted: CLOCK_MONOTONIC stands still meanwhile. */
+static inline __u64 clock_asleep_ns(void)
+{
+	__u64 awake_ns = clock_ns(CLOCK_MONOTONIC), ns = clock_ns(CLOCK_BOOTTIME);
+
+	return ns > awake_ns ? ns - awake_ns : 0;
+}
+
 static inline __u64 clock_thread_cpu_ns(void)
 {
 	return clock_ns(CLOCK_THREAD_CPUTIME_ID);

@@ -20,6 +20,17 @@ int strtab_init(struct strtab *tab, size_t max_bytes)
 	return 0;
 }
 
+int strtab_append(struct strtab *tab, const char *s, size_t len)
+{
+	char *copy;
+
+	if (tab->arena.used + len > tab->max_bytes)
+		return -ENOSPC;
+	copy = arena_strndup(&tab->arena, s, len);
+	return copy ? vec_push(&tab->entries, (struct strtab_entry){.s = copy, .len = (__u32)len})
+		    : -ENOMEM;
+}
+
 static __u32 add(struct strtab *tab, const char *s, size_t len, __u64 hash)
 {
 	__u32 id = (__u32)tab->entries.len;

@@ -28,6 +28,9 @@ struct strtab {
 MUST_CHECK int strtab_init(struct strtab *tab, size_t max_bytes);
 /* The id of s (len bytes, no NUL needed); 0 when memory ends. */
 __u32 strtab_id(struct strtab *tab, const char *s, size_t len);
+/* The next id, without looking for an equal string: for tables that are read back. strtab_id does
+ * not find it. 0 or -ENOMEM; -ENOSPC beyond max_bytes. */
+MUST_CHECK int strtab_append(struct strtab *tab, const char *s, size_t len);
 /* Borrowed until fini; "" for an id out of range. */
 const char *strtab_get(const struct strtab *tab, __u32 id);
 void strtab_fini(struct strtab *tab);

@@ -8,8 +8,9 @@
  * last stored window ends, so nothing counts twice.
  *
  * Work goes through two threads: the builder names the recorder's part, the reader merges the
- * store's and encodes. Bounded: QUERY_MAX at a time, QUERY_PROFILE_BYTES a profile (the smallest
- * stacks that do not fit become `[profile full]`, said in a comment), QUERY_BODY_BYTES an answer.
+ * store's and encodes. Bounded: QUERY_MAX at a time, QUERY_PROFILE_BYTES a profile (stacks that do
+ * not fit become `[profile full]`, said in a comment; of each hour the largest go in first),
+ * QUERY_BODY_BYTES an answer.
  *
  * Owner: the agent thread.
  */

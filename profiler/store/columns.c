@@ -154,7 +154,7 @@ int columns_decode(struct columns *columns, const struct dict *dict, struct curs
 	n = cursor_uleb(&in);
 	if (n > cursor_left(&in) || first + n > MAX_ENTRIES)
 		return -EBADMSG;
-	if (vec_reserve(&columns->entries, first + n))
+	if (vec_reserve(&columns->entries, first + n + 1))
 		return -ENOMEM;
 	e = columns->entries.data + first;
 	for (__u64 i = 0; i < n; i++) {

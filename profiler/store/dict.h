@@ -28,6 +28,7 @@
 #include "profiler/base/strtab.h"
 #include "profiler/base/vec.h"
 #include "profiler/profile.h"
+#include "profiler/store/stack_hash.h"
 
 #define DICT_MAX_LABELS 64 /* of a series */
 
@@ -81,7 +82,12 @@ struct dict {
 	size_t max_bytes;
 	/* The writer's: equal things, and how much of each table is on disk. */
 	struct hmap mapping_index, function_index, location_index, node_index, thread_index,
-		kind_index, series_index;
+		kind_index, series_index, known_index;
+	VEC(struct dict_known {
+		__u64 hash; /* stack_hash.h */
+		__u32 node;
+	})
+	known; /* stacks that were added */
 	struct dict_mark {
 		__u32 strings;
 #define X(table, type) __u32 table;
@@ -93,6 +99,7 @@ struct dict {
 /* 0 or -ENOMEM. */
 MUST_CHECK int dict_init(struct dict *dict, size_t max_bytes);
 void dict_fini(struct dict *dict);
+/* What its entries and indexes take: room that waits for more is not touched yet. */
 size_t dict_bytes(const struct dict *dict);
 
 /* ---- writing: dict_write.c ------------------------------------------------------------------- */
@@ -101,6 +108,7 @@ size_t dict_bytes(const struct dict *dict);
 struct dict_import {
 	const struct profile *profile;
 	__u32 *strings, *mappings, *functions, *locations, *stacks; /* UINT32_MAX: not met yet */
+	struct stack_hashes hashes;
 };
 /* 0 or -ENOMEM; dict_import_fini even then. */
 MUST_CHECK int dict_import_init(struct dict_import *import, const struct profile *profile);

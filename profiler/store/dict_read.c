@@ -46,19 +46,17 @@ static int get_strings(struct dict *dict, struct cursor *in)
 	if (!begin(in, dict->strings.entries.len, &n))
 		return 0;
 	for (__u64 i = 0; i < n && !in->bad; i++) {
-		size_t want = dict->strings.entries.len;
 		__u64 len = cursor_uleb(in);
 		const char *s = cursor_bytes(in, len);
-		__u64 refused = dict->strings.refused_total;
+		int err;
 
 		if (!s || memchr(s, 0, len)) {
 			cursor_fail(in);
 			break;
 		}
-		if (strtab_id(&dict->strings, s, len) != want)
-			return dict->strings.refused_total != refused ? -ENOSPC
-			       : dict->strings.entries.len > want     ? -ENOMEM
-								      : -EBADMSG; /* twice */
+		err = strtab_append(&dict->strings, s, len);
+		if (err)
+			return err;
 	}
 	return 0;
 }
@@ -78,7 +76,8 @@ static int get_mappings(struct dict *dict, struct cursor *in)
 		m.start = cursor_uleb(in);
 		m.limit = cursor_uleb(in);
 		m.offset = cursor_uleb(in);
-		err = vec_push(&dict->mappings, m);
+		if (!in->bad)
+			err = vec_push(&dict->mappings, m);
 	}
 	return err;
 }
@@ -97,7 +96,8 @@ static int get_functions(struct dict *dict, struct cursor *in)
 		f.system_name = string_of(dict, in);
 		f.file = string_of(dict, in);
 		f.start_line = (__u32)cursor_uleb(in);
-		err = vec_push(&dict->functions, f);
+		if (!in->bad)
+			err = vec_push(&dict->functions, f);
 	}
 	return err;
 }
@@ -124,7 +124,8 @@ static int get_locations(struct dict *dict, struct cursor *in)
 			struct dict_line line = {.function = below(in, dict->functions.len)};
 
 			line.line = (__u32)cursor_uleb(in);
-			err = vec_push(&dict->lines, line);
+			if (!in->bad)
+				err = vec_push(&dict->lines, line);
 		}
 		if (!in->bad && !err)
 			err = vec_push(&dict->locations, l);
@@ -168,7 +169,8 @@ static int get_threads(struct dict *dict, struct cursor *in)
 		t.pid = (__u32)cursor_uleb(in);
 		t.tid = (__u32)cursor_uleb(in);
 		t.comm = string_of(dict, in);
-		err = vec_push(&dict->threads, t);
+		if (!in->bad)
+			err = vec_push(&dict->threads, t);
 	}
 	return err;
 }

@@ -8,6 +8,10 @@
 #include "profiler/store/dict.h"
 #include "profiler/store/varint.h"
 
+#define DICT_INDEXES(d)                                                                            \
+	&(d)->mapping_index, &(d)->function_index, &(d)->location_index, &(d)->node_index,         \
+		&(d)->thread_index, &(d)->kind_index, &(d)->series_index, &(d)->known_index
+
 int dict_init(struct dict *dict, size_t max_bytes)
 {
 	int err;
@@ -32,27 +36,34 @@ int dict_init(struct dict *dict, size_t max_bytes)
 
 void dict_fini(struct dict *dict)
 {
+	struct hmap *indexes[] = {DICT_INDEXES(dict)};
+
 	strtab_fini(&dict->strings);
 #define X(table, type) vec_free(&dict->table);
 	DICT_TABLES(X)
 #undef X
-	hmap_fini(&dict->mapping_index);
-	hmap_fini(&dict->function_index);
-	hmap_fini(&dict->location_index);
-	hmap_fini(&dict->node_index);
-	hmap_fini(&dict->thread_index);
-	hmap_fini(&dict->kind_index);
-	hmap_fini(&dict->series_index);
+	for (size_t i = 0; i < ARRAY_SIZE(indexes); i++)
+		hmap_fini(indexes[i]);
+	vec_free(&dict->known);
+}
+
+static size_t index_bytes(const struct hmap *index)
+{
+	return index->mask ? (index->mask + (size_t)1) * sizeof(*index->slots) : 0;
 }
 
 size_t dict_bytes(const struct dict *dict)
 {
-	size_t bytes = dict->strings.arena.reserved +
-		       dict->strings.entries.cap * sizeof(*dict->strings.entries.data);
+	size_t bytes = dict->strings.arena.reserved + index_bytes(&dict->strings.index) +
+		       dict->strings.entries.len * sizeof(*dict->strings.entries.data) +
+		       dict->known.len * sizeof(*dict->known.data);
+	const struct hmap *indexes[] = {DICT_INDEXES(dict)};
 
-#define X(table, type) bytes += dict->table.cap * sizeof(*dict->table.data);
+#define X(table, type) bytes += dict->table.len * sizeof(*dict->table.data);
 	DICT_TABLES(X)
 #undef X
+	for (size_t i = 0; i < ARRAY_SIZE(indexes); i++)
+		bytes += index_bytes(indexes[i]);
 	return bytes;
 }
 
@@ -79,7 +90,7 @@ int dict_import_init(struct dict_import *import, const struct profile *profile)
 	};
 	return import->strings && import->mappings && import->functions && import->locations &&
 			       import->stacks
-		       ? 0
+		       ? stack_hashes_of_profile(&import->hashes, profile)
 		       : -ENOMEM;
 }
 
@@ -90,6 +101,7 @@ void dict_import_fini(struct dict_import *import)
 	free(import->functions);
 	free(import->locations);
 	free(import->stacks);
+	stack_hashes_fini(&import->hashes);
 	memset(import, 0, sizeof(*import));
 }
 
@@ -145,9 +157,9 @@ static int add_string(struct dict *dict, struct dict_import *import, __u32 strin
 	int err = 0;
 
 	if (*known == UINT32_MAX) {
-		const char *s = profile_str(import->profile, string);
+		const struct strtab_entry *e = &import->profile->strings.entries.data[string];
 
-		err = add_text(dict, s, strlen(s), known);
+		err = add_text(dict, e->s, e->len, known);
 	}
 	*ret_id = *known;
 	return err;
@@ -267,25 +279,61 @@ static int add_location(struct dict *dict, struct dict_import *import, __u32 id,
 	return err;
 }
 
-int dict_add_stack(struct dict *dict, struct dict_import *import, __u32 stack, __u32 *ret_node)
+/* Frame by frame, as nodes. */
+static int add_nodes(struct dict *dict, struct dict_import *import, __u32 stack, __u32 *ret_node)
 {
 	const struct profile_stack *s = &import->profile->stacks.data[stack];
 	struct dict_node node = {0};
 	__u32 id = 0;
 	int err = 0;
 
-	if (import->stacks[stack] == UINT32_MAX) {
-		for (__u32 i = s->n_frames; i-- > 0 && !err;) {
-			node.parent = id;
-			err = add_location(dict, import, s->frames[i], &node.location);
-			if (!err)
-				err = INTERN(dict, nodes, node_index, node, &id);
-		}
+	for (__u32 i = s->n_frames; i-- > 0 && !err;) {
+		node.parent = id;
+		err = add_location(dict, import, s->frames[i], &node.location);
+		if (!err)
+			err = INTERN(dict, nodes, node_index, node, &id);
+	}
+	if (!err)
+		*ret_node = id;
+	return err;
+}
+
+static int know(struct dict *dict, __u64 hash, __u32 node)
+{
+	int err = room(dict);
+
+	if (!err)
+		err = vec_push(&dict->known, (struct dict_known){hash, node});
+	if (!err && hmap_add(&dict->known_index, hash, (__u32)dict->known.len - 1)) {
+		dict->known.len--;
+		err = -ENOMEM;
+	}
+	return err;
+}
+
+int dict_add_stack(struct dict *dict, struct dict_import *import, __u32 stack, __u32 *ret_node)
+{
+	__u32 *node = &import->stacks[stack], i;
+	__u64 hash = 0;
+	int err;
+
+	if (*node == UINT32_MAX) {
+		hash = stack_hash_in_profile(&import->hashes, import->profile, stack);
+		hmap_for_each_match (&dict->known_index, hash, i)
+			if (dict->known.data[i].hash == hash)
+				*node = dict->known.data[i].node;
+	}
+	if (*node == UINT32_MAX) {
+		__u32 id = 0;
+
+		err = add_nodes(dict, import, stack, &id);
+		if (!err)
+			err = know(dict, hash, id);
 		if (err)
 			return err;
-		import->stacks[stack] = id;
+		*node = id;
 	}
-	*ret_node = import->stacks[stack];
+	*ret_node = *node;
 	return 0;
 }
 

@@ -34,6 +34,8 @@ static const char schema[] =
 	" ON p.segment = b.segment AND p.at = b.at"                                                \
 	" WHERE start_ns < ?2 AND end_ns > ?1 AND " which
 
+/* ADD_POINT: one that is there is the same series at another rate. A sum beyond sqlite's integers
+ * becomes a real, which is more than the largest integer. */
 #define STATEMENTS(X)                                                                              \
 	X(BEGIN, "BEGIN")                                                                          \
 	X(BEGIN_WRITE, "BEGIN IMMEDIATE")                                                          \
@@ -46,7 +48,9 @@ static const char schema[] =
 	  "SELECT id FROM series WHERE kind = ?1 AND type = ?2 AND unit = ?3 AND labels = ?4")     \
 	X(ADD_SERIES, "INSERT INTO series(kind, type, unit, labels) VALUES(?1, ?2, ?3, ?4)")       \
 	X(ADD_SEEN, "INSERT OR IGNORE INTO seen VALUES(?1, ?2)")                                   \
-	X(ADD_POINT, "INSERT INTO point VALUES(?1, ?2, ?3, ?4, ?5)")                               \
+	X(ADD_POINT, "INSERT INTO point VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET"      \
+		     " samples = min(samples + excluded.samples, 9223372036854775807),"            \
+		     " value = min(value + excluded.value, 9223372036854775807)")                  \
 	X(CUT_POINTS, "DELETE FROM point WHERE segment = ?1 AND at >= ?2")                         \
 	X(CUT_BLOCKS, "DELETE FROM block WHERE segment = ?1 AND at >= ?2")                         \
 	X(DROP_SEEN, "DELETE FROM seen WHERE segment = ?1")                                        \
@@ -100,6 +104,10 @@ static int errno_of(int rc)
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
 	case SQLITE_SCHEMA:
+	case SQLITE_ERROR: /* a table is missing, or somebody's own */
+	case SQLITE_CONSTRAINT:
+	case SQLITE_MISMATCH:
+	case SQLITE_FORMAT:
 		return -EBADMSG;
 	case SQLITE_READONLY:
 		return -EROFS;
@@ -271,6 +279,10 @@ static int set_up(struct store_index *index)
 		err = migrate(index, version);
 	else if (!err && version != SCHEMA_VERSION)
 		err = -EPROTO;
+	/* What has other tables is none of ours. */
+	for (int i = 0; i < STMT_COUNT && !err && index->write; i++)
+		if (!statement(index, (enum statement)i))
+			err = errno_of(sqlite3_errcode(index->db)) ?: -EIO;
 	return err;
 }
 

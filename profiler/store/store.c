@@ -519,7 +519,7 @@ static int reconcile(struct opening *o, struct known_segment *known)
 		err = store_index_add_segment(store->index, known->id, file.made_ns, known->bytes);
 	}
 	if (!err && known->bytes < file.bytes) {
-		err = dict_init(&dict, STORE_DICT_BYTES * 2);
+		err = dict_init(&dict, STORE_DICT_BYTES);
 		if (!err)
 			err = store_index_rest(store->index, &file, known->bytes, &dict, true, &end,
 					       o->report);
@@ -625,6 +625,8 @@ static int open_all(struct store *store, struct store_report *report)
 	store->dir_fd = open(store->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (store->dir_fd < 0)
 		return fail(store, -errno, "the folder cannot be opened");
+	if (faccessat(store->dir_fd, ".", W_OK, AT_EACCESS)) /* sqlite would not say why */
+		return fail(store, -errno, "nothing can be written");
 	err = list_files(store);
 	if (err)
 		return fail(store, err, "the folder cannot be listed");

@@ -26,7 +26,7 @@
 #include "profiler/store/columns.h"
 #include "profiler/store/segment_file.h"
 
-#define STORE_DICT_BYTES    ((size_t)8 << 20)
+#define STORE_DICT_BYTES    ((size_t)16 << 20)
 #define STORE_SEGMENT_BYTES ((__u64)32 << 20) /* then the next one, hour or not */
 #define STORE_MIN_BYTES	    ((__u64)64 << 20)
 #define STORE_DAMAGED_INDEX "index.sqlite.damaged"

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "profiler/profile.h"
@@ -20,6 +21,8 @@ struct store_reader {
 	char *dir;
 	int dir_fd;
 	struct store_index *index;
+	dev_t dev; /* of its file */
+	ino_t ino;
 	char error[ERROR_BYTES];
 };
 
@@ -53,7 +56,15 @@ struct reading {
 	struct hmap sum_index;
 	struct answers series_wanted, thread_wanted;
 	struct profile_ids strings, mappings, functions, locations;
+	struct stack_hashes hashes;
 	VEC(__u32) frames;
+	/* of all segments: the profile's stacks by what they are */
+	VEC(struct known_stack {
+		__u64 hash;
+		__u32 stack;
+	})
+	known;
+	struct hmap known_index;
 };
 
 struct store_reader *store_reader_new(const char *dir)
@@ -94,6 +105,32 @@ const char *store_reader_error(const struct store_reader *reader)
 	return reader->error;
 }
 
+/* The index may have been set aside, and made anew, since it was opened. */
+static bool is_replaced(const struct store_reader *reader)
+{
+	struct stat st;
+
+	return fstatat(reader->dir_fd, STORE_INDEX_NAME, &st, AT_SYMLINK_NOFOLLOW) ||
+	       st.st_ino != reader->ino || st.st_dev != reader->dev;
+}
+
+static int open_index(struct store_reader *reader)
+{
+	struct stat st;
+
+	if (fstatat(reader->dir_fd, STORE_INDEX_NAME, &st, AT_SYMLINK_NOFOLLOW)) {
+		int err = -errno;
+
+		snprintf(reader->error, sizeof(reader->error), "no index in '%s': %s", reader->dir,
+			 strerror(-err));
+		return err;
+	}
+	reader->dev = st.st_dev;
+	reader->ino = st.st_ino;
+	return store_index_open(reader->dir, false, &reader->index, reader->error,
+				sizeof(reader->error));
+}
+
 int store_reader_begin(struct store_reader *reader, struct store_index **ret_index)
 {
 	int err = 0;
@@ -106,15 +143,18 @@ int store_reader_begin(struct store_reader *reader, struct store_index **ret_ind
 			 strerror(-err));
 		return err;
 	}
+	if (reader->index && is_replaced(reader)) {
+		store_index_close(reader->index);
+		reader->index = NULL;
+	}
 	if (!reader->index)
-		err = store_index_open(reader->dir, false, &reader->index, reader->error,
-				       sizeof(reader->error));
+		err = open_index(reader);
 	if (!err)
 		err = store_index_begin(reader->index);
 	if (err && reader->index) {
 		snprintf(reader->error, sizeof(reader->error), "the index in '%s': %s", reader->dir,
 			 store_index_error(reader->index));
-		close_reader(reader); /* it may have been set aside: open what is there next time */
+		close_reader(reader);
 	}
 	if (!err)
 		*ret_index = reader->index;
@@ -426,6 +466,43 @@ static __u32 labels_of(struct reading *r, __u32 group)
 	}
 }
 
+/* Leaf first. More frames than a profile takes make it `[profile full]`. */
+static int build_stack(struct reading *r, __u32 node, __u32 *ret_stack)
+{
+	r->frames.len = 0;
+	for (; node && r->frames.len <= PROFILE_MAX_FRAMES; node = r->dict.nodes.data[node].parent)
+		if (vec_push(&r->frames, location_of(r, r->dict.nodes.data[node].location)))
+			return -ENOMEM;
+	*ret_stack = profile_stack(r->profile, r->frames.data, r->frames.len);
+	return 0;
+}
+
+static int stack_of(struct reading *r, __u32 node, __u32 *ret_stack)
+{
+	__u64 hash = stack_hash_in_dict(&r->hashes, &r->dict, node);
+	__u32 i;
+	int err;
+
+	if (!hash)
+		return -ENOMEM;
+	hmap_for_each_match (&r->known_index, hash, i) {
+		if (r->known.data[i].hash == hash) {
+			*ret_stack = r->known.data[i].stack;
+			return 0;
+		}
+	}
+	if (r->profile->refused_total[PROFILE_TABLE_stacks]) { /* full: no use in trying */
+		r->profile->refused_total[PROFILE_TABLE_stacks]++;
+		*ret_stack = 0;
+		return 0;
+	}
+	err = build_stack(r, node, ret_stack);
+	if (err || !*ret_stack)
+		return err;
+	err = vec_push(&r->known, (struct known_stack){hash, *ret_stack});
+	return err ? err : hmap_add(&r->known_index, hash, (__u32)r->known.len - 1);
+}
+
 static int no_ids(struct profile_ids *ids, size_t n)
 {
 	if (vec_reserve(&ids->by_id, n))
@@ -435,25 +512,36 @@ static int no_ids(struct profile_ids *ids, size_t n)
 	return 0;
 }
 
+/* Where not all of them fit, the largest do. */
+static int by_value(const void *pa, const void *pb)
+{
+	const struct sum *a = pa, *b = pb;
+
+	return a->values[0] != b->values[0] ? (a->values[0] < b->values[0] ? 1 : -1)
+					    : (a->node < b->node ? -1 : a->node > b->node);
+}
+
 static int put_sums(struct reading *r)
 {
-	if (no_ids(&r->strings, r->dict.strings.entries.len) ||
+	if (stack_hashes_of_dict(&r->hashes, &r->dict) ||
+	    no_ids(&r->strings, r->dict.strings.entries.len) ||
 	    no_ids(&r->mappings, r->dict.mappings.len) ||
 	    no_ids(&r->functions, r->dict.functions.len) ||
 	    no_ids(&r->locations, r->dict.locations.len))
 		return -ENOMEM;
+	if (r->sums.len)
+		qsort(r->sums.data, r->sums.len, sizeof(*r->sums.data), by_value);
 	vec_for_each (s, &r->sums) {
 		const struct dict_kind *kind = &r->dict.kinds.data[s->kind];
 		__u32 stack;
+		int err;
 
 		set_types(r, kind);
 		if (kind->n_types != r->profile->n_types)
 			continue;
-		r->frames.len = 0;
-		for (__u32 node = s->node; node; node = r->dict.nodes.data[node].parent)
-			if (vec_push(&r->frames, location_of(r, r->dict.nodes.data[node].location)))
-				return -ENOMEM;
-		stack = profile_stack(r->profile, r->frames.data, r->frames.len);
+		err = stack_of(r, s->node, &stack);
+		if (err)
+			return err;
 		profile_add(r->profile, stack, labels_of(r, s->group), s->values);
 	}
 	return 0;
@@ -462,6 +550,7 @@ static int put_sums(struct reading *r)
 static void forget_segment(struct reading *r)
 {
 	dict_fini(&r->dict);
+	stack_hashes_fini(&r->hashes);
 	r->sums.len = r->series_wanted.by_id.len = r->thread_wanted.by_id.len = 0;
 	hmap_clear(&r->sum_index);
 }
@@ -482,7 +571,7 @@ static int read_segment(struct reading *r, const struct index_block *b, size_t n
 	}
 	if (err)
 		return err;
-	err = dict_init(&r->dict, 2 * STORE_DICT_BYTES);
+	err = dict_init(&r->dict, STORE_DICT_BYTES);
 	if (!err)
 		err = read_dict(r, &file, b[n - 1].at);
 	for (size_t i = 0; i < n && !err; i++)
@@ -540,5 +629,7 @@ int store_read_profile(struct store_reader *reader, const struct store_choice *c
 	vec_free(&r.functions.by_id);
 	vec_free(&r.locations.by_id);
 	vec_free(&r.frames);
+	vec_free(&r.known);
+	hmap_fini(&r.known_index);
 	return err;
 }

@@ -54,6 +54,10 @@ ROWS = (
     ("find", "addresses named from the index, with inlines", "{:.1f} M/s a core", ">= 1 M/s", -1),
     ("cold_time", "naming 100,000 addresses cold, to llvm-symbolizer's time", "{:.2f}", "<= 0.4", 0.4),
     ("cold_memory", "the same, to its memory", "{:.2f}", "<= 0.25", 0.25),
+    ("store_cpu", "storing a busy host, 20,000 distinct stacks an hour", "{:.3f} % of a core", "<= 0.1 %", 0.1),
+    ("store_day", "the store after a day of it", "{:.0f} MiB", "<= 200 MiB", 200),
+    ("day_read", "that day as one profile, CPU", "{:.2f} s", "<= 2 s", 2),
+    ("day_memory", "memory for it above rest", "{:.0f} MiB", "<= 32 MiB", 32),
     ("encode", "pprof of 100,000 stacks of 40 frames", "{}", "", None),
 )
 

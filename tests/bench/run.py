@@ -358,7 +358,7 @@ def write_filler(folder, i):
 # ---- the library ------------------------------------------------------------------------------------
 
 def number(pattern, text):
-  match = re.search(pattern, text)
+  match = re.search(pattern, text, re.M)
   return float(match.group(1)) if match else None
 
 
@@ -423,7 +423,21 @@ def symbols(folder):
   TABLE.put("cold_memory", cold[1] / theirs[1], f"{cold[1]:.0f} to {theirs[1]:.0f} MiB")
 
 
-GROUPS = {"kernel": kernel, "library": library, "start": start, "storm": exec_storm, "user": user,
+def store(folder):
+  text = run_tool("store_bench", os.path.join(folder, "day"), "24", "20000")
+  say(text.strip().replace("\n", "; "))
+  value = {name: number(rf"^{name} ([\d.]+)", text) for name in (
+      "store_cpu_pct", "store_worst_ms", "store_mib", "day_cpu_ms", "day_mib", "day_edges_cpu_ms",
+      "day_threads_cpu_ms", "minutes15_cpu_ms")}
+  TABLE.put("store_cpu", value["store_cpu_pct"], f"a window {value['store_worst_ms']:.0f} ms at most")
+  TABLE.put("store_day", value["store_mib"])
+  TABLE.put("day_read", value["day_cpu_ms"] / 1000,
+            f"by thread {value['day_threads_cpu_ms'] / 1000:.2f} s, 15 minutes "
+            f"{value['minutes15_cpu_ms']:.0f} ms")
+  TABLE.put("day_memory", value["day_mib"])
+
+
+GROUPS = {"kernel": kernel, "library": library, "store": store, "start": start, "storm": exec_storm, "user": user,
           "exec": exec_time, "files": many_files, "cpu": agent_cpu, "memory": memory}
 
 

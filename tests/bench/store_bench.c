@@ -36,28 +36,73 @@ static unsigned next_random(void)
 	return state >> 8;
 }
 
-/* One series of a window: samples of the population into a profile that shares its tables. */
-static void draw(struct profile *p, unsigned service)
+static __u32 copy_string(struct profile *to, const struct profile *from, __u32 id)
 {
-	unsigned n = SAMPLES / N_SERVICES, n_stacks = (unsigned)p->stacks.len;
+	return profile_cstring(to, profile_str(from, id));
+}
 
-	p->samples.len = 0;
-	hmap_clear(&p->sample_index);
-	memset(p->totals, 0, sizeof(p->totals));
+static __u32 copy_location(struct profile *to, const struct profile *from, __u32 id)
+{
+	const struct profile_location *l = &from->locations.data[id];
+	const struct profile_mapping *m = &from->mappings.data[l->mapping];
+	struct profile_line lines[PROFILE_MAX_LINES];
+	struct profile_mapping mapping = *m;
+
+	mapping.file = copy_string(to, from, m->file);
+	mapping.build_id = copy_string(to, from, m->build_id);
+	for (__u32 i = 0; i < l->n_lines; i++) {
+		struct profile_function f;
+
+		lines[i] = from->lines.data[l->first_line + i];
+		f = from->functions.data[lines[i].function];
+		f.name = copy_string(to, from, f.name);
+		f.system_name = copy_string(to, from, f.system_name);
+		f.file = copy_string(to, from, f.file);
+		lines[i].function = profile_function(to, &f);
+	}
+	return profile_location(to, l->kind, l->mapping ? profile_mapping(to, &mapping) : 0,
+				l->address, lines, l->n_lines);
+}
+
+static __u32 copy_stack(struct profile *to, const struct profile *from, __u32 stack)
+{
+	const struct profile_stack *s = &from->stacks.data[stack];
+	__u32 frames[64];
+	__u32 n = MIN(s->n_frames, (__u32)ARRAY_SIZE(frames));
+
+	for (__u32 i = 0; i < n; i++)
+		frames[i] = copy_location(to, from, s->frames[i]);
+	return profile_stack(to, frames, n);
+}
+
+/* One series of a window: samples of the population, in a profile of their own as the agent has. */
+static struct profile *draw(const struct profile *all, unsigned service)
+{
+	unsigned n = SAMPLES / N_SERVICES, n_stacks = (unsigned)all->stacks.len;
+	struct profile *p = profile_new(NULL);
+
+	if (!p)
+		return NULL;
+	profile_add_type(p, "samples", "count");
+	p->default_type = profile_add_type(p, "cpu", "nanoseconds");
+	profile_set_period(p, "cpu", "nanoseconds", PERIOD);
+	p->name = profile_cstring(p, "cpu");
 	for (unsigned i = 0; i < n; i++) {
 		double u = (next_random() & 0xffff) / 65536.0;
 		unsigned stack = 1 + (unsigned)(pow(u, 4) * (n_stacks - 1));
 		unsigned thread = next_random() % (N_THREADS / N_SERVICES);
 		__s64 values[PROFILE_MAX_TYPES] = {1, PERIOD};
 
-		profile_add(p, (stack + service * 7919) % n_stacks ?: 1,
+		stack = (stack + service * 7919) % n_stacks;
+		profile_add(p, copy_stack(p, all, stack ?: 1),
 			    profile_thread_labels(p, "worker", NULL, 1000 + service,
 						  2000 + service * 100 + thread),
 			    values);
 	}
+	return p;
 }
 
-static int write_day(const char *dir, unsigned hours, struct profile *p, __u64 t0)
+static int write_day(const char *dir, unsigned hours, const struct profile *all, __u64 t0)
 {
 	struct store_limits limits = {.retention_ns = ~0ull >> 2, .max_bytes = 1ull << 40};
 	struct store_report report;
@@ -82,15 +127,16 @@ static int write_day(const char *dir, unsigned hours, struct profile *p, __u64 t
 		err = store_begin(store, &facts);
 		used_ns = clock_thread_cpu_ns() - start_ns;
 		for (unsigned service = 0; service < N_SERVICES && !err; service++) {
+			struct profile *p = draw(all, service);
 			char name[16];
 			struct dict_label_text labels[] = {{"host", "bench"},
 							   {"service_name", name}};
 
 			snprintf(name, sizeof(name), "service-%u", service);
-			draw(p, service);
 			start_ns = clock_thread_cpu_ns();
-			err = store_add(store, labels, 2, p);
+			err = p ? store_add(store, labels, 2, p) : -ENOMEM;
 			used_ns += clock_thread_cpu_ns() - start_ns;
+			profile_free(p);
 		}
 		start_ns = clock_thread_cpu_ns();
 		if (!err)

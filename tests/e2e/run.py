@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make test-e2e`: every end-to-end proof one after the other, `N passed, N failed, N skipped` of all.
 
-  run.py [truth|record|agent|past|querier|servers]...
+  run.py [truth|record|agent|past|querier|store|servers]...
 
 A part that ends without such a line, or with a status that does not fit it, counts as one failed.
 """
@@ -22,9 +22,10 @@ PARTS = {
     "agent": ("agent_test.py",),
     "past": ("past_test.py",),
     "querier": ("querier_test.py",),
+    "store": ("store_test.py",),
     "servers": ("servers.py",),
 }
-DEFAULT = ("truth", "record", "agent", "past", "querier")  # servers is a suite of its own
+DEFAULT = ("truth", "record", "agent", "past", "querier", "store")  # servers is a suite of its own
 RESULT = re.compile(r"(\d+) passed, (\d+) failed, (\d+) skipped")
 
 

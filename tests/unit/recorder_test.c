@@ -103,12 +103,34 @@ static void age_and_room(void)
 	CU_ASSERT(stats.bytes <= stats.max_bytes);
 	CU_ASSERT(stats.n > 15000 && stats.n < 22000);
 	ASSERT_INT(stats.dropped_total, 100000 - stats.n);
-	recorder_sweep(r, 100000);
+	recorder_sweep(r, 100000, 0);
 	ASSERT_INT(recorder_stats(r).n, 5000);
 	ASSERT_INT(copied(r, 0, UINT64_MAX), 5000);
-	recorder_sweep(r, 300000); /* nothing ran since */
+	recorder_sweep(r, 300000, 0); /* nothing ran since */
 	ASSERT_INT(recorder_stats(r).n, 0);
 	ASSERT_INT(copied(r, 0, UINT64_MAX), 0);
+	recorder_free(r);
+	teardown();
+}
+
+/* The clock of the samples stands still in a sleep of eight hours. */
+static void a_night_of_suspend(void)
+{
+	struct recorder *r;
+	__u64 before_ns = clock_asleep_ns(), asleep_ns = before_ns + 8 * 3600 * NS_PER_S;
+
+	setup();
+	r = recorder_new(5000, 1u << 20);
+	for (__u64 i = 1000; i < 2000; i++)
+		add(r, i, (unsigned)i);
+	recorder_sweep(r, 2000, before_ns + NS_PER_S / 2);
+	ASSERT_INT(recorder_stats(r).n, 1000);
+	recorder_sweep(r, 2100, asleep_ns);
+	ASSERT_INT(recorder_stats(r).n, 0);
+	add(r, 2200, 1);
+	recorder_sweep(r, 2300, asleep_ns + 100); /* the two clocks are not read at once */
+	ASSERT_INT(recorder_stats(r).n, 1);
+	ASSERT_INT(recorder_stats(r).dropped_total, 0);
 	recorder_free(r);
 	teardown();
 }
@@ -136,4 +158,5 @@ static void copies_beside_the_router(void)
 }
 
 SUITE(recorder, {"any stretch of time", any_stretch}, {"age and room", age_and_room},
+      {"a night of suspend", a_night_of_suspend},
       {"copies beside the router", copies_beside_the_router});

@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -329,6 +330,60 @@ static void every_group_is_kept_apart(void)
 	store_close(store);
 }
 
+/* The rate of sampling changes in the middle of a minute: one series, one point a window. */
+static int put_rate(struct store *store, __u64 start_ns, __u64 period, __s64 samples)
+{
+	struct dict_label_text labels[] = {{"service_name", "s0"}};
+	struct facts facts = {.start_ns = start_ns, .end_ns = start_ns + 15 * NS_PER_S};
+	struct profile *p = new_profile();
+	int err = store_begin(store, &facts);
+
+	profile_set_period(p, "cpu", "nanoseconds", period);
+	profile_add(p, stack_of(p, 1), 0, (__s64[]){samples, samples * (__s64)period});
+	if (!err)
+		err = store_add(store, labels, 1, p);
+	profile_free(p);
+	return err ? err : store_end(store);
+}
+
+static int sum_point(void *arg, const struct index_point *point)
+{
+	__s64 *sums = arg;
+
+	sums[0]++;
+	sums[1] += point->samples;
+	sums[2] += point->value;
+	return 0;
+}
+
+static void the_rate_changes(void)
+{
+	const char *dir = fresh_dir("rates");
+	struct store *store = open_store(dir, &wide, NULL);
+	struct store_index *index;
+	struct store_report report;
+	char error[512], path[700];
+	__s64 sums[3] = {0};
+
+	if (!store)
+		return;
+	for (__u64 i = 0; i < 12; i++)
+		ASSERT_INT(put_rate(store, T0 + i * 15 * NS_PER_S, i % 2 ? 20 : 10, 3), 0);
+	ASSERT_INT(store_stats(store).windows_total, 12);
+	store_close(store);
+	snprintf(path, sizeof(path), "%s/" STORE_INDEX_NAME, dir);
+	ASSERT_INT(unlink(path), 0);
+	store = open_store(dir, &wide, &report);
+	ASSERT_INT(report.dropped_blocks, 0);
+	store_close(store);
+	ASSERT_INT(store_index_open(dir, false, &index, error, sizeof(error)), 0);
+	ASSERT_INT(store_index_points(index, BLOCK_MINUTE, 0, ~0ull, sum_point, sums), 0);
+	CU_ASSERT(sums[0] >= 3 && sums[0] <= 5); /* minutes: two rates are one point */
+	ASSERT_INT(sums[1], 36);
+	ASSERT_INT(sums[2], 36 * 15);
+	store_index_close(index);
+}
+
 /* ---- what goes wrong ------------------------------------------------------------------------- */
 
 static void path_of(char *path, size_t size, const char *dir, __u64 id)
@@ -398,9 +453,18 @@ static void torn_ends(void)
 	store_close(store);
 }
 
+static void drop_table(const char *path)
+{
+	sqlite3 *db;
+
+	ASSERT_INT(sqlite3_open(path, &db), SQLITE_OK);
+	ASSERT_INT(sqlite3_exec(db, "DROP TABLE point", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+}
+
 static void a_lost_index_is_made_again(void)
 {
-	static const char *const ways[] = {"gone", "rubbish", "short"};
+	static const char *const ways[] = {"gone", "rubbish", "short", "no table"};
 	static char dir[512], copy[512], path[1200];
 	struct store *store;
 
@@ -410,7 +474,7 @@ static void a_lost_index_is_made_again(void)
 		return;
 	fill(store, 0, 300);
 	store_close(store);
-	for (int way = 0; way < 3; way++) {
+	for (int way = 0; way < 4; way++) {
 		struct store_report report;
 		FILE *f;
 
@@ -426,6 +490,8 @@ static void a_lost_index_is_made_again(void)
 		}
 		if (way == 2)
 			ASSERT_INT(truncate(path, 5000), 0);
+		if (way == 3)
+			drop_table(path);
 		store = open_store(copy, &wide, &report);
 		if (!store)
 			continue;
@@ -530,6 +596,15 @@ static void clocks_jump(void)
 	compare(dir, 0, ~0ull, (struct want){-1, -1}, STORE_GROUP_NONE);
 	compare(dir, T0 - 3600 * NS_PER_S, T0 + 7200 * NS_PER_S, (struct want){-1, -1},
 		STORE_GROUP_NONE);
+	/* A night of suspend within a window: eight hours of it on the wall. */
+	ASSERT_INT(
+		put_window(store, T0 + 3000 * NS_PER_S, T0 + (3000 + 8 * 3600) * NS_PER_S, &state),
+		0);
+	ASSERT_INT(put_window(store, T0 + (3000 + 8 * 3600) * NS_PER_S,
+			      T0 + (3015 + 8 * 3600) * NS_PER_S, &state),
+		   0);
+	compare(dir, T0 + 7200 * NS_PER_S, T0 + 40000 * NS_PER_S, (struct want){-1, -1},
+		STORE_GROUP_NONE);
 	store_close(store);
 	compare(dir, 0, ~0ull, (struct want){-1, -1}, STORE_GROUP_NONE);
 	compare(dir, T0 + 86400 * NS_PER_S, ~0ull, (struct want){-1, -1}, STORE_GROUP_NONE);
@@ -564,7 +639,7 @@ static void folders_that_cannot_be_used(void)
 SUITE_TIMEOUT(store, 300, {"any range equals a list", ranges_and_sums},
 	      {"restarts begin segments", restarts},
 	      {"processes and threads are kept apart", every_group_is_kept_apart},
-	      {"torn ends are cut off", torn_ends},
+	      {"the rate changes", the_rate_changes}, {"torn ends are cut off", torn_ends},
 	      {"a lost index is made again", a_lost_index_is_made_again},
 	      {"damage takes only what it hits", damage_takes_only_what_it_hits},
 	      {"age and size", retention}, {"clocks jump", clocks_jump},
