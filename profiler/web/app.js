@@ -9,7 +9,8 @@ import {copyText, h} from './dom.js';
 import {formatChange, formatCount, formatShare, formatValue} from './format.js';
 import {buildDiffBar, buildTop} from './head.js';
 import {decode, emptyTree, pathOf} from './nodes.js';
-import {clock, formatMatch, lengthText, parseMatch, rangesOf, readState, timeOf, writeState} from './state.js';
+import {clock, formatMatch, lengthText, parseMatch, rangesOf, readState, timeOf} from './state.js';
+import {writeState} from './state.js';
 import {DIFF} from './theme.js';
 import {Timeline} from './timeline.js';
 import {KEYS, View} from './view.js';
@@ -185,15 +186,18 @@ export class App extends View {
   }
 
   // ---- asking ----
+  // range: 'line', or 'graph': what is selected of it. Times that follow the clock are the agent's.
   args(range) {
     const {state} = this,
-      whole = range === 'line' || !state.sel,
-      [a, b] = this.ranges().line;
-    const at = (text, ms) => (/^now/.test(text) ? text : iso(ms));
-    const times = whole
-      ? {from: a === timeOf(state.from, this.now()) ? at(state.from, a) : iso(a), to: at(state.to, b)}
-      : {from: iso(state.sel[0]), to: iso(state.sel[1])};
-    return {kind: state.kind, ...times, match: state.match.length ? formatMatch(state.match) : ''};
+      line = this.ranges().line,
+      sel = range === 'graph' ? state.sel : null,
+      at = (text, i) => (/^now/.test(text) ? text : iso(line[i]));
+    return {
+      kind: state.kind,
+      from: sel ? iso(sel[0]) : at(state.from, 0),
+      to: sel ? iso(sel[1]) : at(state.to, 1),
+      match: state.match.length ? formatMatch(state.match) : '',
+    };
   }
 
   profileArgs() {
@@ -381,22 +385,34 @@ export class App extends View {
     const say = (text, warn, ...actions) =>
       list.push(h('div', {class: warn ? 'banner warn' : 'banner'}, text, ...actions));
     if (problem?.status === 0)
-      say('The agent does not answer. What is shown is what it said last.', true,
-        act('Retry', () => this.load()));
+      say(
+        'The agent does not answer. What is shown is what it said last.',
+        true,
+        act('Retry', () => this.load()),
+      );
     else if (problem)
-      say(`The agent refuses: ${problem.message}`, true,
-        act('Start over', () => this.startOver()));
+      say(
+        `The agent refuses: ${problem.message}`,
+        true,
+        act('Start over', () => this.startOver()),
+      );
     else if (doc && !problem) {
       const since = doc.since_ms,
         seconds = Math.round((this.now() - since) / 1000);
       if (since && graph[1] <= since)
-        say(`Nothing is kept from then: the store begins at ${this.when(since)}.`, false,
-          act('Show from there', () => this.change({from: `${since}`, to: 'now', sel: null})));
+        say(
+          `Nothing is kept from then: the store begins at ${this.when(since)}.`,
+          false,
+          act('Show from there', () => this.change({from: `${since}`, to: 'now', sel: null})),
+        );
       else if (!since || this.collecting())
         say(`Collecting: ${since ? seconds : 0} s of samples so far.`, false);
       else if (this.about && !this.about.samples && state.match.length)
-        say('Nothing in this range matches all filters. Without', false,
-          ...state.match.map((m, i) => act(`${m.join(' ')} ✕`, () => this.dropFilter(i))));
+        say(
+          'Nothing in this range matches all filters. Without',
+          false,
+          ...state.match.map((m, i) => act(`${m.join(' ')} ✕`, () => this.dropFilter(i))),
+        );
       else if (this.about && !this.about.samples) say('No samples in this range.', false);
       if (state.match.some(m => BY_THREAD.includes(m[0])))
         say('The time line is kept by series: it leaves out pid, tid and comm.', false);
@@ -530,7 +546,10 @@ export class App extends View {
     const now = this.now(),
       end = Math.min(to, now),
       start = Math.min(from, end - MIN_LINE_MS);
-    this.change({from: `${Math.round(start)}`, to: end >= now - 500 ? 'now' : `${Math.round(end)}`});
+    this.change({
+      from: `${Math.round(start)}`,
+      to: end >= now - 500 ? 'now' : `${Math.round(end)}`,
+    });
   }
 
   // The selection, else the time line, by its own length or half of it.
@@ -605,7 +624,11 @@ export class App extends View {
     const {state} = this,
       fixed = this.ranges().line,
       was = [state.from, state.to, state.live];
-    [state.from, state.to, state.live] = [`${Math.round(fixed[0])}`, `${Math.round(fixed[1])}`, false];
+    [state.from, state.to, state.live] = [
+      `${Math.round(fixed[0])}`,
+      `${Math.round(fixed[1])}`,
+      false,
+    ];
     this.toAddress();
     copyText(location.href);
     [state.from, state.to, state.live] = was;

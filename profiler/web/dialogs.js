@@ -61,7 +61,10 @@ export function showTrust(status) {
     lost = Object.entries(status.sampling?.lost_total ?? {}).filter(([, n]) => n),
     lacking = status.symbols?.lacking ?? [],
     rows = status.sampling?.objects_without_rows ?? [];
-  const part = (title, list, none) => [h('h2', {}, title), list.length ? table(list) : h('p', {}, none)];
+  const part = (title, list, none) => [
+    h('h2', {}, title),
+    list.length ? table(list) : h('p', {}, none),
+  ];
   openDialog(
     'Can these figures be trusted?',
     h(
@@ -79,7 +82,11 @@ export function showTrust(status) {
       ),
       ...part(
         'Objects without symbols',
-        lacking.map(o => [o.path, o.package ? `install ${o.package}` : o.note, o.build_id.slice(0, 16)]),
+        lacking.map(o => [
+          o.path,
+          o.package ? `install ${o.package}` : o.note,
+          o.build_id.slice(0, 16),
+        ]),
         'none',
       ),
       ...part(

@@ -9,7 +9,8 @@ import {draw, drawOverview, edges, outline, rowAt, rowTop, TextFitter} from './d
 import {formatShare, formatValue, shortName} from './format.js';
 import {hit, layout, neighbour, occurrences, within} from './layout.js';
 import {Menu} from './menu.js';
-import {findMatches, frameTotals, matchFrames, nodeOfNames, nodeOfPath, pathOf, rebuild} from './nodes.js';
+import {findMatches, frameTotals, matchFrames, nodeOfNames, nodeOfPath, pathOf} from './nodes.js';
+import {rebuild} from './nodes.js';
 import {makeTheme} from './theme.js';
 import {fillTip, placeTip, sentence} from './tip.js';
 
@@ -209,9 +210,7 @@ export class Flame {
       ...focus.map(f =>
         pill(`focus ${shortName(f)}`, () => ({focus: without(this.asked.focus, f)})),
       ),
-      ...hide.map(f =>
-        pill(`hide ${shortName(f)}`, () => ({hide: without(this.asked.hide, f)})),
-      ),
+      ...hide.map(f => pill(`hide ${shortName(f)}`, () => ({hide: without(this.asked.hide, f)}))),
       ...(collapse ? [pill('recursion collapsed', () => ({collapse: false}))] : []),
       ...(only ? [pill('only matches', () => ({only: false}))] : []),
     );

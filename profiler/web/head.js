@@ -14,7 +14,9 @@ export function buildTop(page, tools) {
   const length = h(
     'select',
     {'aria-label': 'Time range', onchange: () => page.app.setLength(length.value)},
-    ...LENGTHS.map(l => h('option', {value: l}, `Last ${l.replace('m', ' min').replace('h', ' h')}`)),
+    ...LENGTHS.map(l =>
+      h('option', {value: l}, `Last ${l.replace('m', ' min').replace('h', ' h')}`),
+    ),
     h('option', {value: '', hidden: true}),
   );
   const zone = Object.fromEntries(

@@ -50,7 +50,9 @@ export class HeatMap {
     const {doc} = this;
     this.said.textContent =
       text ||
-      (doc.since_ms > doc.from_ms ? `single samples since ${clock(doc.since_ms, this.utc).time}; ` : '') +
+      (doc.since_ms > doc.from_ms
+        ? `single samples since ${clock(doc.since_ms, this.utc).time}; `
+        : '') +
         `a column is a second, a row ${doc.step_ms} ms; darkest ${formatCount(doc.max)} samples; ` +
         'drag from one moment to another for the flame graph of exactly that';
   }
@@ -176,7 +178,7 @@ export class Processes {
         h('thead', {}, h('tr', {}, ...COLUMNS.map(head))),
         h('tbody', {}, ...rows.slice(0, MAX_ROWS).map(row => this.row(row))),
       ),
-      rows.length > MAX_ROWS && h('p', {}, `${formatCount(rows.length - MAX_ROWS)} more`) || '',
+      (rows.length > MAX_ROWS && h('p', {}, `${formatCount(rows.length - MAX_ROWS)} more`)) || '',
     );
   }
 
@@ -196,7 +198,9 @@ export class Processes {
       comm: button(p.comm, `flame graph of ${p.comm} (${p.pid})`, () => this.on.process(p.pid)),
       value: p.value ? formatValue(p.value, unit) : '',
       cores: p.value ? (p.value / 1e9 / this.seconds).toFixed(2) : '',
-      share: p.value ? button(formatShare(p.value, all), 'by thread', () => this.on.threads(p.pid)) : '',
+      share: p.value
+        ? button(formatShare(p.value, all), 'by thread', () => this.on.threads(p.pid))
+        : '',
       bar,
       service_name: p.gone ? 'gone' : p.service_name,
       container: (p.container ?? '').slice(0, 12),

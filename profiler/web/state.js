@@ -60,9 +60,11 @@ export function readState(p) {
   const time = key => (isNaN(timeOf(p.get(key) ?? '', 0)) ? DEFAULTS[key] : p.get(key)),
     word = key => (/^\w{1,100}$/.test(p.get(key) ?? '') ? p.get(key) : DEFAULTS[key]);
   const base = p.get('base');
+  const [from, to] = [time('from'), time('to')],
+    ordered = timeOf(from, Date.now()) < timeOf(to, Date.now());
   return {
-    from: time('from'),
-    to: time('to'),
+    from: ordered ? from : DEFAULTS.from,
+    to: ordered ? to : DEFAULTS.to,
     sel: range(p.get('sel')),
     base: base === 'before' || base === 'yesterday' ? base : range(base),
     match: parseMatch(p.get('match') ?? '') ?? [],
@@ -89,9 +91,8 @@ export function writeState(s, p = new URLSearchParams()) {
 
 // The ranges in ms at a moment: of the time line, of the graph, of the baseline.
 export function rangesOf(s, now) {
-  const line = [timeOf(s.from, now), timeOf(s.to, now)];
-  if (!(line[1] > line[0])) line[0] = line[1] - 60000;
-  const graph = s.sel ?? line,
+  const line = [timeOf(s.from, now), timeOf(s.to, now)],
+    graph = s.sel ?? line,
     back = by => graph.map(t => t - by);
   const base =
     s.base === 'before'

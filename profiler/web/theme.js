@@ -55,7 +55,7 @@ export const THEMES = {
 // A diff: gone, then from much less (blue) over no change to much more (vermilion).
 export const DIFF = {
   light: ['#fbfbfa', '#7db8f2', '#a5cdf5', '#c9e0f7', '#dfe2e5', '#f9d9c6', '#f7bd9b', '#f3a077'],
-  dark: ['#15181b', '#1d5c9c', '#204a76', '#263c54', '#343a40', '#53392c', '#6f3d24', '#8c411a'],
+  dark: ['#15181b', '#184f88', '#204a76', '#263c54', '#343a40', '#53392c', '#6f3d24', '#7f3a15'],
 };
 // Series of a time line, the last is `other`: shapes of 3 : 1 against the page.
 export const SERIES = {

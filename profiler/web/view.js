@@ -94,7 +94,8 @@ export class View {
     this.count = h('output', {
       class: 'count',
       'aria-live': 'polite',
-      title: 'matches, those within others not counted, and their share; zoomed in: of what is shown',
+      title:
+        'matches, those within others not counted, and their share; zoomed in: of what is shown',
     });
     this.only = this.button('Only matches', 'keep only the stacks that match', () =>
       this.flame.ask({only: !this.flame.asked.only}),

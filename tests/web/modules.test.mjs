@@ -458,7 +458,10 @@ test('what is served is the same program', () => {
     // The characters that are left when nothing is indented and no line is commented.
     const bare = s =>
       s
-        .replace(f.endsWith('.css') ? /\/\*[^]*?\*\//g : /^\s*\/\/.*$| \/\/ .*$|^\s*\/\*.*\*\/$/gm, '')
+        .replace(
+          f.endsWith('.css') ? /\/\*[^]*?\*\//g : /^\s*\/\/.*$| \/\/ .*$|^\s*\/\*.*\*\/$/gm,
+          '',
+        )
         .replace(/\s+/g, '')
         .replace(/[,;](?=[)}\]])/g, '');
     assert.equal(bare(text), bare(source), f);
@@ -471,8 +474,20 @@ test('selectors are read and written', () => {
   for (const [text, list] of [
     ['{}', []],
     ['{a="b"}', [['a', '=', 'b']]],
-    [' { a =~ "x.*" , b!="\\"\\\\" } ', [['a', '=~', 'x.*'], ['b', '!=', '"\\']]],
-    ['{a="}",b!~"{,"}', [['a', '=', '}'], ['b', '!~', '{,']]],
+    [
+      ' { a =~ "x.*" , b!="\\"\\\\" } ',
+      [
+        ['a', '=~', 'x.*'],
+        ['b', '!=', '"\\'],
+      ],
+    ],
+    [
+      '{a="}",b!~"{,"}',
+      [
+        ['a', '=', '}'],
+        ['b', '!~', '{,'],
+      ],
+    ],
     ['{a="1\\n2"}', [['a', '=', '1\n2']]],
   ]) {
     assert.deepEqual(state.parseMatch(text), list, text);
@@ -487,7 +502,7 @@ test('the address holds the whole state, and nothing by default', () => {
   assert.deepEqual(none, state.DEFAULTS);
   assert.equal(String(state.writeState(none)), '');
   const all = {
-    from: 'now-3h',
+    from: '1780000000000',
     to: '1790000000000',
     sel: [1789999000000, 1789999500000],
     base: 'yesterday',
@@ -512,7 +527,7 @@ test('ranges and times', () => {
   assert.deepEqual(at({from: 'now-2h', to: 'now-1h'}).graph, [now - 7200000, now - 3600000]);
   assert.deepEqual(at({sel: [1000, 3000], base: 'before'}).base, [-1000, 1000]);
   assert.deepEqual(at({sel: [1000, 3000], base: [5, 6]}).base, [5, 6]);
-  assert.deepEqual(at({from: `${now}`, to: `${now - 5}`}).line[1], now - 5);
+  assert.equal(state.readState(new URLSearchParams('from=now-1h&to=now-2h')).from, 'now-15m');
   assert.equal(state.lengthText(210000), '3 min 30 s');
   assert.equal(state.lengthText(200), '0.2 s');
   assert.equal(state.lengthText(86400000), '1 d');
@@ -556,15 +571,20 @@ test('a time line stacks the largest, a heat map finds its moments', () => {
   ])
     assert.ok(Math.abs(timeline.niceAbove(v) - top) < 1e-9, v);
   const heat = {from_ms: 5000, step_ms: 100};
-  assert.deepEqual(
-    panels.heatRange(heat, {column: 2, row: 3}, {column: 1, row: 9}),
-    [6900, 7400],
-  );
+  assert.deepEqual(panels.heatRange(heat, {column: 2, row: 3}, {column: 1, row: 9}), [6900, 7400]);
 });
 
 test('processes are joined with what they used', () => {
   const tree = table(['all', 0, ['worker (7)', 0, ['main', 4]], ['x (y) (9)', 3], ['main', 1]]);
-  const rows = panels.joinProcesses({processes: [{pid: 7, comm: 'worker'}, {pid: 8, comm: 'z'}]}, tree);
+  const rows = panels.joinProcesses(
+    {
+      processes: [
+        {pid: 7, comm: 'worker'},
+        {pid: 8, comm: 'z'},
+      ],
+    },
+    tree,
+  );
   assert.deepEqual(
     rows.map(r => [r.pid, r.comm, r.value, !!r.gone]),
     [
