@@ -136,7 +136,7 @@ const COLUMNS = [
   ['pid', 'pid', 'n'],
   ['comm', 'name', ''],
   ['value', 'used', 'n'],
-  ['cores', 'cores', 'n'],
+  ['cores', 'cores', 'n wide'],
   ['share', 'share', 'n'],
   ['bar', '', 'bar-cell wide'],
   ['service_name', 'service', 'wide'],

@@ -39,7 +39,7 @@ export function stackSeries(doc, top = TOP) {
 // A round number at or above v: 1, 2, 5 times a power of ten.
 export function niceAbove(v) {
   const power = 10 ** Math.floor(Math.log10(v));
-  return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].find(f => f * power >= v * 0.999) * power;
+  return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].find(f => f * power >= v * 0.98) * power;
 }
 
 export class Timeline {
