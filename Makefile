@@ -74,9 +74,10 @@ SKEL	:= $(patsubst bpf/%.bpf.c,$(B)/gen/bpf/%.skel.h,$(BPF_SRC))
 PROTO	:= $(wildcard profiler/*/*.proto)
 PB_C	:= $(patsubst %.proto,$(B)/gen/%.pb-c.c,$(PROTO))
 # The page: its files, and the modules of the one-file page joined in the order of their imports.
-WEB	:= $(sort $(wildcard profiler/web/*.js profiler/web/*.css))
+WEB	:= $(sort $(wildcard profiler/web/*.js profiler/web/*.css profiler/web/*.html))
 WEB_BUNDLE := $(patsubst %,profiler/web/%.js,theme format nodes layout dom draw tip menu flame table \
-	snapshot)
+	sandwich view snapshot)
+WEB_SERVED := $(patsubst profiler/web/%,$(B)/gen/web/%,$(filter-out %/snapshot.js,$(WEB)))
 WEB_C	:= $(B)/gen/web_files.c
 PB_OBJ	:= $(patsubst $(B)/gen/%.c,$(B)/obj/gen/%.o,$(PB_C) $(WEB_C))
 GEN	:= $(SKEL) $(PB_C)
@@ -177,9 +178,13 @@ $(B)/gen/snapshot.bundle.js: $(WEB_BUNDLE) Makefile
 	$(Q)(echo '// SPDX-License-Identifier: Apache-2.0'; sed -e '/^import /d; /^[[:space:]]*\/\//d; /^$$/d' \
 		-e 's/^export //' $(WEB_BUNDLE)) > $@
 
-$(WEB_C): profiler/web/embed.sh $(WEB) $(B)/gen/snapshot.bundle.js
+$(B)/gen/web/%: profiler/web/% profiler/web/strip.sh
+	$(Q)mkdir -p $(@D)
+	$(Q)profiler/web/strip.sh $< > $@
+
+$(WEB_C): profiler/web/embed.sh $(WEB_SERVED) $(B)/gen/snapshot.bundle.js
 	$(call say,WEB,$@)
-	$(Q)profiler/web/embed.sh $(WEB) $(B)/gen/snapshot.bundle.js > $@
+	$(Q)profiler/web/embed.sh $(WEB_SERVED) $(B)/gen/snapshot.bundle.js > $@
 
 BPF_ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
 BPF_INC	= -I/usr/include/$(shell $(CC) -print-multiarch)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a browser finds at the agent's address: where to begin, and every route with its help. */
+/* Every route with its help, for people who look for one: /routes. */
 #include <string.h>
 
 #include "profiler/http/http.h"
@@ -7,10 +7,11 @@
 static const char head[] =
 	"<!doctype html>\n<html lang=en><meta charset=utf-8>"
 	"<meta name=viewport content='width=device-width'><meta name=color-scheme "
-	"content='light dark'><title>Bianque</title>\n"
+	"content='light dark'><title>Bianque: routes</title>\n"
 	"<style>body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 "
 	"1rem}td{padding:.1rem 1rem .1rem 0;vertical-align:top}</style>\n"
-	"<h1>Bianque</h1>\n<p>Where this host spends its CPU time, in the next ten seconds: "
+	"<h1>Bianque</h1>\n<p><a href='.'>The page</a>. Where this host spends its CPU time, in "
+	"the next ten seconds: "
 	"<a href='/debug/pprof/profile?seconds=10&amp;format=html'>flame graph</a>, "
 	"<a href='/debug/pprof/profile?seconds=10&amp;format=text'>table</a>, "
 	"<a href='/debug/pprof/profile?seconds=10'>pprof</a>.</p>\n<table>\n";
@@ -30,7 +31,7 @@ static void put_route(struct buf *body, const struct http_route *route)
 	buf_printf(body, "</code><td>%s\n", route->help);
 }
 
-static void handle_root(struct http_request *req)
+static void handle_routes(struct http_request *req)
 {
 	struct buf body = {0};
 
@@ -40,4 +41,5 @@ static void handle_root(struct http_request *req)
 	buf_str(&body, "</table>\n");
 	http_reply(req, 200, "text/html; charset=utf-8", &body);
 }
-HTTP_ROUTE(root, .method = "GET", .path = "/", .handle = handle_root);
+HTTP_ROUTE(routes, .method = "GET", .path = "/routes", .help = "this list",
+	   .handle = handle_routes);

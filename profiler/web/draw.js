@@ -7,8 +7,10 @@
 //	       top: pixels scrolled off above; flip: root at the bottom; ends: names lose their front
 //	state  match    marks by frame, or null          zoom   node that fills the width
 
-import {placeOf} from './format.js';
+import {formatChange, placeOf} from './format.js';
 import {firstEndingAfter} from './layout.js';
+import {GONE} from './nodes.js';
+import {FADE, mix} from './theme.js';
 
 const FONT = '12px system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif';
 const ELLIPSIS = '…',
@@ -115,6 +117,11 @@ export function draw(context, l, view, theme, state, fitter, labels) {
   }
 }
 
+const fillOf = (l, theme, node) =>
+  l.tree.diff ? theme.diff[l.tree.diff.tone[node] - GONE] : theme.fill[l.tree.frame[node]];
+const fadedOf = (l, theme, node) =>
+  l.tree.diff ? mix(fillOf(l, theme, node), theme.page, FADE) : theme.faded[l.tree.frame[node]];
+
 function drawRow(context, l, view, theme, state, fitter, labels, row, y) {
   const scale = view.width / (view.x1 - view.x0),
     end = l.rowStart[row + 1];
@@ -174,10 +181,9 @@ function drawSlivers(context, l, view, theme, state, from, y) {
 }
 
 function sliverColour(l, theme, state, from, to) {
-  const frame = l.tree.frame[l.rows[from]];
-  if (!state.match) return theme.fill[frame];
+  if (!state.match) return fillOf(l, theme, l.rows[from]);
   for (let i = from; i < to; i++) if (state.match[l.tree.frame[l.rows[i]]]) return theme.match;
-  return theme.faded[frame];
+  return fadedOf(l, theme, l.rows[from]);
 }
 
 function drawFrame(context, l, view, theme, state, node, x, y, w, above) {
@@ -187,9 +193,15 @@ function drawFrame(context, l, view, theme, state, node, x, y, w, above) {
   context.fillStyle = hit
     ? theme.match
     : above || state.match
-      ? theme.faded[frame]
-      : theme.fill[frame];
+      ? fadedOf(l, theme, node)
+      : fillOf(l, theme, node);
   context.fillRect(x, y, w - gap, view.rowHeight - 1);
+  if (l.tree.diff?.tone[node] === GONE && w > 3 && !hit) {
+    // hollow
+    context.strokeStyle = theme.dim;
+    context.lineWidth = 1;
+    context.strokeRect(x + 0.5, y + 0.5, w - gap - 1, view.rowHeight - 2);
+  }
   if (l.tree.frames.inlined[frame] && w > 8) {
     context.fillStyle = hit ? theme.matchText : theme.bar[frame];
     context.fillRect(x, y, 2, view.rowHeight - 1);
@@ -210,15 +222,17 @@ function drawLabel(context, l, view, theme, state, fitter, labels, node, x, y, w
   context.fillStyle = hit ? theme.matchText : theme.text;
   context.fillText(text, x + PAD, middle);
   if (text !== name) return;
-  const where = placeOf(frames, frame),
+  const where = l.tree.diff ? changeOf(l.tree.diff, node) : placeOf(frames, frame),
     at = fitter.width(name) + 8;
-  if (where === placeOf(frames, l.tree.frame[l.tree.parent[node]]))
+  if (!l.tree.diff && where === placeOf(frames, l.tree.frame[l.tree.parent[node]]))
     // the caller has said it
     return;
   if (!where || fitter.width(where, room - at) > room - at) return;
   context.fillStyle = hit ? theme.matchText : theme.dim;
   context.fillText(where, x + PAD + at, middle);
 }
+
+const changeOf = ({now, base}, node) => formatChange(now.total[node], base.total[node]);
 
 // An outline around a node, as wide as it is in the view.
 export function outline(context, l, view, node, colour, width) {
@@ -263,7 +277,11 @@ export function drawOverview(context, l, width, height, theme, state) {
       const w = (l.tree.total[node] / total) * width,
         frame = l.tree.frame[node];
       const hit = state.match && state.match[frame];
-      context.fillStyle = hit ? theme.match : state.match ? theme.faded[frame] : theme.fill[frame];
+      context.fillStyle = hit
+        ? theme.match
+        : state.match
+          ? fadedOf(l, theme, node)
+          : fillOf(l, theme, node);
       context.fillRect(left, y, Math.max(w - (w > 3 ? 0.5 : 0), 0.5), h);
       i = w < 0.5 ? firstEndingAfter(l, r, ((left + 0.5) / width) * total, i + 1) : i + 1;
     }

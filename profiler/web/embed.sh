@@ -12,6 +12,7 @@ for file; do
   name=${file##*/}
   case $name in
   *.js) type='text/javascript; charset=utf-8' ;;
+  *.html) type='text/html; charset=utf-8' ;;
   *.css) type='text/css; charset=utf-8' ;;
   *) echo "embed.sh: no content type for '$file'" >&2; exit 1 ;;
   esac

@@ -9,7 +9,8 @@ import {draw, drawOverview, edges, outline, rowAt, rowTop, TextFitter} from './d
 import {formatShare, formatValue, shortName} from './format.js';
 import {hit, layout, neighbour, occurrences, within} from './layout.js';
 import {Menu} from './menu.js';
-import {findMatches, frameTotals, matchFrames, nodeOfPath, pathOf, rebuild} from './nodes.js';
+import {findMatches, frameTotals, matchFrames, nodeOfNames, nodeOfPath, pathOf} from './nodes.js';
+import {rebuild} from './nodes.js';
 import {makeTheme} from './theme.js';
 import {fillTip, placeTip, sentence} from './tip.js';
 
@@ -22,8 +23,11 @@ const ROW = 22,
 const HELP = 'Flame graph. Arrow keys move between frames, Enter zooms, Backspace goes back.';
 
 export class Flame {
-  constructor(element, tree, theme) {
+  // part: one of several graphs on a page; it has no strip, no crumbs and no keys of its own.
+  constructor(element, tree, theme, {part = false} = {}) {
     this.element = element;
+    this.part = part;
+    this.foreignKeys = new Set(); // the page has them
     this.base = tree;
     this.themeName = theme;
     this.theme = makeTheme(theme, tree.frames);
@@ -79,6 +83,7 @@ export class Flame {
     );
     this.tip = h('div', {class: 'tip', role: 'tooltip', hidden: true});
     this.element.classList.add('flame');
+    this.element.classList.toggle('part', this.part);
     this.element.append(
       this.pills,
       this.overview,
@@ -100,10 +105,20 @@ export class Flame {
     this.changed();
   }
 
-  marksOf(frames) {
-    const marks = new Uint8Array(this.base.frames.n);
-    frames.forEach(f => (marks[f] = 1));
-    return marks;
+  marksOf(names) {
+    return Uint8Array.from(this.base.frames.name, (n, f) => (f > 1 && names.includes(n) ? 1 : 0));
+  }
+
+  // Another tree; what is asked for stays, and the zoom as far as its path exists. zoom: names from
+  // below the root, or null.
+  setTree(tree, zoom = null) {
+    const path = zoom ?? pathOf(this.tree, this.zoom).map(f => this.base.frames.name[f]);
+    this.base = tree;
+    this.theme = makeTheme(this.themeName, tree.frames);
+    this.names = new Array(tree.frames.n);
+    this.remake([]);
+    if (path.length) this.zoomTo(nodeOfNames(this.tree, path), {keep: false, still: true});
+    this.changed();
   }
 
   // From the tree as it came to the one shown; zoom is a path of frames.
@@ -193,11 +208,9 @@ export class Flame {
       );
     this.pills.replaceChildren(
       ...focus.map(f =>
-        pill(`focus ${this.labelOf(f)}`, () => ({focus: without(this.asked.focus, f)})),
+        pill(`focus ${shortName(f)}`, () => ({focus: without(this.asked.focus, f)})),
       ),
-      ...hide.map(f =>
-        pill(`hide ${this.labelOf(f)}`, () => ({hide: without(this.asked.hide, f)})),
-      ),
+      ...hide.map(f => pill(`hide ${shortName(f)}`, () => ({hide: without(this.asked.hide, f)}))),
       ...(collapse ? [pill('recursion collapsed', () => ({collapse: false}))] : []),
       ...(only ? [pill('only matches', () => ({only: false}))] : []),
     );
@@ -552,7 +565,7 @@ export class Flame {
     );
     for (const type of ['pointerdown', 'pointermove'])
       this.overview.addEventListener(type, event => event.buttons & 1 && this.centre(event));
-    document.addEventListener('keydown', event => this.key(event));
+    (this.part ? scroll : document).addEventListener('keydown', event => this.key(event));
   }
 
   // Centre the view on a point of the overview.
@@ -662,7 +675,8 @@ export class Flame {
       ['Zoom in', 'Enter', () => this.enter(node)],
       ['Focus: only stacks through it', 'f', () => this.focus(node)],
       ['Hide: its time to its callers', 'h', () => this.hide(node)],
-      ['Highlight everywhere', '', () => this.askSearch(`"${name}"`)],
+      ['Sandwich: callers and callees', 's', () => this.tell('ask-sandwich', name)],
+      ['Highlight everywhere', '', () => this.tell('ask-search', `"${name}"`)],
       [
         this.asked.collapse ? 'Expand recursion' : 'Collapse recursion',
         'c',
@@ -683,21 +697,23 @@ export class Flame {
     ]);
   }
 
-  // The search box belongs to the page: it is told, and searches.
-  askSearch(query) {
-    this.element.dispatchEvent(new CustomEvent('ask-search', {detail: query}));
+  // The search box and the other panes belong to the page: it is told.
+  tell(what, detail) {
+    this.element.dispatchEvent(new CustomEvent(what, {detail, bubbles: true}));
   }
 
   focus(node) {
-    const frame = this.tree.frame[node];
-    if (node > 0 && frame > 1 && !this.asked.focus.includes(frame))
-      this.ask({focus: [...this.asked.focus, frame]});
+    const frame = this.tree.frame[node],
+      name = this.base.frames.name[frame];
+    if (node > 0 && frame > 1 && !this.asked.focus.includes(name))
+      this.ask({focus: [...this.asked.focus, name]});
   }
 
   hide(node) {
-    const frame = this.tree.frame[node];
-    if (node > 0 && frame > 1 && !this.asked.hide.includes(frame))
-      this.ask({hide: [...this.asked.hide, frame]});
+    const frame = this.tree.frame[node],
+      name = this.base.frames.name[frame];
+    if (node > 0 && frame > 1 && !this.asked.hide.includes(name))
+      this.ask({hide: [...this.asked.hide, name]});
   }
 
   key(event) {
@@ -726,7 +742,8 @@ export class Flame {
     };
     // A table keeps the keys it moves by, a dialog all.
     const own = event.target.closest?.('[data-own-keys]');
-    if (onButton || !keys[event.key]) return;
+    if (onButton || !keys[event.key] || this.foreignKeys.has(event.key)) return;
+    if (!this.part && !this.element.clientWidth) return; // not shown
     if (own && (event.key.length > 1 || own.tagName === 'DIALOG')) return;
     event.preventDefault();
     keys[event.key]();

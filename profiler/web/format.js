@@ -34,6 +34,16 @@ export function formatShare(part, whole) {
   return p > 0 && p < 0.1 ? '< 0.1 %' : `${p.toFixed(1)} %`;
 }
 
+// What became of it: +12 %, −3.4 %, new, gone, ±0
+export function formatChange(now, base) {
+  if (!(base > 0)) return now > 0 ? 'new' : '';
+  if (!(now > 0)) return 'gone';
+  const p = (100 * (now - base)) / base,
+    size = Math.abs(p);
+  if (size < 0.05) return '±0';
+  return `${p > 0 ? '+' : '−'}${size < 9.95 ? size.toFixed(1) : formatCount(size)} %`;
+}
+
 // Where a frame's code is, in few words: its object, else its file with one folder. The kernel
 // itself goes without saying: it has its colour.
 export function placeOf(frames, frame) {

@@ -5,6 +5,9 @@
 //	by node     n, parent, frame, self, total; a parent's number is smaller than its children's
 //	frames      by frame: n, name, module, file, line, kind, inlined, rank
 //	about       title, unit, samples, ...: the scalars of the table
+//	diff        of two profiles, else absent: now and base, {self, total} by node, the base at the
+//	            length of the other; and tone, which way a node went. self and total are then widths:
+//	            those of now, and of base where nothing is left now
 //
 // Pure functions over typed arrays; no DOM. Frame 0 is `all`, frame 1 `other`.
 
@@ -57,7 +60,46 @@ export function decode(doc) {
     total: Float64Array.from(nodes.total, v => v * doc.scale),
   };
   for (let i = 0; i < n; i++) tree.parent[i] = i - nodes.parent[i];
-  return tree;
+  if (!nodes.base_total) return tree;
+  const {duration_ms: length, base_duration_ms: baseLength, scale} = doc,
+    factor = scale * (length > 0 && baseLength > 0 ? length / baseLength : 1);
+  return withDiff(
+    tree,
+    tree.self,
+    Float64Array.from(nodes.base_self, v => v * factor),
+  );
+}
+
+function sums({n, parent}, self) {
+  const total = Float64Array.from(self);
+  for (let i = n - 1; i > 0; i--) total[parent[i]] += total[i];
+  return total;
+}
+
+const TONES = 3; // each way
+export const GONE = -TONES - 1;
+
+// Tones: -3 (much less) .. 3 (much more), GONE: nothing is left. Less than a thousandth of the whole
+// is no change.
+function withDiff(tree, now, base) {
+  const diff = {
+    now: {self: now, total: sums(tree, now)},
+    base: {self: base, total: sums(tree, base)},
+    tone: new Int8Array(tree.n),
+  };
+  const a = diff.now.total,
+    b = diff.base.total,
+    least = Math.max(a[0], b[0]) / 1000;
+  const self = Float64Array.from(now, (v, i) => (a[i] > 0 ? v : base[i]));
+  for (let i = 0; i < tree.n; i++) {
+    const by = a[i] - b[i];
+    if (i && !(a[i] > 0)) diff.tone[i] = GONE;
+    else if (Math.abs(by) >= least) {
+      const part = Math.abs(by) / Math.max(a[i], b[i]);
+      diff.tone[i] = Math.sign(by) * Math.min(TONES, Math.floor(part * 5));
+    }
+  }
+  return {...tree, self, total: sums(tree, self), diff};
 }
 
 // Self and total of each frame over the whole tree; of recursive frames the outermost counts.
@@ -65,13 +107,20 @@ export function frameTotals(tree) {
   const self = new Float64Array(tree.frames.n),
     total = new Float64Array(tree.frames.n);
   const count = new Int32Array(tree.frames.n);
+  const {diff} = tree,
+    now = diff && new Float64Array(tree.frames.n),
+    base = diff && new Float64Array(tree.frames.n);
   for (let i = 0; i < tree.n; i++) {
     const f = tree.frame[i];
     self[f] += tree.self[i];
     count[f]++;
-    if (!hasAncestor(tree, i, g => g === f)) total[f] += tree.total[i];
+    if (hasAncestor(tree, i, g => g === f)) continue;
+    total[f] += tree.total[i];
+    if (!diff) continue;
+    now[f] += diff.now.total[i];
+    base[f] += diff.base.total[i];
   }
-  return {self, total, count};
+  return {self, total, count, now, base};
 }
 
 function hasAncestor(tree, node, test) {
@@ -141,7 +190,10 @@ export function rebuild(tree, {focus = [], hide = null, collapse = false}) {
   const parent = [0],
     frame = [0],
     self = [0],
-    collapsed = [0];
+    collapsed = [0],
+    {diff} = tree,
+    now = diff && [0],
+    base = diff && [0];
   for (let i = 1; i < tree.n; i++) {
     const up = target[tree.parent[i]],
       f = tree.frame[i];
@@ -161,12 +213,19 @@ export function rebuild(tree, {focus = [], hide = null, collapse = false}) {
         frame.push(f);
         self.push(0);
         collapsed.push(0);
+        now?.push(0);
+        base?.push(0);
       }
     }
     target[i] = to;
     self[to] += weight.self[i];
+    if (!diff || (weight.seen && weight.seen[i] !== weight.all)) continue;
+    now[to] += diff.now.self[i];
+    base[to] += diff.base.self[i];
   }
-  return finish(tree, parent, frame, self, collapsed, weight.self[0]);
+  self[0] += weight.self[0];
+  const made = {...finish(tree, {parent, frame, self}), collapsed: Int32Array.from(collapsed)};
+  return diff ? withDiff(made, Float64Array.from(now), Float64Array.from(base)) : made;
 }
 
 // The nearest node at or above `node` with this frame, or -1.
@@ -183,21 +242,16 @@ function callsAbove(tree, target, node, to) {
   return calls;
 }
 
-function finish(tree, parent, frame, self, collapsed, rootSelf) {
-  const n = parent.length,
-    total = Float64Array.from(self);
-  total[0] += rootSelf;
-  for (let i = n - 1; i > 0; i--) total[parent[i]] += total[i];
-  return {
-    n,
+function finish(tree, {parent, frame, self}) {
+  const made = {
+    n: parent.length,
     about: tree.about,
     frames: tree.frames,
     parent: Int32Array.from(parent),
     frame: Int32Array.from(frame),
     self: Float64Array.from(self),
-    total,
-    collapsed: Int32Array.from(collapsed),
   };
+  return {...made, total: sums(made, made.self)};
 }
 
 // What is left of each node's self and total by the focus.
@@ -213,7 +267,7 @@ function focusWeights(tree, focus) {
     self[i] = total[i] = seen[i] === all ? tree.self[i] : 0;
   }
   for (let i = tree.n - 1; i > 0; i--) total[tree.parent[i]] += total[i];
-  return {self, total};
+  return {self, total, seen, all};
 }
 
 // Frames from below the root to a node, and the way back: the deepest node of such a path that
@@ -234,4 +288,73 @@ export function nodeOfPath(tree, path) {
     node = next;
   }
   return node;
+}
+
+export function nodeOfNames(tree, names) {
+  let node = 0;
+  for (const name of names) {
+    let next = -1;
+    for (let i = node + 1; i < tree.n && next < 0; i++)
+      if (tree.parent[i] === node && tree.frames.name[tree.frame[i]] === name) next = i;
+    if (next < 0) break;
+    node = next;
+  }
+  return node;
+}
+
+// Everything a function calls, as one tree with it as the root: the outermost calls count.
+export function calleesOf(tree, match) {
+  const make = treeMaker(tree, match),
+    target = new Int32Array(tree.n).fill(-1);
+  for (let i = 1; i < tree.n; i++) {
+    const up = target[tree.parent[i]];
+    if (up < 0 && !match[tree.frame[i]]) continue;
+    target[i] = up < 0 ? 0 : make.child(up, tree.frame[i]);
+    make.self[target[i]] += tree.self[i];
+  }
+  return make.done();
+}
+
+// Everything that calls it, the same way round: its callers hang below it.
+export function callersOf(tree, match) {
+  const make = treeMaker(tree, match);
+  for (const node of findMatches(tree, match).nodes) {
+    let at = 0;
+    for (let up = tree.parent[node]; up > 0; up = tree.parent[up])
+      at = make.child(at, tree.frame[up]);
+    make.self[at] += tree.total[node];
+  }
+  return make.done();
+}
+
+function treeMaker(tree, match) {
+  const parent = [0],
+    frame = [Math.max(match.indexOf(1), 0)],
+    self = [0],
+    index = new Map();
+  const child = (up, f) => {
+    const key = up * tree.frames.n + f;
+    let node = index.get(key);
+    if (node === undefined) {
+      index.set(key, (node = parent.push(up) - 1));
+      frame.push(f);
+      self.push(0);
+    }
+    return node;
+  };
+  return {child, self, done: () => finish(tree, {parent, frame, self})};
+}
+
+export function emptyTree() {
+  const none = {module: [0, 0], file: [0, 0], line: [0, 0], kind: [0, 0], inlined: [0, 0]};
+  return decode({
+    version: 1,
+    type: 'cpu',
+    unit: 'nanoseconds',
+    kinds: ['group'],
+    scale: 1,
+    frames: {name: [1, 1], ...none},
+    nodes: {parent: [0], frame: [0], self: [0], total: [0], flags: [0]},
+    strings: ['', 'all', 'other'],
+  });
 }

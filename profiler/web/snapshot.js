@@ -2,323 +2,40 @@
 // The page of one file that `record -o x.html` writes: a profile and the flame graph, nothing from
 // outside. What is shown stands in the address, so that a link to the file opens the same view.
 
-import {h, typing} from './dom.js';
-import {Flame} from './flame.js';
-import {formatCount, formatShare} from './format.js';
-import {decode, nodeOfPath, pathOf} from './nodes.js';
-import {Table} from './table.js';
-import {KINDS} from './theme.js';
+import {h} from './dom.js';
+import {decode, pathOf} from './nodes.js';
+import {KEYS, View} from './view.js';
 
-const KEYS = [
-  ['/', 'search'],
-  ['n  N', 'next, previous match'],
-  ['← ↑ → ↓', 'move between frames'],
-  ['Enter', 'zoom in'],
-  ['Backspace', 'back'],
-  ['r', 'reset'],
-  ['f', 'focus: only stacks through it'],
-  ['h', 'hide: its time to its callers'],
-  ['c', 'collapse recursion'],
-  ['i', 'flip: root below'],
-  ['+  −', 'zoom, also Ctrl and wheel'],
-  ['t', 'table: none, beside, only'],
-  ['d', 'dark, light'],
-  ['right click', 'menu, also the menu key'],
-  ['drag', 'pan when zoomed'],
-  ['tap', 'what it is; once more: zoom'],
-  ['?', 'this list'],
-];
-
-class Snapshot {
+class Snapshot extends View {
   constructor(tree) {
-    this.system = matchMedia('(prefers-color-scheme: dark)');
-    this.chosen = this.storedTheme(); // null: the system's
-    this.themeName = this.chosen ?? this.systemTheme();
-    this.root = document.getElementById('view');
-    this.flameBox = h('section', {'aria-label': 'Flame graph'});
-    this.tableBox = h('section', {
-      class: 'table',
-      'aria-label': 'Functions',
-      'data-own-keys': true,
-    });
-    this.root.replaceChildren(
-      this.buildBar(),
-      h('div', {class: 'panes'}, this.flameBox, this.tableBox),
-    );
-    this.help = this.buildHelp();
-    this.show(innerWidth < 900 ? 'flame' : 'both');
-    this.setTheme(this.themeName);
-    this.flame = new Flame(this.flameBox, tree, this.themeName);
-    this.table = new Table(this.tableBox, this.flame);
-    this.flameBox.addEventListener('change', () => this.changed());
-    this.flameBox.addEventListener('ask-search', event => this.searchFor(event.detail));
-    document.addEventListener('keydown', event => this.key(event));
+    super(tree, {keys: [...KEYS, ['d', 'dark, light']]});
     addEventListener('hashchange', () => this.fromAddress());
-    this.system.addEventListener('change', () => this.setTheme(this.chosen ?? this.systemTheme()));
     this.fromAddress();
     this.changed();
   }
 
-  button(text, title, action, attributes = {}) {
-    return h('button', {type: 'button', title, onclick: action, ...attributes}, text);
-  }
-
-  buildBar() {
-    const ask = key => () => this.flame.ask({[key]: !this.flame.asked[key]});
-    this.panes = Object.fromEntries(
-      [
-        ['flame', 'Flame'],
-        ['both', 'Both'],
-        ['table', 'Table'],
-      ].map(([key, text]) => [key, this.button(text, `show: ${key}  (t)`, () => this.show(key))]),
-    );
-    this.toggles = {
-      collapse: this.button('Recursion', 'collapse recursive calls  (c)', ask('collapse')),
-      flip: this.button('Flip', 'root below  (i)', ask('flip')),
-      ends: this.button('Ends', 'cut long names in front, not in the middle', ask('ends')),
-    };
-    this.order = this.button('', 'order of frames: by name, or the largest first', () =>
-      this.flame.ask({order: this.flame.asked.order === 'name' ? 'weight' : 'name'}),
-    );
-    this.input = h('input', {
-      type: 'search',
-      placeholder: 'Search  ( / )',
-      spellcheck: 'false',
-      autocomplete: 'off',
-      'aria-label': 'Search functions, files, modules',
-      title: 'text, "exact name" or /regular expression/',
-      oninput: () => this.typed(),
-      onkeydown: event => this.searchKey(event),
-    });
-    this.count = h('output', {
-      class: 'count',
-      'aria-live': 'polite',
-      title: 'matches, those within others not counted, and their share; zoomed in: of what is shown',
-    });
-    this.only = this.button('Only matches', 'keep only the stacks that match', () =>
-      this.flame.ask({only: !this.flame.asked.only}),
-    );
-    this.found = h(
-      'span',
-      {class: 'found', hidden: true},
-      this.count,
-      this.button('‹', 'previous match  (N)', () => this.flame.nextMatch(-1), {
-        'aria-label': 'previous match',
-      }),
-      this.button('›', 'next match  (n)', () => this.flame.nextMatch(1), {
-        'aria-label': 'next match',
-      }),
-      this.only,
-    );
-    return h(
-      'div',
-      {class: 'bar', role: 'toolbar', 'aria-label': 'View'},
-      h(
-        'span',
-        {class: 'segments', role: 'group', 'aria-label': 'Panes'},
-        ...Object.values(this.panes),
-      ),
-      this.order,
-      ...Object.values(this.toggles),
-      this.button('Reset', 'all of it again  (r)', () => this.resetAll()),
-      h('span', {class: 'gap'}),
-      this.found,
-      this.input,
-      this.button('◐', 'dark or light  (d)', () => this.toggleTheme(), {
-        'aria-label': 'dark or light',
-      }),
-      this.button('?', 'keys', () => this.help.showModal(), {'aria-label': 'keys'}),
-    );
-  }
-
-  buildHelp() {
-    const dialog = h(
-      'dialog',
-      {class: 'help', 'aria-label': 'Keys', 'data-own-keys': true},
-      h('h2', {}, 'Keys'),
-      h(
-        'dl',
-        {},
-        ...KEYS.flatMap(([key, what]) => [h('dt', {}, h('kbd', {}, key)), h('dd', {}, what)]),
-      ),
-      h(
-        'p',
-        {},
-        'Width is the share of the total. Callers are above what they call. Colours tell ' +
-          'kernel, native and interpreted code apart, shades of one colour its modules; a bar on ' +
-          'the left marks an inlined function.',
-      ),
-      h('form', {method: 'dialog'}, h('button', {}, 'Close')),
-    );
-    document.body.append(dialog);
-    return dialog;
-  }
-
-  // ---- search ----
-  typed() {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.flame.search(this.input.value), 60);
-  }
-
-  searchFor(query) {
-    this.input.value = query;
-    this.flame.search(query);
-  }
-
-  searchKey(event) {
-    if (event.key === 'Enter') {
-      clearTimeout(this.timer);
-      this.flame.search(this.input.value);
-      this.flame.nextMatch(event.shiftKey ? -1 : 1);
-    } else if (event.key === 'Escape') {
-      if (this.input.value) this.searchFor('');
-      this.flame.scroll.focus();
-    } else {
-      return;
-    }
-    event.preventDefault();
-  }
-
-  resetAll() {
-    this.searchFor('');
-    this.flame.reset();
-  }
-
-  // ---- what follows the graph ----
-  changed() {
-    const {asked, found, foundAt, match} = this.flame,
-      press = (button, on) => button.setAttribute('aria-pressed', on ? 'true' : 'false');
-    this.order.textContent = `Order: ${asked.order}`;
-    for (const [key, button] of Object.entries(this.toggles)) press(button, asked[key]);
-    press(this.only, asked.only);
-    if (this.input !== document.activeElement) this.input.value = asked.query;
-    this.found.hidden = !asked.query;
-    this.count.textContent = match ? this.countText(found, foundAt) : 'not an expression';
-    this.toAddress();
-  }
-
-  // `12 matches, 48.0 %`; zoomed in, those in view and their share of it: `3 of 12 in view, 62.5 %`.
-  countText({nodes, total}, at) {
-    const {tree} = this.flame,
-      seen = this.flame.foundInView(),
-      n = formatCount(nodes.length),
-      place = at >= 0 ? `${formatCount(at + 1)} / ${n}` : '';
-    if (!nodes.length) return 'no match';
-    if (seen)
-      return (
-        (place ? `${place}, ${formatCount(seen.count)}` : `${formatCount(seen.count)} of ${n}`) +
-        ` in view, ${formatShare(seen.total, seen.of)}`
-      );
-    const share = formatShare(total, tree.total[0]);
-    return `${place || n} ${nodes.length === 1 ? 'match' : 'matches'}, ${share}`;
+  moreKeys() {
+    return {d: () => this.toggleTheme()};
   }
 
   toAddress() {
-    const {asked, tree, zoom} = this.flame,
-      p = new URLSearchParams();
-    const path = pathOf(tree, zoom).join('.');
-    for (const [key, value] of Object.entries({
-      q: asked.query,
-      z: path,
-      order: asked.order === 'weight' && 'weight',
-      flip: asked.flip && '1',
-      ends: asked.ends && '1',
-      rec: asked.collapse && '1',
-      only: asked.only && '1',
-      focus: asked.focus.join('.'),
-      hide: asked.hide.join('.'),
-    }))
-      if (value) p.set(key, value);
-    const hash = String(p);
-    if (hash !== location.hash.slice(1))
-      history.replaceState(null, '', hash ? `#${hash}` : location.pathname + location.search);
+    const {tree, zoom} = this.flame,
+      p = new URLSearchParams(),
+      path = pathOf(tree, zoom).join('.');
+    if (path) p.set('z', path);
+    this.graphTo(p);
+    this.setHash(p);
   }
 
   fromAddress() {
     const p = new URLSearchParams(location.hash.slice(1)),
       {flame} = this,
-      n = flame.base.frames.n;
-    const numbers = key =>
-      (p.get(key) ?? '')
-        .split('.')
-        .filter(s => /^\d+$/.test(s))
-        .map(Number)
-        .filter(f => f < n);
+      path = (p.get('z') ?? '').split('.').filter(s => /^\d+$/.test(s));
     if (!location.hash) return;
-    this.input.value = p.get('q') ?? '';
-    Object.assign(flame.asked, {
-      query: p.get('q') ?? '',
-      order: p.get('order') === 'weight' ? 'weight' : 'name',
-      flip: p.has('flip'),
-      ends: p.has('ends'),
-      collapse: p.has('rec'),
-      only: p.has('only'),
-      focus: numbers('focus'),
-      hide: numbers('hide'),
-    });
-    flame.remake(numbers('z'));
+    this.graphFrom(p);
+    flame.remake(path.map(Number).filter(f => f < flame.base.frames.n));
     flame.changed();
-  }
-
-  // ---- panes, theme, keys ----
-  show(which) {
-    this.pane = which;
-    for (const [key, button] of Object.entries(this.panes))
-      button.setAttribute('aria-pressed', key === which ? 'true' : 'false');
-    this.root.dataset.show = which;
-    this.table?.update();
-  }
-
-  storedTheme() {
-    try {
-      const name = localStorage.getItem('bianque-theme');
-      return Object.hasOwn(KINDS, name) ? name : null;
-    } catch {
-      // a file may have no storage
-      return null;
-    }
-  }
-
-  systemTheme() {
-    return this.system.matches ? 'dark' : 'light';
-  }
-
-  setTheme(name) {
-    this.themeName = name;
-    document.documentElement.dataset.theme = name;
-    for (const item of document.querySelectorAll('[data-kind]'))
-      item.style.setProperty('--swatch', (KINDS[name][item.dataset.kind] ?? KINDS[name].group)[2]);
-    this.flame?.setTheme(name);
-  }
-
-  // Back to what the system has, it is followed again.
-  toggleTheme() {
-    this.setTheme(this.themeName === 'dark' ? 'light' : 'dark');
-    this.chosen = this.themeName === this.systemTheme() ? null : this.themeName;
-    try {
-      if (this.chosen) localStorage.setItem('bianque-theme', this.chosen);
-      else localStorage.removeItem('bianque-theme');
-    } catch {
-      /* not kept */
-    }
-  }
-
-  key(event) {
-    if (typing(event) || event.ctrlKey || event.metaKey || event.altKey || this.help.open) return;
-    const panes = Object.keys(this.panes),
-      keys = {
-        '/': () => {
-          this.input.focus();
-          this.input.select();
-        },
-        '?': () => this.help.showModal(),
-        d: () => this.toggleTheme(),
-        t: () => this.show(panes[(panes.indexOf(this.pane) + 1) % panes.length]),
-        r: () => this.searchFor(''),
-      };
-    if (!keys[event.key]) return;
-    event.preventDefault();
-    keys[event.key]();
+    if (p.get('fn')) this.sandwichOf(p.get('fn'));
   }
 }
 

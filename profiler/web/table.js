@@ -3,7 +3,7 @@
 // filters, and narrows to the matches of a search. Headers sort; a row highlights its function.
 
 import {h, narrow} from './dom.js';
-import {formatCount, formatShare, formatValue, placeOf} from './format.js';
+import {formatChange, formatCount, formatShare, formatValue, placeOf} from './format.js';
 
 const MAX_TABLE_ROWS = 200,
   NUMBER_PX = 78; // as flame.css
@@ -13,6 +13,7 @@ export class Table {
   constructor(element, flame) {
     this.flame = flame;
     this.sort = 'self';
+    this.isDiff = false;
     this.body = h('tbody');
     this.foot = h('div', {class: 'table-foot'});
     this.heads = Object.fromEntries(
@@ -65,6 +66,12 @@ export class Table {
       self: (a, b) => totals.self[b] - totals.self[a] || totals.total[b] - totals.total[a],
       total: (a, b) => totals.total[b] - totals.total[a],
     };
+    const {now, base: before} = totals;
+    if (now) {
+      by.self = (a, b) => before[b] - before[a];
+      by.total = (a, b) => now[b] - now[a];
+      by.share = (a, b) => Math.abs(now[b] - before[b]) - Math.abs(now[a] - before[a]);
+    }
     const compare = by[this.sort] ?? by.total;
     return list.sort((a, b) => compare(a, b) || rank[a] - rank[b]);
   }
@@ -73,6 +80,17 @@ export class Table {
     if (!this.element.clientWidth) return; // not shown
     const rows = this.rows(),
       shown = rows.slice(0, MAX_TABLE_ROWS);
+    const isDiff = !!this.flame.tree.diff;
+    if (isDiff !== this.isDiff) {
+      this.isDiff = isDiff;
+      this.sort = isDiff ? 'share' : 'self';
+      const texts = isDiff ? ['baseline', 'now', 'change'] : ['self', 'total', 'share'];
+      ['self', 'total', 'share'].forEach(
+        (key, i) => (this.heads[key].firstChild.textContent = texts[i]),
+      );
+      this.update();
+      return;
+    }
     for (const [key, head] of Object.entries(this.heads))
       head.setAttribute(
         'aria-sort',
@@ -87,6 +105,12 @@ export class Table {
       rows.length > shown.length
         ? `${formatCount(shown.length)} of ${formatCount(rows.length)} functions; search for others`
         : `${formatCount(rows.length)} ${rows.length === 1 ? 'function' : 'functions'}`;
+  }
+
+  // Beside a sandwich a row is its function, else it is searched for.
+  choose(name) {
+    const beside = this.element.closest('[data-show]')?.dataset.show === 'sandwich';
+    this.flame.tell(beside ? 'ask-sandwich' : 'ask-search', beside ? name : `"${name}"`);
   }
 
   row(frame) {
@@ -108,7 +132,7 @@ export class Table {
           type: 'button',
           'data-frame': frame,
           title: `${frames.name[frame]}\n${frames.module[frame]}`,
-          onclick: () => this.flame.askSearch(`"${frames.name[frame]}"`),
+          onclick: () => this.choose(frames.name[frame]),
         },
         label,
       );
@@ -123,9 +147,18 @@ export class Table {
         name,
         left > 40 && h('span', {class: 'module'}, fitter.fit(module, left * 0.95, false)),
       ),
-      h('td', {}, formatValue(totals.self[frame], base.about.unit)),
-      h('td', {}, formatValue(totals.total[frame], base.about.unit)),
-      h('td', {}, formatShare(key, all)),
+      ...this.figures(frame, key, all).map(text => h('td', {}, text)),
     );
+  }
+
+  figures(frame, key, all) {
+    const {totals, base} = this.flame,
+      {unit} = base.about,
+      value = v => formatValue(v, unit);
+    if (!this.isDiff)
+      return [value(totals.self[frame]), value(totals.total[frame]), formatShare(key, all)];
+    const now = totals.now[frame],
+      before = totals.base[frame];
+    return [value(before), value(now), formatChange(now, before)];
   }
 }

@@ -52,6 +52,37 @@ export const THEMES = {
   },
 };
 
+// A diff: gone, then from much less (blue) over no change to much more (vermilion).
+export const DIFF = {
+  light: ['#fbfbfa', '#7db8f2', '#a5cdf5', '#c9e0f7', '#dfe2e5', '#f9d9c6', '#f7bd9b', '#f3a077'],
+  dark: ['#15181b', '#184f88', '#204a76', '#263c54', '#343a40', '#53392c', '#6f3d24', '#7f3a15'],
+};
+// Series of a time line, the last is `other`: shapes of 3 : 1 against the page.
+export const SERIES = {
+  light: [
+    '#3f83d6',
+    '#c96f1a',
+    '#2a9d72',
+    '#b0629a',
+    '#8a8270',
+    '#3b8ea6',
+    '#987e1f',
+    '#7a6fd0',
+    '#9aa1a9',
+  ],
+  dark: [
+    '#4f93e6',
+    '#c9823f',
+    '#3fa67e',
+    '#b8709f',
+    '#8f8875',
+    '#4f9db3',
+    '#a89140',
+    '#877ddb',
+    '#656c74',
+  ],
+};
+
 // FNV-1a, as profiler/export/svg.c.
 export function stepOf(text) {
   let hash = 2166136261;
@@ -109,7 +140,7 @@ export function makeTheme(name, frames) {
     faded[i] = mix(fill[i], base.page, FADE);
     bar[i] = mix(fill[i], base.text, 0.5);
   }
-  return {name, ...base, fill, faded, bar};
+  return {name, ...base, fill, faded, bar, diff: DIFF[name]};
 }
 
 export const FADE = 0.55;

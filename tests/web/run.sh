@@ -6,7 +6,7 @@ set -u
 : "${B:?the build folder}"
 here=$(dirname "$0")
 export EXPORT_PROFILE="$B/tools/export_profile" BUNDLE="$B/gen/snapshot.bundle.js"
-export NODE_TOOLS="$B/web"
+export NODE_TOOLS="$B/web" SERVED="$B/gen/web"
 if ! command -v node >/dev/null; then
   echo 'skipped: no node (apt-get install nodejs)'
   echo '0 passed, 0 failed, 1 skipped'

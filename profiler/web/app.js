@@ -1,0 +1,687 @@
+// SPDX-License-Identifier: Apache-2.0
+// The agent's page: when was it bad (time line), who (series, filters), why (flame graph), is it new
+// (diff), where (table, sandwich), can it be trusted (status line). One state (state.js) stands in
+// the address; every change of it asks the agent again, which merges; the old picture stays until
+// the new one is there.
+
+import {ApiError, download, getJson, saveBlob, setToken, takeToken} from './api.js';
+import {copyText, h} from './dom.js';
+import {formatChange, formatCount, formatShare, formatValue} from './format.js';
+import {buildDiffBar, buildTop} from './head.js';
+import {decode, emptyTree, pathOf} from './nodes.js';
+import {clock, formatMatch, lengthText, parseMatch, rangesOf, readState, timeOf} from './state.js';
+import {writeState} from './state.js';
+import {DIFF} from './theme.js';
+import {Timeline} from './timeline.js';
+import {KEYS, View} from './view.js';
+
+const LIVE_MS = 5000,
+  STATUS_MS = 10000,
+  MIN_LINE_MS = 10000,
+  HEAT_MS = 300000,
+  HEAT_STEPS = [20, 25, 40, 50, 100, 125, 200, 250, 500];
+const MORE_KEYS = [
+  ['d', 'diff'],
+  ['l', 'live'],
+  ['[  ]', 'earlier, later'],
+  ['+  −', 'shorter, longer time line'],
+  ['p', 'processes'],
+  ['m', 'heat map'],
+];
+const FORMATS = ['pprof', 'folded', 'html', 'svg', 'speedscope', 'json', 'text'];
+const ENDINGS = {pprof: 'pb.gz', text: 'txt', speedscope: 'speedscope.json'};
+const BY_THREAD = ['pid', 'tid', 'comm'];
+const iso = ms => new Date(ms).toISOString();
+
+const choose = (label, options, onchange) =>
+  h(
+    'select',
+    {'aria-label': label, title: label, onchange: event => onchange(event.target)},
+    ...options.map(([value, text]) => h('option', {value}, text)),
+  );
+
+// The controls of this page in the bar of View.
+function buildTools(page) {
+  const split = choose(
+    'Split by',
+    ['none', 'comm', 'pid', 'tid'].map(v => [v, `split: ${v}`]),
+    e => page.app.change({split: e.value}),
+  );
+  const group = choose('Time line by', [['service_name', 'by service_name']], e =>
+    page.app.change({group: e.value}),
+  );
+  const kind = choose('Kind', [['cpu', 'kind: cpu']], e => page.app.change({kind: e.value}));
+  const save = choose(
+    'Download',
+    [['', 'export'], ...FORMATS.map(f => [f, f]), ['png', 'picture (png)']],
+    e => {
+      page.app.save(e.value);
+      e.value = '';
+    },
+  );
+  const link = h(
+    'button',
+    {type: 'button', title: 'copy a link to exactly this', onclick: () => page.app.copyLink()},
+    'Copy link',
+  );
+  return {split, group, kind, save, link};
+}
+
+export class App extends View {
+  constructor() {
+    const page = {},
+      tools = buildTools(page),
+      top = buildTop(page, tools),
+      lineBox = h('section', {class: 'line', 'aria-label': 'Time line'}),
+      busy = h('div', {class: 'busy', role: 'progressbar', 'aria-label': 'asking', hidden: true}),
+      notices = h('div', {'aria-live': 'polite'});
+    super(emptyTree(), {
+      keys: [...KEYS, ...MORE_KEYS],
+      head: [busy, top.element, lineBox, notices],
+      tabs: [
+        ['diff', 'Diff'],
+        ['heat', 'Heat map'],
+        ['processes', 'Processes'],
+      ],
+      tools: [tools.split],
+    });
+    page.app = this;
+    Object.assign(this, {top, tools, busy, notices, skew: 0, statusAt: 0, problem: null, query: 0});
+    for (const key of ['+', '-', 'd']) this.flame.foreignKeys.add(key);
+    this.line = new Timeline(lineBox, {
+      select: (range, isBase) => this.select(range, isBase),
+      filter: name => this.toggleFilter(name),
+    });
+    this.diffBar = buildDiffBar(page);
+    this.extra = h('div', {class: 'extra'});
+    this.panesBox.before(this.diffBar.element);
+    this.panesBox.after(this.extra);
+    this.footer = document.getElementById('status');
+    this.setTheme(this.themeName);
+    addEventListener('hashchange', () => this.fromAddress());
+    addEventListener('popstate', () => this.fromAddress());
+    document.addEventListener('visibilitychange', () => !document.hidden && this.tick());
+    this.fromAddress();
+    this.listKinds();
+  }
+
+  // ---- state and address ----
+  fromAddress() {
+    const p = new URLSearchParams(location.hash.slice(1)),
+      hadToken = takeToken(p);
+    this.state = readState(p);
+    if (hadToken) this.setHash(p);
+    else if (this.written === location.hash) return; // our own
+    this.graphFrom(p);
+    this.zoomNames = p.get('z') ? p.get('z').split('\n') : [];
+    this.sandwich.name = p.get('fn') ?? '';
+    const view = Object.hasOwn(this.panes, this.state.view) ? this.state.view : '';
+    super.show(view || this.mainPane());
+    this.load();
+  }
+
+  toAddress(push = false) {
+    if (!this.state) return;
+    const p = writeState({...this.state, view: this.pane}),
+      {flame} = this,
+      path = pathOf(flame.tree, flame.zoom).map(f => flame.base.frames.name[f]);
+    const zoom = this.loaded ? path : (this.zoomNames ?? []);
+    if (zoom.length) p.set('z', zoom.join('\n'));
+    this.graphTo(p);
+    this.setHash(p, push);
+    this.written = location.hash;
+  }
+
+  now() {
+    return Date.now() + this.skew;
+  }
+
+  ranges() {
+    return rangesOf(this.state, this.now());
+  }
+
+  change(changes) {
+    Object.assign(this.state, changes);
+    this.toAddress(true);
+    this.load();
+  }
+
+  show(which) {
+    const was = this.pane;
+    super.show(which);
+    if (!this.state) return;
+    const kindOf = pane => (['diff', 'heat', 'processes'].includes(pane) ? pane : 'flame');
+    if (which === 'diff' && !this.state.base && !this.state.baseMatch) this.state.base = 'before';
+    this.toAddress(which !== was);
+    if (kindOf(was) === kindOf(which)) return;
+    this.load();
+  }
+
+  // The heat map or the list, made when it is first asked for.
+  async panel() {
+    const panels = await this.part('panels');
+    if (this.panelOf === this.pane) return panels;
+    this.panelOf = this.pane;
+    this.extra.replaceChildren();
+    this.heat = this.processes = null;
+    if (this.pane === 'heat') {
+      this.heat = new panels.HeatMap(this.extra, sel => this.select(sel, false));
+      this.heat.theme = this.themeName;
+    } else {
+      const only = (pid, split) => {
+        const match = [...this.state.match.filter(m => m[0] !== 'pid'), ['pid', '=', `${pid}`]];
+        Object.assign(this.state, {match, split});
+        this.show(this.mainPane());
+      };
+      this.processes = new panels.Processes(this.extra, {
+        process: pid => only(pid, 'none'),
+        threads: pid => only(pid, 'tid'),
+      });
+    }
+    return panels;
+  }
+
+  mainPane() {
+    return innerWidth < 900 ? 'flame' : 'both';
+  }
+
+  // ---- asking ----
+  // range: 'line', or 'graph': what is selected of it. Times that follow the clock are the agent's.
+  args(range) {
+    const {state} = this,
+      line = this.ranges().line,
+      sel = range === 'graph' ? state.sel : null,
+      at = (text, i) => (/^now/.test(text) ? text : iso(line[i]));
+    return {
+      kind: state.kind,
+      from: sel ? iso(sel[0]) : at(state.from, 0),
+      to: sel ? iso(sel[1]) : at(state.to, 1),
+      match: state.match.length ? formatMatch(state.match) : '',
+    };
+  }
+
+  profileArgs() {
+    const {state} = this,
+      args = {...this.args('graph'), group: state.split === 'none' ? '' : state.split};
+    if (this.pane !== 'diff') return args;
+    const [from, to] = this.ranges().base.map(iso);
+    return {
+      ...args,
+      base_from: from,
+      base_to: to,
+      base_match: formatMatch(state.baseMatch ?? state.match),
+    };
+  }
+
+  // Everything that is shown, at once; what was asked before is dropped.
+  async load() {
+    const query = ++this.query,
+      {state} = this;
+    this.abort?.abort();
+    clearTimeout(this.timer);
+    this.abort = new AbortController();
+    const {signal} = this.abort,
+      series = state.match.filter(m => !BY_THREAD.includes(m[0])),
+      lineArgs = {...this.args('line'), match: series.length ? formatMatch(series) : ''};
+    this.busy.hidden = false;
+    this.root.classList.add('loading');
+    this.top.update(state, this.host ?? '');
+    try {
+      const [doc] = await Promise.all([
+        getJson('api/v1/series', {...lineArgs, group: state.group}, signal),
+        this.loadStatus(signal),
+      ]);
+      if (query !== this.query) return;
+      this.doc = doc;
+      if (state.to === 'now') this.skew = doc.to_ms - Date.now();
+      this.problem = null;
+      this.showLine();
+      await this.loadPane(query, signal);
+    } catch (error) {
+      if (error.name === 'AbortError' || query !== this.query) return;
+      if (!(error instanceof ApiError)) throw error;
+      this.problem = error;
+      if (error.status === 401) this.askToken();
+    } finally {
+      if (query === this.query) this.settled();
+    }
+  }
+
+  settled() {
+    this.busy.hidden = true;
+    this.root.classList.remove('loading');
+    this.showNotices();
+    this.schedule();
+  }
+
+  schedule() {
+    const again = this.state.live || this.problem?.status === 0 || this.collecting();
+    clearTimeout(this.timer);
+    if (again && this.problem?.status !== 401) this.timer = setTimeout(() => this.tick(), LIVE_MS);
+  }
+
+  tick() {
+    if (document.hidden || !this.busy.hidden) return;
+    if (this.state.live || this.problem?.status === 0 || this.collecting()) this.load();
+  }
+
+  async loadPane(query, signal) {
+    const {pane} = this;
+    if (pane === 'heat' || pane === 'processes') {
+      await this.loadPanel(await this.panel(), query, signal);
+      return;
+    }
+    const table = await getJson('api/v1/profile', this.profileArgs(), signal);
+    if (query !== this.query) return;
+    const tree = decode(table);
+    this.about = tree.about;
+    const zoom = this.loaded ? null : this.zoomNames;
+    this.loaded = true;
+    this.flame.setTree(tree, zoom);
+    this.showDiff();
+    this.showStatus(tree);
+    if (pane === 'sandwich') this.sandwich.show(this.sandwich.name || this.heaviest());
+  }
+
+  async loadPanel({joinProcesses}, query, signal) {
+    const {utc} = this.state,
+      range = this.ranges().graph;
+    if (this.heat) {
+      const from = Math.max(range[0], range[1] - HEAT_MS),
+        hz = this.status.sampling?.hz || 19,
+        step = HEAT_STEPS.find(ms => ms * hz >= 1000) ?? HEAT_STEPS.at(-1),
+        args = {...this.args('graph'), from: iso(from), to: iso(range[1]), step: `${step}ms`};
+      const heat = await getJson('api/v1/heatmap', args, signal);
+      if (query !== this.query) return;
+      this.heat.set(heat, utc);
+      const {samples, whole, lost} = this.doc;
+      this.about = {samples, whole, lost};
+      this.showStatus(null);
+      return;
+    }
+    const [list, table] = await Promise.all([
+      getJson('api/v1/processes', {}, signal),
+      getJson('api/v1/profile', {...this.args('graph'), group: 'pid', max_nodes: 5000}, signal),
+    ]);
+    if (query !== this.query) return;
+    const tree = decode(table);
+    this.processes.set(joinProcesses(list, tree), tree, {range, utc, now: this.now()});
+    this.about = tree.about;
+    this.showStatus(null);
+  }
+
+  async loadStatus(signal) {
+    if (this.status && Date.now() - this.statusAt < STATUS_MS) return;
+    this.status = await getJson('api/v1/status', {}, signal);
+    this.statusAt = Date.now();
+    this.host = this.status.host;
+    document.title = `${this.host} · Bianque`;
+    this.top.update(this.state, this.host);
+  }
+
+  async listKinds() {
+    try {
+      const [kinds, labels] = await Promise.all([
+        getJson('api/v1/kinds', {from: 'now-1d'}),
+        getJson('api/v1/labels', {from: 'now-1d'}),
+      ]);
+      const fill = (select, list, text, value) => {
+        const all = [...new Set([value, ...list])].map(v => h('option', {value: v}, text(v)));
+        select.replaceChildren(...all);
+        select.value = value;
+      };
+      this.labels = labels.labels;
+      fill(this.tools.kind, kinds.kinds, v => `kind: ${v}`, this.state.kind);
+      fill(this.tools.group, labels.labels, v => `by ${v}`, this.state.group);
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error; // said where the profile is asked for
+    }
+  }
+
+  // ---- what is shown ----
+  showLine() {
+    const {state} = this,
+      {base} = this.ranges(),
+      only = state.match.find(m => m[0] === state.group && m[1] === '=');
+    this.line.set(this.doc, {
+      sel: state.sel,
+      base: this.pane === 'diff' && state.base ? base : null,
+      utc: state.utc,
+      now: this.now(),
+      filtered: only?.[2],
+    });
+    this.tools.split.value = state.split;
+    this.tools.group.value = state.group;
+    this.tools.kind.value = state.kind;
+  }
+
+  showDiff() {
+    const {diff} = this.flame.base,
+      unit = this.about.unit;
+    if (this.pane !== 'diff') return;
+    const now = diff?.now.total[0] ?? 0,
+      base = diff?.base.total[0] ?? 0;
+    this.diffBar.update(
+      this.state,
+      diff
+        ? `now ${formatValue(now, unit)}, baseline ${formatValue(base, unit)} at the same length: ` +
+            (formatChange(now, base) || 'nothing in either')
+        : '',
+      DIFF[this.themeName],
+    );
+  }
+
+  collecting() {
+    const {doc} = this;
+    return !!doc?.since_ms && this.state?.to === 'now' && this.now() - doc.since_ms < 60000;
+  }
+
+  // One line for each thing that is in the way, with what can be done.
+  showNotices() {
+    const {state, doc, problem} = this,
+      {graph} = this.ranges(),
+      list = [];
+    const act = (text, f) => h('button', {type: 'button', onclick: f}, text);
+    const say = (text, warn, ...actions) =>
+      list.push(h('div', {class: warn ? 'banner warn' : 'banner'}, text, ...actions));
+    if (problem?.status === 0)
+      say(
+        'The agent does not answer. What is shown is what it said last.',
+        true,
+        act('Retry', () => this.load()),
+      );
+    else if (problem)
+      say(
+        `The agent refuses: ${problem.message}`,
+        true,
+        act('Start over', () => this.startOver()),
+      );
+    else if (doc && !problem) {
+      const since = doc.since_ms,
+        seconds = Math.round((this.now() - since) / 1000);
+      if (since && graph[1] <= since)
+        say(
+          `Nothing is kept from then: the store begins at ${this.when(since)}.`,
+          false,
+          act('Show from there', () => this.change({from: `${since}`, to: 'now', sel: null})),
+        );
+      else if (!since || this.collecting())
+        say(`Collecting: ${since ? seconds : 0} s of samples so far.`, false);
+      else if (this.about && !this.about.samples && state.match.length)
+        say(
+          'Nothing in this range matches all filters. Without',
+          false,
+          ...state.match.map((m, i) => act(`${m.join(' ')} ✕`, () => this.dropFilter(i))),
+        );
+      else if (this.about && !this.about.samples) say('No samples in this range.', false);
+      if (state.match.some(m => BY_THREAD.includes(m[0])))
+        say('The time line is kept by series: it leaves out pid, tid and comm.', false);
+    }
+    this.notices.replaceChildren(...list);
+  }
+
+  when(ms) {
+    const {day, time} = clock(ms, this.state.utc);
+    return `${day} ${time}`;
+  }
+
+  // What the figures rest on. tree: with shares of its kinds, or null.
+  showStatus(tree) {
+    const {about, status} = this,
+      figure = (n, text, warn) => h('span', {class: warn ? 'warn' : ''}, h('b', {}, n), ` ${text}`),
+      why = text =>
+        h('button', {type: 'button', title: 'why', onclick: () => this.showTrust()}, `${text} ▸`);
+    const {samples, whole, lost} = about,
+      items = [figure(formatCount(samples), 'samples'), ...this.sums(tree, figure)];
+    if (samples)
+      items.push(figure(formatShare(whole, samples), 'whole stacks', whole < 0.97 * samples));
+    items.push(figure(formatCount(lost), 'lost', lost > 0));
+    const lacking = status.symbols?.lacking?.length ?? 0;
+    if (lacking)
+      items.push(why(`${lacking} ${lacking === 1 ? 'object' : 'objects'} without symbols`));
+    for (const part of status.parts ?? [])
+      if (part.state === 'degraded') items.push(why(part.reason.split(':')[0]));
+    this.footer.replaceChildren(...items, h('span', {class: 'kinds'}, ...this.kindShares(tree)));
+    super.setTheme(this.themeName); // of the swatches
+  }
+
+  sums(tree, figure) {
+    const {about} = this,
+      list = [];
+    if (!tree) return list;
+    const all = tree.diff ? tree.diff.now.total[0] : tree.total[0],
+      length = about.duration_ms;
+    if (about.unit === 'nanoseconds' && length)
+      list.push(
+        figure(
+          (all / 1e6 / length).toFixed(2),
+          `cores × ${lengthText(length)} = ${formatValue(all, about.unit)}`,
+        ),
+      );
+    if (about.all_nodes > tree.n)
+      list.push(
+        figure(formatCount(tree.n), `of ${formatCount(about.all_nodes)} nodes, the rest is other`),
+      );
+    return list;
+  }
+
+  kindShares(tree) {
+    if (!tree) return [];
+    const sums = new Float64Array(tree.frames.kinds.length);
+    for (let i = 1; i < tree.n; i++) sums[tree.frames.kind[tree.frame[i]]] += tree.self[i];
+    return tree.frames.kinds
+      .map((name, k) => [name, sums[k]])
+      .filter(([, v]) => v > 0)
+      .sort((a, b) => b[1] - a[1])
+      .map(([name, v]) => {
+        const text = name === 'group' ? 'other' : name;
+        return h('span', {'data-kind': name}, `${text} ${formatShare(v, tree.total[0])}`);
+      });
+  }
+
+  setTheme(name) {
+    super.setTheme(name);
+    this.line?.setTheme(name);
+    if (this.heat) {
+      this.heat.theme = name;
+      this.heat.paint();
+    }
+    if (this.diffBar && this.about) this.showDiff();
+  }
+
+  // ---- what the reader does ----
+  select(range, isBase) {
+    if (isBase) {
+      this.state.base = range;
+      if (this.pane === 'diff') this.change({});
+      else this.show('diff');
+      return;
+    }
+    this.state.live = false;
+    this.state.sel = range;
+    if (range && this.pane === 'heat') {
+      this.show(this.mainPane());
+      return;
+    }
+    this.change({});
+  }
+
+  toggleFilter(name) {
+    const {state} = this,
+      label = state.group,
+      same = m => m[0] === label && m[1] === '=' && m[2] === name,
+      rest = state.match.filter(m => m[0] !== label || m[1] !== '=');
+    this.change({match: state.match.some(same) ? rest : [...rest, [label, '=', name]]});
+  }
+
+  dropFilter(i) {
+    this.change({match: this.state.match.filter((_, k) => k !== i)});
+  }
+
+  askFilter() {
+    const values = async label => {
+      try {
+        return (await getJson(`api/v1/label/${label}/values`, {from: 'now-1d'})).values;
+      } catch {
+        return []; // the reader can type
+      }
+    };
+    this.attempt(async () => {
+      const {askFilter} = await this.part('dialogs');
+      askFilter(this.labels ?? ['service_name'], values, filter =>
+        this.change({match: [...this.state.match, filter]}),
+      );
+    });
+  }
+
+  showTrust() {
+    this.attempt(async () => (await this.part('dialogs')).showTrust(this.status));
+  }
+
+  setLength(length) {
+    if (length) this.change({from: `now-${length}`, to: 'now', sel: null});
+  }
+
+  setLine(from, to) {
+    const now = this.now(),
+      end = Math.min(to, now),
+      start = Math.min(from, end - MIN_LINE_MS);
+    this.change({
+      from: `${Math.round(start)}`,
+      to: end >= now - 500 ? 'now' : `${Math.round(end)}`,
+    });
+  }
+
+  // The selection, else the time line, by its own length or half of it.
+  shift(way) {
+    const {line} = this.ranges(),
+      {sel} = this.state;
+    this.state.live = false;
+    if (sel) {
+      const by = (sel[1] - sel[0]) * way;
+      this.change({sel: sel.map(t => Math.round(t + by))});
+      return;
+    }
+    const by = ((line[1] - line[0]) / 2) * way;
+    if (way > 0 && line[1] >= this.now() - 1000) return;
+    this.setLine(line[0] + by, line[1] + by);
+  }
+
+  zoomLine() {
+    const {sel} = this.state;
+    if (!sel) return;
+    this.state.sel = null;
+    this.setLine(...sel);
+  }
+
+  lengthen(factor) {
+    const [from, to] = this.ranges().line,
+      length = Math.max(MIN_LINE_MS, Math.min((to - from) * factor, 90 * 86400000));
+    if (this.state.to === 'now') this.change({from: `now-${Math.round(length / 1000)}s`});
+    else this.setLine((from + to) / 2 - length / 2, (from + to) / 2 + length / 2);
+  }
+
+  toggleLive() {
+    const live = !this.state.live,
+      [from, to] = this.ranges().line;
+    if (live && this.state.to !== 'now')
+      this.state.from = `now-${Math.max(60, Math.round((to - from) / 1000))}s`;
+    this.change(live ? {live, to: 'now', sel: null} : {live});
+  }
+
+  setBase(what) {
+    if (what === 'drag') return this.showDiff(); // it is dragged, not chosen
+    this.change({base: what === 'same' ? null : what});
+  }
+
+  setBaseMatch(text) {
+    const match = text.trim() ? parseMatch(text) : null;
+    if (text.trim() && !match) {
+      this.problem = new ApiError(400, 'bad_match', `'${text}' is not like {service_name="nginx"}`);
+      this.showNotices();
+      return;
+    }
+    if (match && !this.state.baseMatch && this.state.base === 'before') this.state.base = null;
+    this.change({baseMatch: match});
+  }
+
+  startOver() {
+    this.problem = null;
+    this.change(readState(new URLSearchParams(this.state.utc ? 'utc=1' : '')));
+  }
+
+  save(format) {
+    const stamp = iso(this.ranges().graph[0]).slice(0, 19).replace(/:/g, '-'),
+      name = ending => `${this.host ?? 'bianque'}-${this.state.kind}-${stamp}.${ending}`;
+    if (format === 'png') this.flame.picture.toBlob(blob => blob && saveBlob(blob, name('png')));
+    if (!FORMATS.includes(format)) return;
+    const args = {...this.profileArgs(), format};
+    this.attempt(() => download('api/v1/profile', args, name(ENDINGS[format] ?? format)));
+  }
+
+  // A link to these moments, not to those `now` will mean when it is opened.
+  copyLink() {
+    const {state} = this,
+      fixed = this.ranges().line,
+      was = [state.from, state.to, state.live];
+    [state.from, state.to, state.live] = [
+      `${Math.round(fixed[0])}`,
+      `${Math.round(fixed[1])}`,
+      false,
+    ];
+    this.toAddress();
+    copyText(location.href);
+    [state.from, state.to, state.live] = was;
+    this.toAddress();
+    this.tools.link.textContent = 'Copied';
+    setTimeout(() => (this.tools.link.textContent = 'Copy link'), 1500);
+  }
+
+  // Modules that are seldom needed are loaded when they are.
+  async part(name) {
+    try {
+      return await import(`./${name}.js`);
+    } catch {
+      throw new ApiError(0, 'gone', 'the agent does not answer');
+    }
+  }
+
+  // Something the reader began, whose failure is said.
+  async attempt(what) {
+    try {
+      await what();
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      this.problem = error;
+      this.showNotices();
+    }
+  }
+
+  askToken() {
+    if (document.querySelector('.dialog')) return;
+    this.attempt(async () => {
+      const {askToken} = await this.part('dialogs');
+      askToken(token => {
+        setToken(token);
+        this.load();
+        this.listKinds();
+      });
+    });
+  }
+
+  moreKeys() {
+    const toggle = pane => () => this.show(this.pane === pane ? 'both' : pane);
+    return {
+      d: toggle('diff'),
+      p: toggle('processes'),
+      m: toggle('heat'),
+      l: () => this.toggleLive(),
+      '[': () => this.shift(-1),
+      ']': () => this.shift(1),
+      '+': () => this.lengthen(0.5),
+      '-': () => this.lengthen(2),
+    };
+  }
+}
+
+window.bianque = new App();

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+// The two panes that are no flame graph: the heat map of the last minutes (a column a second, rows
+// of some milliseconds, so that a spike of 200 ms is seen), and the list of processes.
+
+import {h, sizeCanvas} from './dom.js';
+import {formatCount, formatShare, formatValue} from './format.js';
+import {clock, rangeText} from './state.js';
+import {mix, THEMES} from './theme.js';
+
+const HEAT = {light: '#8a1c1c', dark: '#ffb27a'};
+const MAX_ROWS = 500;
+
+// The moments a drag from one cell to another means, in time's order: [from, to) in ms.
+export function heatRange(doc, a, b) {
+  const at = cell => doc.from_ms + cell.column * 1000 + cell.row * doc.step_ms,
+    [first, last] = [at(a), at(b)].sort((x, y) => x - y);
+  return [first, last + doc.step_ms];
+}
+
+export class HeatMap {
+  constructor(element, onSelect) {
+    this.onSelect = onSelect;
+    this.theme = 'light';
+    this.canvas = h('canvas', {role: 'img', 'aria-label': 'Heat map; drag to select'});
+    this.said = h('div', {class: 'heat-said', 'aria-live': 'polite'});
+    element.append(this.said, h('div', {class: 'heat-box'}, this.canvas));
+    this.canvas.addEventListener('pointerdown', event => {
+      if (!this.doc || event.button !== 0) return;
+      this.canvas.setPointerCapture(event.pointerId);
+      this.from = this.to = this.cellAt(event);
+      this.paint();
+    });
+    this.canvas.addEventListener('pointermove', event => this.move(event));
+    this.canvas.addEventListener('pointerup', () => {
+      const {from, to} = this;
+      this.from = null;
+      if (from) this.onSelect(heatRange(this.doc, from, to));
+    });
+    new ResizeObserver(() => this.paint()).observe(this.canvas);
+  }
+
+  set(doc, utc) {
+    Object.assign(this, {doc, utc});
+    this.say();
+    this.paint();
+  }
+
+  say(text = '') {
+    if (!this.doc) return;
+    const {doc} = this;
+    this.said.textContent =
+      text ||
+      (doc.since_ms > doc.from_ms
+        ? `single samples since ${clock(doc.since_ms, this.utc).time}; `
+        : '') +
+        `a column is a second, a row ${doc.step_ms} ms; darkest ${formatCount(doc.max)} samples; ` +
+        'drag from one moment to another for the flame graph of exactly that';
+  }
+
+  cellAt(event) {
+    const box = this.canvas.getBoundingClientRect(),
+      {doc} = this,
+      cell = (at, size, n) => Math.min(n - 1, Math.max(0, Math.floor((at / size) * n)));
+    return {
+      column: cell(event.clientX - box.left, box.width, doc.columns),
+      row: cell(event.clientY - box.top, box.height, doc.rows),
+    };
+  }
+
+  move(event) {
+    if (!this.doc) return;
+    const cell = this.cellAt(event),
+      n = this.doc.cells[cell.column * this.doc.rows + cell.row],
+      [from, to] = heatRange(this.doc, this.from ?? cell, cell);
+    this.to = cell;
+    this.say(
+      `${clock(from, this.utc).time}.${String(Math.round(from % 1000)).padStart(3, '0')}, ` +
+        `${to - from} ms${this.from ? '' : `: ${formatCount(n)} samples`}`,
+    );
+    if (this.from) this.paint();
+  }
+
+  paint() {
+    const {doc, canvas} = this,
+      {clientWidth: width, clientHeight: height} = canvas,
+      theme = THEMES[this.theme];
+    if (!doc || !width) return;
+    const context = sizeCanvas(canvas, width, height),
+      w = width / doc.columns,
+      high = height / doc.rows;
+    const shades = Array.from({length: 33}, (_, i) =>
+      mix(theme.page, HEAT[this.theme], Math.sqrt(i / 32)),
+    );
+    for (let c = 0; c < doc.columns; c++)
+      for (let r = 0; r < doc.rows; r++) {
+        const n = doc.cells[c * doc.rows + r];
+        context.fillStyle = shades[n ? Math.max(3, Math.round((32 * n) / doc.max)) : 0];
+        context.fillRect(c * w, r * high, Math.ceil(w), Math.ceil(high));
+      }
+    if (this.from) this.paintChosen(context, theme, w, high);
+  }
+
+  // From one moment to the other, through whole seconds between.
+  paintChosen(context, theme, w, high) {
+    const {doc} = this,
+      number = cell => cell.column * doc.rows + cell.row,
+      [a, b] = [number(this.from), number(this.to)].sort((x, y) => x - y);
+    context.fillStyle = theme.select;
+    context.globalAlpha = 0.45;
+    for (let c = Math.floor(a / doc.rows); c <= Math.floor(b / doc.rows); c++) {
+      const top = Math.max(a - c * doc.rows, 0),
+        bottom = Math.min(b - c * doc.rows + 1, doc.rows);
+      context.fillRect(c * w, top * high, w, (bottom - top) * high);
+    }
+    context.globalAlpha = 1;
+  }
+}
+
+// Processes with what they used: rows of the agent's list, joined by pid with the sums of a profile
+// that is split by pid. Those that have gone have a row too.
+export function joinProcesses(list, tree) {
+  const byPid = new Map(list.processes.map(p => [p.pid, {...p, value: 0}]));
+  for (let i = 1; i < tree.n; i++) {
+    if (tree.parent[i]) continue;
+    const found = /^(.*) \((\d+)\)$/.exec(tree.frames.name[tree.frame[i]]);
+    if (!found) continue;
+    const pid = Number(found[2]);
+    if (!byPid.has(pid))
+      byPid.set(pid, {pid, comm: found[1], service_name: '', container: '', gone: true, value: 0});
+    byPid.get(pid).value += tree.total[i];
+  }
+  return [...byPid.values()];
+}
+
+const COLUMNS = [
+  ['pid', 'pid', 'n'],
+  ['comm', 'name', ''],
+  ['value', 'used', 'n'],
+  ['cores', 'cores', 'n wide'],
+  ['share', 'share', 'n'],
+  ['bar', '', 'bar-cell wide'],
+  ['service_name', 'service', 'wide'],
+  ['container', 'container', 'wide'],
+];
+
+export class Processes {
+  // on: process(pid), threads(pid)
+  constructor(element, on) {
+    Object.assign(this, {on, sort: 'value', said: h('div', {class: 'heat-said'})});
+    this.box = h('div', {class: 'list', 'data-own-keys': true});
+    element.append(this.said, this.box);
+  }
+
+  set(rows, tree, {range, utc, now}) {
+    Object.assign(this, {rows, tree, seconds: (range[1] - range[0]) / 1000});
+    this.said.textContent =
+      `${formatCount(rows.length)} processes, ${rangeText(range, utc, now)}; ` +
+      'a name opens its flame graph';
+    this.show();
+  }
+
+  show() {
+    const key = {cores: 'value', share: 'value', bar: 'value'}[this.sort] ?? this.sort,
+      text = key !== 'pid' && key !== 'value',
+      order = (a, b) =>
+        text ? (a[key] || '~').localeCompare(b[key] || '~') : key === 'pid' ? a.pid - b.pid : 0,
+      rows = [...this.rows].sort((a, b) => order(a, b) || b.value - a.value || a.pid - b.pid);
+    const head = ([id, name, type]) =>
+      h(
+        'th',
+        {class: type, scope: 'col', 'aria-sort': this.sort === id ? 'other' : null},
+        name && h('button', {type: 'button', onclick: () => this.sortBy(id)}, name),
+      );
+    this.box.replaceChildren(
+      h(
+        'table',
+        {},
+        h('thead', {}, h('tr', {}, ...COLUMNS.map(head))),
+        h('tbody', {}, ...rows.slice(0, MAX_ROWS).map(row => this.row(row))),
+      ),
+      (rows.length > MAX_ROWS && h('p', {}, `${formatCount(rows.length - MAX_ROWS)} more`)) || '',
+    );
+  }
+
+  sortBy(key) {
+    this.sort = key;
+    this.show();
+  }
+
+  row(p) {
+    const {unit} = this.tree.about,
+      all = this.tree.total[0],
+      bar = h('i');
+    bar.style.width = `${all ? (100 * p.value) / all : 0}%`;
+    const button = (text, title, act) => h('button', {type: 'button', title, onclick: act}, text);
+    const cells = {
+      pid: p.pid,
+      comm: button(p.comm, `flame graph of ${p.comm} (${p.pid})`, () => this.on.process(p.pid)),
+      value: p.value ? formatValue(p.value, unit) : '',
+      cores: p.value ? (p.value / 1e9 / this.seconds).toFixed(2) : '',
+      share: p.value
+        ? button(formatShare(p.value, all), 'by thread', () => this.on.threads(p.pid))
+        : '',
+      bar,
+      service_name: p.gone ? 'gone' : p.service_name,
+      container: (p.container ?? '').slice(0, 12),
+    };
+    return h('tr', {}, ...COLUMNS.map(([id, , type]) => h('td', {class: type}, cells[id])));
+  }
+}

@@ -1,0 +1,484 @@
+// SPDX-License-Identifier: Apache-2.0
+// The agent's page in Chromium, over agent_stub.mjs: no test leaves a console error, a violation of
+// the policy or a request to anywhere else. Screenshots stay in the build folder.
+
+import assert from 'node:assert/strict';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import {createRequire} from 'node:module';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {after, before, test} from 'node:test';
+import {startAgent, tableOf} from './agent_stub.mjs';
+
+const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find(existsSync);
+const SHOTS = join(process.env.NODE_TOOLS, 'screenshots');
+const require = createRequire(join(process.env.NODE_TOOLS, 'node_modules', 'x.js'));
+let playwright;
+try {
+  playwright = require('playwright-core');
+} catch {
+  /* said below */
+}
+const missing = !playwright
+  ? 'playwright-core is not installed (npm)'
+  : !CHROMIUM
+    ? 'no chromium'
+    : false;
+
+const FOLDED = `worker;_start;main;serve;parse [libjson.so];lex 30
+worker;_start;main;serve;parse [libjson.so];scan_[i] 10
+worker;_start;main;serve;handle [app/h.py:12];query [app/db.py:7];sys_read_[k] 25
+worker;_start;main;serve;handle [app/h.py:12];render [app/h.py:90] 15
+worker;_start;main;walk;walk;walk;visit 12
+nginx (7);_start;main;parse [libjson.so] 8
+`;
+
+let browser, folder, small;
+before(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'bianque-agent-page-'));
+  mkdirSync(SHOTS, {recursive: true});
+  writeFileSync(join(folder, 'folded'), FOLDED);
+  small = tableOf(join(folder, 'folded'));
+  if (!missing)
+    browser = await playwright.chromium.launch({
+      executablePath: CHROMIUM,
+      args: ['--no-sandbox', '--enable-unsafe-swiftshader'],
+    });
+});
+after(async () => {
+  await browser?.close();
+  rmSync(folder, {recursive: true, force: true});
+});
+
+// The page over an agent. expected: console errors that belong to the test.
+function page(
+  name,
+  steps,
+  {agent: fields = () => ({}), hash = '', context = {}, expected = null} = {},
+) {
+  test(name, {skip: missing, timeout: 120000}, async t => {
+    const agent = await startAgent({table: small, ...fields()}),
+      where = await browser.newContext({viewport: {width: 1440, height: 900}, ...context}),
+      p = await where.newPage(),
+      bad = [];
+    p.on('console', m => {
+      if (['error', 'warning'].includes(m.type()) && !expected?.test(m.text())) bad.push(m.text());
+    });
+    p.on('pageerror', error => bad.push(error.message));
+    p.on(
+      'request',
+      r =>
+        r.url().startsWith(agent.url) ||
+        r.url().startsWith('data:') ||
+        r.url().startsWith('blob:') ||
+        bad.push(`asks ${r.url()}`),
+    );
+    await p.addInitScript(() => {
+      window.violations = [];
+      document.addEventListener('securitypolicyviolation', event =>
+        window.violations.push(event.violatedDirective),
+      );
+    });
+    try {
+      await p.goto(agent.url + hash);
+      await idle(p);
+      await steps(p, agent, t);
+      assert.deepEqual(await p.evaluate(() => window.violations), []);
+      assert.deepEqual(bad, []);
+    } finally {
+      await where.close();
+      agent.stop();
+    }
+  });
+}
+
+const idle = p =>
+  p.waitForFunction(() => {
+    const page = window.bianque;
+    return page?.busy.hidden && !page.flame.run && !page.flame.waiting && !page.line.waiting;
+  });
+const last = (agent, name) => agent.asked.filter(a => a.name === name).at(-1)?.query;
+const shot = (p, name) => p.screenshot({path: join(SHOTS, `${name}.png`)});
+
+// Drag on a canvas between two parts of its width.
+async function drag(p, selector, from, to, y = 0.5) {
+  const box = await p.locator(selector).boundingBox(),
+    at = part => box.x + part * box.width;
+  await p.mouse.move(at(from), box.y + y * box.height);
+  await p.mouse.down();
+  await p.mouse.move(at(to), box.y + y * box.height, {steps: 4});
+  await p.mouse.up();
+  await idle(p);
+}
+const state = p => p.evaluate(() => window.bianque.state);
+const hashOf = p => p.evaluate(() => location.hash);
+
+page('loads: time line, graph, table, figures', async (p, agent) => {
+  assert.equal(await p.title(), 'box-1 · Bianque');
+  const legend = await p.locator('.legend').innerText();
+  for (const part of ['cores used', 'nginx', 'postgres', 'other']) assert.ok(legend.includes(part));
+  const foot = await p.locator('#status').innerText();
+  for (const part of [
+    '100 samples',
+    'cores × 15 min',
+    '1 object without symbols',
+    'no hardware counter',
+  ])
+    assert.ok(foot.includes(part), `${part} in ${foot}`);
+  assert.equal(last(agent, 'profile').get('from'), 'now-15m');
+  assert.equal(last(agent, 'profile').get('to'), 'now');
+  assert.equal(await p.locator('.table tbody tr').first().locator('button').innerText(), 'lex');
+  await shot(p, 'light');
+});
+
+page('dark', async p => shot(p, 'dark'), {context: {colorScheme: 'dark'}});
+
+page('a drag selects, with shift a baseline; the link opens it', async (p, agent) => {
+  await drag(p, '.line-canvas', 0.5, 0.75);
+  const {sel} = await state(p);
+  assert.ok(Math.abs(sel[1] - sel[0] - 225000) < 3000, sel);
+  assert.equal(Date.parse(last(agent, 'profile').get('from')), sel[0]);
+  assert.equal(last(agent, 'series').get('from'), 'now-15m', 'the time line stays');
+  assert.match(await p.locator('.line-said').innerText(), /selected .* \(3 min \d+ s\)/);
+  await p.keyboard.down('Shift');
+  await drag(p, '.line-canvas', 0.2, 0.45);
+  await p.keyboard.up('Shift');
+  const {base} = await state(p);
+  assert.equal(await p.evaluate(() => window.bianque.pane), 'diff');
+  assert.equal(Date.parse(last(agent, 'profile').get('base_from')), base[0]);
+  const hash = await hashOf(p);
+  await p.goto(`${agent.url}${hash}`);
+  await p.reload();
+  await idle(p);
+  assert.deepEqual([(await state(p)).sel, (await state(p)).base], [sel, base]);
+  assert.equal(await p.evaluate(() => window.bianque.pane), 'diff');
+  await p.locator('[aria-label="drop the selection"]').click();
+  await idle(p);
+  assert.equal((await state(p)).sel, null);
+  await p.goBack();
+  await idle(p);
+  assert.deepEqual((await state(p)).sel, sel, 'back is a view back');
+});
+
+page('filters: legend, dialog, pills', async (p, agent) => {
+  await p.locator('button.legend-item', {hasText: 'postgres'}).click();
+  await idle(p);
+  assert.equal(last(agent, 'profile').get('match'), '{service_name="postgres"}');
+  await p.locator('.filter').click();
+  await idle(p);
+  assert.equal(last(agent, 'profile').get('match'), null);
+  await p.locator('text=+ filter').click();
+  await p.locator('.dialog [aria-label=Label]').selectOption('pid');
+  await p.locator('.dialog [aria-label=Value]').fill('7');
+  await p.keyboard.press('Enter');
+  await idle(p);
+  assert.equal(last(agent, 'profile').get('match'), '{pid="7"}');
+  assert.equal(last(agent, 'series').get('match'), null, 'series know no pid');
+  assert.match(await p.locator('.banner').innerText(), /leaves out pid/);
+});
+
+page('search, zoom, focus: in the address', async (p, agent) => {
+  await p.keyboard.press('/');
+  await p.keyboard.type('parse');
+  await p.waitForFunction(() => window.bianque.flame.asked.query === 'parse');
+  assert.equal(await p.locator('.count').innerText(), '2 matches, 48.0 %');
+  await p.keyboard.press('Enter');
+  await p.locator('.scroll').press('f');
+  await idle(p);
+  const hash = await hashOf(p);
+  assert.match(hash, /q=parse/);
+  assert.match(hash, /focus=parse/);
+  await p.goto('about:blank');
+  await p.goto(`${agent.url}${hash}`);
+  await idle(p);
+  assert.equal(await p.locator('.pill').innerText(), 'focus parse ✕');
+  assert.ok(
+    Math.abs((await p.evaluate(() => window.bianque.flame.tree.total[0] / 1e9)) - 0.4848) < 0.01,
+  );
+  await p.evaluate(() => window.bianque.load());
+  await idle(p);
+  assert.equal(await p.locator('.pill').count(), 1, 'another answer keeps what is asked for');
+});
+
+page('sandwich', async p => {
+  await p.locator('.table tbody button', {hasText: 'parse'}).first().click();
+  await p.locator('.bar button', {hasText: 'Sandwich'}).click();
+  await idle(p);
+  await p.locator('.table tbody button', {hasText: 'parse'}).first().click();
+  assert.match(
+    await p.locator('.sandwich-head').innerText(),
+    /parse\s+self .* 48\.0 %, in 2 places/,
+  );
+  const names = which =>
+    p.evaluate(w => {
+      const {tree} = window.bianque.sandwich[w];
+      return Array.from(tree.frame, f => tree.frames.name[f]);
+    }, which);
+  assert.deepEqual((await names('callees')).sort(), ['lex', 'parse', 'scan']);
+  assert.ok((await names('callers')).includes('serve'));
+  await shot(p, 'sandwich');
+});
+
+page(
+  'diff: baselines and colours',
+  async (p, agent) => {
+    await p.keyboard.press('d');
+    await idle(p);
+    const span = key => {
+      const q = last(agent, 'profile');
+      return Date.parse(q.get(key)) || Date.now() - 900000;
+    };
+    assert.ok(Math.abs(span('base_to') - (Date.now() - 900000)) < 5000);
+    assert.match(await p.locator('.diff-bar').innerText(), /baseline .* at the same length: −/);
+    assert.match(await p.locator('.table thead').innerText(), /baseline\s+now\s+change/);
+    await p.locator('[aria-label=Baseline]').selectOption('yesterday');
+    await idle(p);
+    assert.ok(Math.abs(span('base_to') - (Date.now() - 86400000)) < 5000);
+    await p.locator('[aria-label="Filter of the baseline"]').fill('{service_name="b"}');
+    await p.keyboard.press('Enter');
+    await idle(p);
+    assert.equal(last(agent, 'profile').get('base_match'), '{service_name="b"}');
+    await shot(p, 'diff-dark');
+  },
+  {context: {colorScheme: 'dark'}},
+);
+
+page('heat map', async (p, agent) => {
+  await p.keyboard.press('m');
+  await idle(p);
+  assert.equal(last(agent, 'heatmap').get('step'), '20ms');
+  await shot(p, 'heat');
+  const box = await p.locator('.heat-box canvas').boundingBox();
+  await p.mouse.move(box.x + box.width * 0.5, box.y + box.height * 0.31);
+  await p.mouse.down();
+  await p.mouse.move(box.x + box.width * 0.5, box.y + box.height * 0.45);
+  await p.mouse.up();
+  await idle(p);
+  const {sel} = await state(p);
+  assert.equal(sel[1] - sel[0], 160);
+  assert.equal(await p.evaluate(() => window.bianque.pane), 'both');
+});
+
+page('processes', async (p, agent) => {
+  await p.keyboard.press('p');
+  await idle(p);
+  assert.equal(last(agent, 'profile').get('group'), 'pid');
+  const row = await p.locator('.list tbody tr').first().innerText();
+  assert.match(row, /^7\s+nginx\s+80\.\d ms/);
+  await shot(p, 'processes');
+  await p.locator('.list tbody button', {hasText: 'nginx'}).click();
+  await idle(p);
+  assert.equal(last(agent, 'profile').get('match'), '{pid="7"}');
+});
+
+page('keyboard: range, length, live', async (p, agent) => {
+  await p.keyboard.press('-');
+  await idle(p);
+  assert.equal(last(agent, 'series').get('from'), 'now-1800s');
+  await p.keyboard.press('[');
+  await idle(p);
+  assert.ok(Math.abs(Date.parse(last(agent, 'series').get('to')) - (Date.now() - 900000)) < 5000);
+  await p.keyboard.press('l');
+  await idle(p);
+  assert.equal(last(agent, 'series').get('to'), 'now');
+  const n = agent.asked.length;
+  await p.waitForTimeout(6500);
+  assert.ok(agent.asked.length > n, 'live asks again');
+  await p.keyboard.press('l');
+  await p.keyboard.press('?');
+  assert.ok(await p.locator('dialog').isVisible());
+  await p.keyboard.press('Escape');
+  const unnamed = await p.evaluate(
+    () =>
+      [...document.querySelectorAll('button, input, select')].filter(
+        e => !(e.getAttribute('aria-label') || e.textContent.trim() || e.title),
+      ).length,
+  );
+  assert.equal(unnamed, 0);
+});
+
+page('downloads', async p => {
+  const [file] = await Promise.all([
+    p.waitForEvent('download'),
+    p.locator('[aria-label=Download]').selectOption('folded'),
+  ]);
+  assert.match(file.suggestedFilename(), /^box-1-cpu-.*\.folded$/);
+});
+
+page('why: what is lost, what lacks symbols', async p => {
+  await p.locator('#status button').first().click();
+  const text = await p.locator('.dialog').innerText();
+  for (const part of ['no hardware counter', 'nested', 'install libx-dbgsym'])
+    assert.ok(text.includes(part), part);
+});
+
+page(
+  'nothing matches: the filter can be dropped',
+  async (p, agent) => {
+    assert.match(await p.locator('.banner').innerText(), /Nothing in this range matches/);
+    await p.locator('.banner button').click();
+    await idle(p);
+    assert.equal(last(agent, 'profile').get('match'), null);
+    assert.equal(await p.locator('.banner').count(), 0);
+  },
+  {hash: '#match={service_name="nope"}'},
+);
+
+page(
+  'the first minute, and before the store begins',
+  async (p, agent) => {
+    assert.match(await p.locator('.banner').innerText(), /Collecting: 1\d s of samples/);
+    agent.since = Date.now() - 600000;
+    await p.evaluate(() => window.bianque.change({from: 'now-2h', to: 'now-1h'}));
+    await idle(p);
+    assert.match(await p.locator('.banner').innerText(), /store begins at/);
+    await p.locator('.banner button').click();
+    await idle(p);
+    assert.equal(Date.parse(last(agent, 'series').get('from')), agent.since);
+  },
+  {agent: () => ({since: Date.now() - 12000})},
+);
+
+page(
+  'the agent goes away and comes back',
+  async (p, agent) => {
+    agent.down = true;
+    await p.evaluate(() => window.bianque.load());
+    await idle(p);
+    assert.match(await p.locator('.banner').innerText(), /does not answer/);
+    assert.ok(await p.evaluate(() => window.bianque.flame.tree.n > 5), 'the last data stays');
+    agent.down = false;
+    await p.locator('.banner', {hasText: 'Retry'}).locator('button').click();
+    await idle(p);
+    assert.equal(await p.locator('.banner').count(), 0);
+  },
+  {expected: /ERR_|Failed to load/},
+);
+
+page(
+  'what the agent refuses is said',
+  async p => {
+    assert.match(await p.locator('.banner').innerText(), /refuses: match: expected a label/);
+    await p.locator('.banner button').click();
+    await idle(p);
+    assert.equal(await p.locator('.banner').count(), 0);
+  },
+  {hash: '#match={a="bad"}', expected: /400/},
+);
+
+page(
+  'the token: from the address, into this tab',
+  async (p, agent) => {
+    assert.ok(!(await hashOf(p)).includes('token'));
+    assert.equal(await p.evaluate(() => sessionStorage.getItem('bianque-token')), 'sesame');
+    assert.ok(await p.evaluate(() => window.bianque.flame.tree.n > 5));
+    await p.reload();
+    await idle(p);
+    assert.ok(await p.evaluate(() => window.bianque.flame.tree.n > 5));
+    agent.token = 'other';
+    await p.evaluate(() => window.bianque.load());
+    await p.locator('.dialog input').fill('other');
+    await p.locator('.dialog button', {hasText: 'Use it'}).click();
+    await idle(p);
+    await p.waitForFunction(() => !window.bianque.problem);
+  },
+  {agent: () => ({token: 'sesame'}), hash: '#token=sesame', expected: /401/},
+);
+
+page('a slow answer leaves the old picture', async (p, agent) => {
+  agent.delay = 1500;
+  await p.evaluate(() => void window.bianque.load());
+  assert.ok(await p.locator('.busy').isVisible());
+  assert.ok(await p.evaluate(() => window.bianque.flame.tree.n > 5));
+  await idle(p);
+});
+
+page('nothing of a name becomes markup', async p => {
+  await p.evaluate(() => {
+    window.bianque.change({match: [['service_name', '=', '<img src=x onerror=alert(1)>']]});
+  });
+  await idle(p);
+  assert.equal(await p.locator('img').count(), 0);
+});
+
+page(
+  'a phone',
+  async p => {
+    assert.ok(await p.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+    assert.equal(await p.evaluate(() => window.bianque.pane), 'flame');
+    await shot(p, 'phone');
+    await p.evaluate(() => window.bianque.show('diff'));
+    await idle(p);
+    assert.ok(await p.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+    await shot(p, 'phone-diff');
+  },
+  {
+    context: {
+      viewport: {width: 420, height: 850},
+      hasTouch: true,
+      isMobile: true,
+      colorScheme: 'dark',
+    },
+  },
+);
+
+test('weight and 50,000 nodes', {skip: missing, timeout: 180000}, async t => {
+  const agent = await startAgent({table: tableOf('@made-up,100000,40')}),
+    p = await browser.newPage({viewport: {width: 1440, height: 900}}),
+    files = new Set();
+  p.on('response', r => r.url().includes('/api/') || files.add(new URL(r.url()).pathname));
+  try {
+    await p.goto(agent.url);
+    await idle(p);
+    const bytes = [...files]
+      .map(f => f.replace(/^\/(web\/)?/, '') || 'index.html')
+      .filter(f => readdirSync(process.env.SERVED).includes(f))
+      .reduce((sum, f) => sum + readFileSync(join(process.env.SERVED, f)).length, 0);
+    assert.ok(bytes < 120000, `${bytes} bytes for the first look`);
+    const took = await p.evaluate(async () => {
+      const {decode} = await import('./web/nodes.js'),
+        {layout} = await import('./web/layout.js'),
+        {flame} = window.bianque,
+        text = await (await fetch('api/v1/profile?from=now-15m&to=now')).text(),
+        best = (n, f) =>
+          Math.min(
+            ...Array.from({length: n}, (_, i) => {
+              const start = performance.now();
+              f(i);
+              return performance.now() - start;
+            }),
+          );
+      const box = flame.stage.getBoundingClientRect();
+      return {
+        n: flame.tree.n,
+        made: best(5, () => layout(decode(JSON.parse(text)))),
+        draw: best(8, () => flame.paintNow()),
+        hit:
+          best(5, i => {
+            for (let k = 0; k < 100; k++)
+              flame.nodeAt({clientX: box.left + 8 * k + i, clientY: box.top + 22 * (k % 20) + 5});
+          }) / 100,
+        paint: performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? NaN,
+        memory: performance.memory.usedJSHeapSize / 1e6,
+      };
+    });
+    t.diagnostic(
+      `the page: ${took.n} nodes: parse and layout ${took.made.toFixed(0)} ms (budget 120), ` +
+        `draw ${took.draw.toFixed(1)} ms (16), hit ${(took.hit * 1000).toFixed(0)} µs (1000), ` +
+        `first paint ${took.paint.toFixed(0)} ms (200), heap ${took.memory.toFixed(0)} MB (60), ` +
+        `${(bytes / 1000).toFixed(1)} kB (120)`,
+    );
+    assert.ok(took.n > 45000);
+  } finally {
+    await p.close();
+    agent.stop();
+  }
+});
