@@ -47,6 +47,7 @@ export class Timeline {
   constructor(element, on) {
     this.on = on;
     this.theme = 'light';
+    this.slots = new Map();
     this.legend = h('div', {class: 'legend', role: 'group', 'aria-label': 'Series'});
     this.said = h('div', {class: 'line-said', 'aria-live': 'polite'});
     this.canvas = h('canvas', {
@@ -70,7 +71,8 @@ export class Timeline {
   set(doc, marks) {
     this.doc = doc;
     this.marks = marks;
-    this.stack = doc && stackSeries(doc);
+    this.stack = stackSeries(doc);
+    this.giveColours();
     this.showLegend();
     this.paint();
   }
@@ -82,8 +84,24 @@ export class Timeline {
   }
 
   colour(i) {
-    const list = SERIES[this.theme];
-    return this.stack.rows[i].other ? list.at(-1) : list[i % (list.length - 1)];
+    const row = this.stack.rows[i];
+    return SERIES[this.theme].at(row.other ? -1 : this.slots.get(row.name));
+  }
+
+  // A series keeps its colour as long as it is shown.
+  giveColours() {
+    const names = this.stack.rows.filter(row => !row.other).map(row => row.name),
+      kept = names.filter(name => this.slots.has(name)),
+      slots = new Map(kept.map(name => [name, this.slots.get(name)])),
+      used = new Set(slots.values());
+    for (const name of names) {
+      if (slots.has(name)) continue;
+      let free = 0;
+      while (used.has(free)) free++;
+      used.add(free);
+      slots.set(name, free);
+    }
+    this.slots = slots;
   }
 
   showLegend() {

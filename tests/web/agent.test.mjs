@@ -185,6 +185,15 @@ page('filters: legend, dialog, pills', async (p, agent) => {
   assert.match(await p.locator('.banner').innerText(), /leaves out pid/);
 });
 
+page('a series keeps its colour', async p => {
+  const slots = () => p.evaluate(() => [...window.bianque.line.slots]);
+  const before = new Map(await slots());
+  assert.equal(new Set(before.values()).size, 8);
+  await p.locator('button.legend-item', {hasText: 'worker'}).click();
+  await idle(p);
+  assert.deepEqual(await slots(), [['worker', before.get('worker')]]);
+});
+
 page('search, zoom, focus: in the address', async (p, agent) => {
   await p.keyboard.press('/');
   await p.keyboard.type('parse');
