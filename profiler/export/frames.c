@@ -97,9 +97,58 @@ static const char *group_name(struct frames *f, __u32 labels, enum export_group 
 	return intern(f, text);
 }
 
+static const struct profile_label *pid_of(const struct profile *p, __u32 labels)
+{
+	return profile_label_find(p, labels, PROFILE_STR_PID);
+}
+
+/* A process has one name, whatever its threads are called: its busiest thread's. For each label
+ * set the one that names it. 0 or -ENOMEM. */
+static int choose_names(const struct frames *f, __u32 *chosen)
+{
+	const struct profile *p = f->profile;
+	__u64 *totals = calloc(p->label_sets.len + 1, sizeof(*totals));
+	struct hmap by_pid = {0};
+	int err = totals ? 0 : -ENOMEM;
+
+	for (size_t i = 0; !err && i < p->samples.len; i++)
+		totals[p->samples.data[i].labels] += (__u64)p->samples.data[i].values[f->type];
+	for (__u32 i = 0; !err && i < p->label_sets.len; i++) {
+		const struct profile_label *pid = pid_of(p, i);
+		__u64 hash = pid ? hash_u64((__u64)pid->num) : 0;
+		__u32 first = HMAP_NONE; /* whose `chosen` holds what all of them get */
+
+		chosen[i] = i;
+		if (!pid)
+			continue;
+		hmap_for_each_match (&by_pid, hash, first)
+			if (pid_of(p, first)->num == pid->num)
+				break;
+		if (first == HMAP_NONE)
+			err = hmap_add(&by_pid, hash, i);
+		else if (totals[i] > totals[chosen[first]])
+			chosen[first] = i;
+	}
+	for (__u32 i = 0; !err && i < p->label_sets.len; i++) {
+		const struct profile_label *pid = pid_of(p, i);
+		__u32 first;
+
+		if (!pid)
+			continue;
+		hmap_for_each_match (&by_pid, hash_u64((__u64)pid->num), first)
+			if (pid_of(p, first)->num == pid->num)
+				break;
+		chosen[i] = chosen[first];
+	}
+	hmap_fini(&by_pid);
+	free(totals);
+	return err;
+}
+
 static int add_groups(struct frames *f, struct hmap *index, enum export_group group)
 {
 	const struct profile *p = f->profile;
+	_free_ __u32 *chosen = NULL;
 	int err = 0;
 
 	if (group == EXPORT_GROUP_NONE)
@@ -107,8 +156,12 @@ static int add_groups(struct frames *f, struct hmap *index, enum export_group gr
 	f->of_labels = calloc(p->label_sets.len, sizeof(*f->of_labels));
 	if (!f->of_labels)
 		return -ENOMEM;
+	if (group == EXPORT_GROUP_PID) {
+		chosen = calloc(p->label_sets.len + 1, sizeof(*chosen));
+		err = chosen ? choose_names(f, chosen) : -ENOMEM;
+	}
 	for (__u32 i = 0; !err && i < p->label_sets.len; i++) {
-		struct frame frame = {.name = group_name(f, i, group),
+		struct frame frame = {.name = group_name(f, chosen ? chosen[i] : i, group),
 				      .module = "",
 				      .file = "",
 				      .kind = FRAME_GROUP,

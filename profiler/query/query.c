@@ -187,7 +187,7 @@ static void name_capture(struct side *side, struct naming *naming, struct captur
 	struct naming_labels labels = {
 		.pid = group == STORE_GROUP_PID || group == STORE_GROUP_TID,
 		.tid = group == STORE_GROUP_TID,
-		.comm = group == STORE_GROUP_COMM || group == STORE_GROUP_TID,
+		.comm = group != STORE_GROUP_NONE,
 	};
 	struct series *series;
 	size_t n;
@@ -259,6 +259,20 @@ static int read_side(struct side *side)
 	return err;
 }
 
+/* The range; where windows at its edges reach beyond it, with what they cover. */
+static void set_time(struct side *side)
+{
+	const struct facts *facts = &side->result.facts;
+	__u64 start_ns = side->range->from_ns, end_ns = side->range->to_ns;
+
+	if (facts->windows) {
+		start_ns = MIN(start_ns, facts->start_ns);
+		end_ns = MAX(end_ns, facts->end_ns);
+	}
+	side->profile->time_ns = start_ns;
+	side->profile->duration_ns = end_ns - start_ns;
+}
+
 /* What readers of the profile need to know. */
 static void describe(struct side *side)
 {
@@ -271,8 +285,7 @@ static void describe(struct side *side)
 		profile_set_period(p, "cpu", "nanoseconds", NS_PER_S / side->plan.hz);
 	}
 	p->name = profile_cstring(p, side->query->q.kind);
-	p->time_ns = side->range->from_ns;
-	p->duration_ns = side->range->to_ns - side->range->from_ns;
+	set_time(side);
 	p->lost_total = side->result.facts.lost;
 	if (side->result.skipped_blocks) {
 		snprintf(text, sizeof(text),

@@ -300,11 +300,10 @@ static __u32 group_of(const struct reading *r, __u32 thread)
 {
 	switch (r->choice->group) {
 	case STORE_GROUP_TID:
+	case STORE_GROUP_PID: /* its threads' names name it */
 		return thread;
 	case STORE_GROUP_COMM:
 		return r->dict.threads.data[thread].comm;
-	case STORE_GROUP_PID:
-		return r->dict.threads.data[thread].pid;
 	default:
 		return 0;
 	}
@@ -457,10 +456,10 @@ static __u32 labels_of(struct reading *r, __u32 group)
 	case STORE_GROUP_COMM:
 		return profile_thread_labels(r->profile, text(r, group), NULL, 0, 0);
 	case STORE_GROUP_PID:
-		return profile_thread_labels(r->profile, NULL, NULL, group, 0);
 	case STORE_GROUP_TID:
 		t = &r->dict.threads.data[group];
-		return profile_thread_labels(r->profile, text(r, t->comm), NULL, t->pid, t->tid);
+		return profile_thread_labels(r->profile, text(r, t->comm), NULL, t->pid,
+					     r->choice->group == STORE_GROUP_TID ? t->tid : 0);
 	default:
 		return 0;
 	}
