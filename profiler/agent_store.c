@@ -22,7 +22,7 @@ METRIC(store_max_bytes, GAUGE, "bianque_store_max_bytes", "bytes",
 METRIC(store_segments, GAUGE, "bianque_store_segments", NULL, "Files of the store, an hour each");
 METRIC(store_windows, COUNTER, "bianque_store_windows_total", NULL, "Windows stored");
 METRIC(store_failed, COUNTER, "bianque_store_failed_windows_total", NULL,
-       "Windows lost because the disk refused them");
+       "Windows not kept: the store was not open, or refused them");
 METRIC(store_dropped, COUNTER, "bianque_store_dropped_segments_total", NULL,
        "Files dropped, by age or by size");
 METRIC(store_seconds, COUNTER, "bianque_store_cpu_seconds_total", "seconds",
@@ -35,11 +35,12 @@ struct common_label {
 struct agent_store {
 	struct part part;
 	char *dir;
-	pthread_mutex_t lock; /* of limits, common, stats, cpu_ns */
+	pthread_mutex_t lock; /* of limits, stats, cpu_ns */
 	struct store_limits limits;
-	VEC(struct common_label) common;
 	struct agent_store_stats stats;
 	__u64 cpu_ns;
+	pthread_mutex_t common_lock; /* held over the disk: only a reload waits for it */
+	VEC(struct common_label) common;
 
 	/* the builder's */
 	struct store *store;
@@ -106,6 +107,7 @@ static bool is_open(struct agent_store *s)
 	return true;
 }
 
+/* last_mono_ns 0: the window is lost. */
 static void publish(struct agent_store *s, __u64 last_mono_ns)
 {
 	pthread_mutex_lock(&s->lock);
@@ -114,6 +116,8 @@ static void publish(struct agent_store *s, __u64 last_mono_ns)
 		s->stats.store = store_stats(s->store);
 	if (last_mono_ns)
 		s->stats.last_mono_ns = last_mono_ns;
+	else
+		s->stats.failed_total++;
 	s->cpu_ns += s->used_ns;
 	pthread_mutex_unlock(&s->lock);
 	s->used_ns = 0;
@@ -207,11 +211,11 @@ void agent_store_add(struct agent_store *store, const struct series *series,
 
 	if (!store->in_window)
 		return;
-	pthread_mutex_lock(&store->lock); /* of the common labels */
+	pthread_mutex_lock(&store->common_lock);
 	err = take_labels(store, series);
 	if (!err)
 		err = store_add(store->store, store->labels.data, store->labels.len, profile);
-	pthread_mutex_unlock(&store->lock);
+	pthread_mutex_unlock(&store->common_lock);
 	if (err)
 		lose_window(store, err);
 	store->used_ns += clock_thread_cpu_ns() - start_ns;
@@ -276,7 +280,7 @@ static int put_metrics(void *self, struct metric_out *out)
 	metric_out_u64(out, &store_max_bytes, NULL, stats.store.max_bytes);
 	metric_out_u64(out, &store_segments, NULL, stats.store.n_segments);
 	metric_out_u64(out, &store_windows, NULL, stats.store.windows_total);
-	metric_out_u64(out, &store_failed, NULL, stats.store.failed_total);
+	metric_out_u64(out, &store_failed, NULL, stats.failed_total);
 	metric_out_u64(out, &store_dropped, METRIC_LABELS({"reason", "age"}),
 		       stats.store.expired_total);
 	metric_out_u64(out, &store_dropped, METRIC_LABELS({"reason", "size"}),
@@ -327,6 +331,7 @@ struct agent_store *agent_store_new(struct parts *parts, const struct agent_stor
 	if (!s)
 		return NULL;
 	pthread_mutex_init(&s->lock, NULL);
+	pthread_mutex_init(&s->common_lock, NULL);
 	s->limits = options->limits;
 	s->dir = strdup(options->dir);
 	s->part = (struct part){
@@ -342,9 +347,11 @@ void agent_store_reload(struct agent_store *store, const struct agent_store_opti
 {
 	pthread_mutex_lock(&store->lock);
 	store->limits = options->limits;
+	pthread_mutex_unlock(&store->lock);
+	pthread_mutex_lock(&store->common_lock);
 	if (copy_common(store, options))
 		log_warn(store, "no memory for labels: some are missing");
-	pthread_mutex_unlock(&store->lock);
+	pthread_mutex_unlock(&store->common_lock);
 }
 
 void agent_store_free(struct agent_store *store)
@@ -356,6 +363,7 @@ void agent_store_free(struct agent_store *store)
 	free_common(store);
 	vec_free(&store->labels);
 	pthread_mutex_destroy(&store->lock);
+	pthread_mutex_destroy(&store->common_lock);
 	free(store->dir);
 	free(store);
 }

@@ -42,6 +42,7 @@ void agent_store_end(struct agent_store *store, bool complete);
 struct agent_store_stats {
 	struct store_stats store;
 	bool open;
+	__u64 failed_total; /* windows that were not kept, for whatever reason */
 	__u64 last_mono_ns; /* CLOCK_MONOTONIC of the end of the last window stored; 0: none */
 };
 /* Any thread. */

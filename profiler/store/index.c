@@ -439,6 +439,12 @@ int store_index_drop(struct store_index *index, __u64 segment)
 	return err ? err : run_numbers(index, STMT_DROP_SERIES, NULL, 0);
 }
 
+void store_index_shrink(struct store_index *index)
+{
+	/* What cannot be given back is used again. */
+	sqlite3_exec(index->db, "PRAGMA incremental_vacuum", NULL, NULL, NULL);
+}
+
 /* ---- reading --------------------------------------------------------------------------------- */
 
 static __u64 column(sqlite3_stmt *st, int i)

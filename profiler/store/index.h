@@ -58,6 +58,8 @@ MUST_CHECK int store_index_add_point(struct store_index *index, __u64 segment, _
 MUST_CHECK int store_index_cut(struct store_index *index, __u64 segment, __u64 bytes);
 /* Forget a segment, and series that no other has. */
 MUST_CHECK int store_index_drop(struct store_index *index, __u64 segment);
+/* Give free pages back to the disk; outside a transaction. */
+void store_index_shrink(struct store_index *index);
 
 /* ---- reading --------------------------------------------------------------------------------- */
 

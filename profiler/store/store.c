@@ -80,6 +80,8 @@ static void drop_segment(struct store *store, size_t i)
 	if (store_index_begin(store->index) || store_index_drop(store->index, s->id) ||
 	    store_index_commit(store->index))
 		store_index_rollback(store->index);
+	else
+		store_index_shrink(store->index);
 	memmove(s, s + 1, (--store->segments.len - i) * sizeof(*s));
 }
 
@@ -169,15 +171,16 @@ static int add_up(struct store *store, const __u64 *at, size_t n, enum block_kin
 	return err;
 }
 
-/* A sum that cannot be made costs time when it is read for, nothing else. */
+/* A sum stands for every window since the one before it (store_read.c). So when it cannot be made,
+ * its windows wait for the next one, and are read one by one until then. */
 static void end_minute(struct store *store)
 {
 	__u64 at;
 
-	if (store->windows.len &&
-	    !add_up(store, store->windows.data, store->windows.len, BLOCK_MINUTE, &at) &&
-	    vec_push(&store->minutes, at))
-		store->minutes.len = 0;
+	if (!store->windows.len || vec_reserve(&store->minutes, store->minutes.len + 1) ||
+	    add_up(store, store->windows.data, store->windows.len, BLOCK_MINUTE, &at))
+		return;
+	store->minutes.data[store->minutes.len++] = at;
 	store->windows.len = 0;
 }
 
@@ -188,13 +191,13 @@ static void end_segment(struct store *store)
 	if (store->file.fd < 0)
 		return;
 	end_minute(store);
-	if (store->minutes.len > 1)
+	if (store->minutes.len > 1 && !store->windows.len)
 		add_up(store, store->minutes.data, store->minutes.len, BLOCK_HOUR, &at);
 	index_open(store); /* or at the next start, from the file */
 	fdatasync(store->file.fd);
 	store->segments.data[store->segments.len - 1].bytes = store->file.bytes;
 	segment_file_close(&store->file);
-	store->minutes.len = 0;
+	store->windows.len = store->minutes.len = 0;
 	dict_fini(&store->dict);
 }
 
@@ -257,17 +260,17 @@ static int append_window(struct store *store)
 {
 	struct buf raw = {0};
 	__u64 at;
-	int err;
+	int err = vec_reserve(&store->windows, store->windows.len + 1);
 
+	if (err)
+		return err;
 	columns_combine(&store->window);
 	columns_encode(&store->window, &store->dict, &raw);
 	err = segment_file_append(&store->file, BLOCK_WINDOW, &raw, &at);
 	buf_fini(&raw);
-	if (err)
-		return err;
-	if (vec_push(&store->windows, at))
-		store->windows.len = 0;
-	return 0;
+	if (!err)
+		store->windows.data[store->windows.len++] = at;
+	return err;
 }
 
 /* What is open goes to the disk; its time stays open for more. */
@@ -307,8 +310,6 @@ int store_begin(struct store *store, const struct facts *facts)
 	if (!err) {
 		store->window.facts = *facts;
 		store->window.facts.windows = 1;
-	} else {
-		store->stats.failed_total++;
 	}
 	return err;
 }
@@ -384,10 +385,8 @@ int store_end(struct store *store)
 	int err = store->file.fd >= 0 && store->window.facts.windows ? flush(store) : -EINVAL;
 
 	store_abandon(store);
-	if (err) {
-		store->stats.failed_total++;
+	if (err)
 		return err;
-	}
 	store->segments.data[store->segments.len - 1].bytes = store->file.bytes;
 	store->stats.windows_total++;
 	store->stats.last_ns = end_ns;

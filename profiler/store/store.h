@@ -55,8 +55,8 @@ void store_close(struct store *store);
 void store_set_limits(struct store *store, const struct store_limits *limits);
 
 /* One window: begin, each series' profile, end. labels: sorted by name. Thread labels of samples
- * (pid, tid, comm) are kept, others are not. What cannot be kept is dropped with its window and
- * counted; 0 or -errno for the caller to say (error: the reason in words). */
+ * (pid, tid, comm) are kept, others are not. What cannot be kept is dropped with its window: 0, or
+ * -errno for the caller to count and to say (store_error: the reason in words). */
 MUST_CHECK int store_begin(struct store *store, const struct facts *facts);
 MUST_CHECK int store_add(struct store *store, const struct dict_label_text *labels, size_t n_labels,
 			 const struct profile *profile);
@@ -71,7 +71,7 @@ struct store_stats {
 	__u32 n_segments;
 	__u64 oldest_ns;		    /* CLOCK_REALTIME of the first window; 0: none */
 	__u64 last_ns;			    /* end of the last window */
-	__u64 windows_total, failed_total;  /* stored; lost since the disk refused */
+	__u64 windows_total;		    /* stored */
 	__u64 expired_total, evicted_total; /* segments dropped by age, by size */
 	__u64 dict_bytes;
 };

@@ -17,6 +17,8 @@ struct rest {
 	VEC(__s64) series; /* by the dictionary's number; -1: not asked yet */
 	struct columns columns;
 	struct block block;
+	/* Windows met, in all and since the last minute that was entered. */
+	__u64 n_windows, n_since_minute;
 };
 
 static const char *text_of(const struct dict *dict, __u32 string)
@@ -86,6 +88,22 @@ static int add_points(struct rest *r)
 	return 0;
 }
 
+/* A sum stands for every window that lies between the one before it and itself (store_read.c). Behind
+ * a damaged sum the next one holds less than that: its windows are read instead. */
+static bool holds_all(const struct rest *r, enum block_kind kind, const struct facts *facts)
+{
+	return kind == BLOCK_WINDOW ||
+	       facts->windows >= (kind == BLOCK_MINUTE ? r->n_since_minute : r->n_windows);
+}
+
+static void count_block(struct rest *r, enum block_kind kind)
+{
+	r->n_windows += kind == BLOCK_WINDOW;
+	r->n_since_minute += kind == BLOCK_WINDOW;
+	if (kind == BLOCK_MINUTE)
+		r->n_since_minute = 0;
+}
+
 /* 0; 1: the block is damaged; -errno: the index refuses. */
 static int add_block(struct rest *r, bool decode)
 {
@@ -103,10 +121,22 @@ static int add_block(struct rest *r, bool decode)
 	err = columns_decode(&r->columns, r->dict, in);
 	if (err)
 		return err == -ENOMEM ? err : 1;
+	if (!holds_all(r, r->block.kind, &r->columns.facts))
+		return 0;
+	count_block(r, r->block.kind);
 	err = store_index_add_block(r->index, r->file->id, &r->block, &r->columns.facts);
 	if (!err && r->block.kind != BLOCK_HOUR)
 		err = add_points(r);
 	return err;
+}
+
+/* One that is in the index already: what later ones refer to. */
+static int known_block(struct rest *r)
+{
+	count_block(r, r->block.kind);
+	return r->block.kind == BLOCK_DICT
+		       ? dict_decode(r->dict, cursor_of(r->block.raw.data, r->block.raw.len))
+		       : 0;
 }
 
 static void drop(struct store_report *report, __u64 bytes)
@@ -124,10 +154,7 @@ int store_index_rest(struct store_index *index, const struct segment_file *file,
 
 	while (!(err = segment_file_read(file, at, &r.block)) || (err == -EBADMSG && r.block.end)) {
 		if (!err && at < from) /* only what later ones refer to */
-			err = r.block.kind == BLOCK_DICT
-				      ? dict_decode(dict,
-						    cursor_of(r.block.raw.data, r.block.raw.len))
-				      : 0;
+			err = known_block(&r);
 		else if (!err)
 			err = add_block(&r, decode);
 		if (err && err != 1 && err != -EBADMSG)
