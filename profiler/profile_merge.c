@@ -14,15 +14,6 @@ struct merge {
 	VEC(__u32) frames;
 };
 
-static __u32 *no_ids(size_t n)
-{
-	__u32 *ids = malloc(n * sizeof(*ids) + 1);
-
-	if (ids)
-		memset(ids, 0xff, n * sizeof(*ids));
-	return ids;
-}
-
 static __u32 string_of(struct merge *m, __u32 id)
 {
 	if (m->strings[id] == UINT32_MAX)
@@ -139,10 +130,10 @@ int profile_set_base(struct profile *profile, const struct profile *base)
 	profile->base_types = n;
 	profile->base_time_ns = base->time_ns;
 	profile->base_duration_ns = base->duration_ns;
-	m.strings = no_ids(base->strings.entries.len);
-	m.mappings = no_ids(base->mappings.len);
-	m.functions = no_ids(base->functions.len);
-	m.locations = no_ids(base->locations.len);
+	m.strings = hmap_no_ids(base->strings.entries.len);
+	m.mappings = hmap_no_ids(base->mappings.len);
+	m.functions = hmap_no_ids(base->functions.len);
+	m.locations = hmap_no_ids(base->locations.len);
 	if (m.strings && m.mappings && m.functions && m.locations)
 		err = merge_samples(&m);
 	free(m.strings);

@@ -9,6 +9,7 @@
 #include "profiler/capture.h"
 
 #define SERIES_MAX_LABELS 8
+#define SERIES_MAX	  2000 /* of one profile; Pyroscope's own limit is 5,000 */
 
 struct series_label {
 	const char *name, *value; /* borrowed from the capture's images, or from the series */

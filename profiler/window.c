@@ -18,8 +18,7 @@
 #include "profiler/loop.h"
 #include "profiler/profile.h"
 
-#define MAX_SERIES     2000 /* of one window; Pyroscope's own limit is 5,000 */
-#define MAX_UNDER_WAY  8    /* windows being named; then whole windows are dropped */
+#define MAX_UNDER_WAY  8 /* windows being named; then whole windows are dropped */
 #define PROFILE_NAME   "process_cpu"
 #define PART_MAX_BYTES ((size_t)16 << 20)
 
@@ -110,7 +109,7 @@ static void run_window(struct builder_job *job, struct naming *naming)
 {
 	struct window_job *w = container_of(job, struct window_job, job);
 	struct series_options split = {
-		.by_pid = w->o.by_pid, .by_comm = w->o.by_comm, .max = MAX_SERIES};
+		.by_pid = w->o.by_pid, .by_comm = w->o.by_comm, .max = SERIES_MAX};
 	const struct window_sink *sink = &w->o.sink;
 	struct series *series;
 	bool complete = true;

@@ -14,10 +14,22 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "profiler/base/check.h"
 
 #define HMAP_NONE UINT32_MAX
+
+/* n ids, all HMAP_NONE: of things by their number elsewhere. malloc'd; NULL when memory ends. */
+static inline __u32 *hmap_no_ids(size_t n)
+{
+	__u32 *ids = malloc(n * sizeof(*ids) + 1);
+
+	if (ids)
+		memset(ids, 0xff, n * sizeof(*ids));
+	return ids;
+}
 
 struct hmap {
 	struct hmap_slot {

@@ -13,8 +13,6 @@
 #include "profiler/query/query_internal.h"
 #include "profiler/query/selector.h"
 
-#define MAX_SERIES 2000
-
 struct heatmap_job {
 	struct queries *queries;
 	struct heatmap_job *next;
@@ -71,7 +69,7 @@ static int want(struct heatmap_job *job, struct image *image)
 /* Series belong to programs: choose these once, not each sample. */
 static int choose_images(struct heatmap_job *job, const struct recording *recording)
 {
-	struct series_options split = {.max = MAX_SERIES};
+	struct series_options split = {.max = SERIES_MAX};
 	struct capture *capture = query_capture(recording, NULL, job->plan.hz, 0, UINT64_MAX);
 	struct series *series;
 	int err = 0;

@@ -18,8 +18,7 @@
 #include "profiler/query/selector.h"
 #include "profiler/store/index.h"
 
-#define MAX_SERIES 2000
-#define EXACT_NS   (15 * NS_PER_S)
+#define EXACT_NS (15 * NS_PER_S)
 
 struct listing_job {
 	struct queries *queries;
@@ -325,7 +324,7 @@ static int add_recorded(struct listing_job *job, const struct capture *capture,
 static int add_stretch(struct listing_job *job, const struct recording *recording, __u64 from_ns,
 		       __u64 to_ns)
 {
-	struct series_options split = {.max = MAX_SERIES};
+	struct series_options split = {.max = SERIES_MAX};
 	struct capture *capture =
 		query_capture(recording, job->q.range.selector, job->plan.hz, from_ns, to_ns);
 	struct series *series;

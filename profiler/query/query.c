@@ -19,8 +19,6 @@
 #include "profiler/query/query_internal.h"
 #include "profiler/query/selector.h"
 
-#define MAX_SERIES 2000
-
 struct query {
 	struct queries *queries;
 	struct query *next;
@@ -183,7 +181,7 @@ static bool is_cancelled(void *arg)
 static void name_capture(struct side *side, struct naming *naming, struct capture *capture)
 {
 	enum store_group group = side->query->q.group;
-	struct series_options split = {.max = MAX_SERIES};
+	struct series_options split = {.max = SERIES_MAX};
 	struct naming_labels labels = {
 		.pid = group == STORE_GROUP_PID || group == STORE_GROUP_TID,
 		.tid = group == STORE_GROUP_TID,

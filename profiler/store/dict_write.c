@@ -69,24 +69,15 @@ size_t dict_bytes(const struct dict *dict)
 
 /* ---- importing ------------------------------------------------------------------------------- */
 
-static __u32 *no_ids(size_t n)
-{
-	__u32 *ids = malloc(n ? n * sizeof(*ids) : 1);
-
-	if (ids)
-		memset(ids, 0xff, n * sizeof(*ids));
-	return ids;
-}
-
 int dict_import_init(struct dict_import *import, const struct profile *profile)
 {
 	*import = (struct dict_import){
 		.profile = profile,
-		.strings = no_ids(profile->strings.entries.len),
-		.mappings = no_ids(profile->mappings.len),
-		.functions = no_ids(profile->functions.len),
-		.locations = no_ids(profile->locations.len),
-		.stacks = no_ids(profile->stacks.len),
+		.strings = hmap_no_ids(profile->strings.entries.len),
+		.mappings = hmap_no_ids(profile->mappings.len),
+		.functions = hmap_no_ids(profile->functions.len),
+		.locations = hmap_no_ids(profile->locations.len),
+		.stacks = hmap_no_ids(profile->stacks.len),
 	};
 	return import->strings && import->mappings && import->functions && import->locations &&
 			       import->stacks

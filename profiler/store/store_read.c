@@ -502,7 +502,7 @@ static int stack_of(struct reading *r, __u32 node, __u32 *ret_stack)
 	return err ? err : hmap_add(&r->known_index, hash, (__u32)r->known.len - 1);
 }
 
-static int no_ids(struct profile_ids *ids, size_t n)
+static int clear_ids(struct profile_ids *ids, size_t n)
 {
 	if (vec_reserve(&ids->by_id, n))
 		return -ENOMEM;
@@ -523,10 +523,10 @@ static int by_value(const void *pa, const void *pb)
 static int put_sums(struct reading *r)
 {
 	if (stack_hashes_of_dict(&r->hashes, &r->dict) ||
-	    no_ids(&r->strings, r->dict.strings.entries.len) ||
-	    no_ids(&r->mappings, r->dict.mappings.len) ||
-	    no_ids(&r->functions, r->dict.functions.len) ||
-	    no_ids(&r->locations, r->dict.locations.len))
+	    clear_ids(&r->strings, r->dict.strings.entries.len) ||
+	    clear_ids(&r->mappings, r->dict.mappings.len) ||
+	    clear_ids(&r->functions, r->dict.functions.len) ||
+	    clear_ids(&r->locations, r->dict.locations.len))
 		return -ENOMEM;
 	if (r->sums.len)
 		qsort(r->sums.data, r->sums.len, sizeof(*r->sums.data), by_value);
