@@ -166,6 +166,10 @@ static bool copy_some(struct recorder *r, struct recording *to, __u64 from_ns, _
 	__u64 end;
 	bool more;
 
+	if (vec_reserve(&to->samples, to->samples.len + AT_A_TIME)) {
+		*ok = false;
+		return false;
+	}
 	pthread_mutex_lock(&r->lock);
 	*next = MAX(*next, r->tail);
 	end = MIN(r->head, *next + AT_A_TIME);
@@ -175,14 +179,11 @@ static bool copy_some(struct recorder *r, struct recording *to, __u64 from_ns, _
 
 		if (s->time_ns < from_ns || s->time_ns >= to_ns)
 			continue;
-		if (vec_push(&to->samples, *s)) {
-			*ok = false;
-			break;
-		}
+		to->samples.data[to->samples.len++] = *s;
 		stack_ref(s->stack);
 		image_ref(s->image);
 	}
-	more = *ok && *next < r->head;
+	more = *next < r->head;
 	pthread_mutex_unlock(&r->lock);
 	return more;
 }

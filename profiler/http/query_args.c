@@ -57,3 +57,12 @@ bool query_args_range(struct http_request *req, const struct range_args *args,
 	*ret_range = range;
 	return !err;
 }
+
+void query_args_refuse(struct http_request *req, int err, const char *what, unsigned max)
+{
+	if (err == -EBUSY)
+		http_error(req, 429, "too_many",
+			   "%u %s are being made already; try again when one is", max, what);
+	else
+		http_error(req, 500, "no_memory", "no memory for %s; try again later", what);
+}

@@ -23,3 +23,6 @@ struct range_args {
 /* False when an error was answered. The selector is the caller's. */
 bool query_args_range(struct http_request *req, const struct range_args *args,
 		      const char **ret_kind, struct query_range *ret_range);
+
+/* Answer a *_start that failed: 429 when max `what` (profiles) are being made, else 500. */
+void query_args_refuse(struct http_request *req, int err, const char *what, unsigned max);

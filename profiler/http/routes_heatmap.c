@@ -84,12 +84,8 @@ static void refuse(struct http_request *req, int err)
 			   "a heat map has a column a second and at most %d of them: ask for a "
 			   "shorter range",
 			   HEATMAP_MAX_COLUMNS);
-	else if (err == -EBUSY)
-		http_error(req, 429, "too_many",
-			   "%d heat maps are being made already; try again when one is",
-			   HEATMAP_MAX);
 	else
-		http_error(req, 500, "no_memory", "no memory for the heat map; try again later");
+		query_args_refuse(req, err, "heat maps", HEATMAP_MAX);
 }
 
 static void handle_heatmap(struct http_request *req)

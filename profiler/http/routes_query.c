@@ -126,18 +126,14 @@ static void handle_profile(struct http_request *req)
 	if (!w) {
 		selector_free(request.range.selector);
 		selector_free(request.base.selector);
-		http_error(req, 500, "no_memory", "no memory for the profile; try again later");
+		query_args_refuse(req, -ENOMEM, "profiles", QUERY_MAX);
 		return;
 	}
 	*w = (struct waiting){.req = req, .format = request.format};
 	err = query_start(agent_queries(req->agent), &request, answer, w, &w->query);
 	if (err) {
 		free(w);
-		http_error(req, err == -EBUSY ? 429 : 500, err == -EBUSY ? "too_many" : "no_memory",
-			   err == -EBUSY ? "%d profiles are being made already; try again when one "
-					   "is"
-					 : "no memory for the profile (%d are being made)",
-			   QUERY_MAX);
+		query_args_refuse(req, err, "profiles", QUERY_MAX);
 		return;
 	}
 	http_suspend(req, client_gone, w);

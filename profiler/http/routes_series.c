@@ -217,10 +217,7 @@ static void start(struct http_request *req, struct waiting *w,
 		return;
 	}
 	free(w);
-	http_error(req, err == -EBUSY ? 429 : 500, err == -EBUSY ? "too_many" : "no_memory",
-		   err == -EBUSY ? "%d lists are being made already; try again when one is"
-				 : "no memory for the list (%d are being made)",
-		   LISTING_MAX);
+	query_args_refuse(req, err, "lists", LISTING_MAX);
 }
 
 static struct waiting *new_waiting(struct http_request *req, const struct range_args *args)
@@ -228,7 +225,7 @@ static struct waiting *new_waiting(struct http_request *req, const struct range_
 	struct waiting *w = calloc(1, sizeof(*w));
 
 	if (!w) {
-		http_error(req, 500, "no_memory", "no memory for the list; try again later");
+		query_args_refuse(req, -ENOMEM, "lists", LISTING_MAX);
 		return NULL;
 	}
 	w->req = req;

@@ -14,9 +14,7 @@
 #include "profiler/query/selector.h"
 
 struct heatmap_job {
-	struct queries *queries;
-	struct heatmap_job *next;
-	struct builder_job job;
+	struct query_task task;
 	struct query_range range;
 	struct query_plan plan;
 	struct query_labels common;
@@ -108,7 +106,7 @@ static void count(struct heatmap_job *job, const struct recorded *r)
 
 static void run(struct builder_job *builder_job, struct naming *naming UNUSED)
 {
-	struct heatmap_job *job = container_of(builder_job, struct heatmap_job, job);
+	struct heatmap_job *job = container_of(builder_job, struct heatmap_job, task.read);
 	const struct query_plan *plan = &job->plan;
 	__u64 from_ns = job->map.from_ns > plan->boot_ns ? job->map.from_ns - plan->boot_ns : 0;
 	struct recording *recording;
@@ -142,13 +140,9 @@ static void free_job(struct heatmap_job *job)
 
 static void finished(struct builder_job *builder_job)
 {
-	struct heatmap_job *job = container_of(builder_job, struct heatmap_job, job);
-	struct heatmap_job **at = &job->queries->first_heatmap;
+	struct heatmap_job *job = container_of(builder_job, struct heatmap_job, task.read);
 
-	while (*at != job)
-		at = &(*at)->next;
-	*at = job->next;
-	job->queries->n_heatmaps--;
+	query_task_remove(&job->task);
 	if (job->done)
 		job->done(job->arg, job->err, job->err ? NULL : &job->map);
 	free_job(job);
@@ -171,47 +165,43 @@ static int set_up(struct heatmap_job *job, __u64 step_ns)
 	map->cells = calloc((size_t)map->columns * map->rows, sizeof(*map->cells));
 	if (!map->cells)
 		return -ENOMEM;
-	return query_labels_init(&job->common, job->queries->agent);
-}
-
-int heatmap_start(struct queries *queries, const struct query_range *range, __u64 step_ns,
-		  heatmap_done *done, void *arg, struct heatmap_job **ret_job)
-{
-	struct heatmap_job *job =
-		queries->n_heatmaps < HEATMAP_MAX ? calloc(1, sizeof(*job)) : NULL;
-	int err;
-
-	if (!job) {
-		selector_free(range->selector);
-		return queries->n_heatmaps < HEATMAP_MAX ? -ENOMEM : -EBUSY;
-	}
-	job->queries = queries;
-	job->range = *range;
-	job->plan = query_plan(queries, range, false);
-	job->done = done;
-	job->arg = arg;
-	job->job = (struct builder_job){.run = run, .done = finished, .urgent = true};
-	err = set_up(job, step_ns);
-	if (err) {
-		free_job(job);
-		return err;
-	}
-	job->next = queries->first_heatmap;
-	queries->first_heatmap = job;
-	queries->n_heatmaps++;
-	*ret_job = job;
-	builder_submit(queries->reader_thread, &job->job);
-	return 0;
+	return query_labels_init(&job->common, job->task.queries->agent);
 }
 
 void heatmap_cancel(struct heatmap_job *job)
 {
 	job->done = NULL;
-	atomic_store(&job->job.cancelled, true);
+	atomic_store(&job->task.read.cancelled, true);
 }
 
-void heatmaps_cancel(struct queries *queries)
+static void cancel(struct query_task *task)
 {
-	for (struct heatmap_job *job = queries->first_heatmap; job; job = job->next)
-		heatmap_cancel(job);
+	heatmap_cancel(container_of(task, struct heatmap_job, task));
+}
+
+int heatmap_start(struct queries *queries, const struct query_range *range, __u64 step_ns,
+		  heatmap_done *done, void *arg, struct heatmap_job **ret_job)
+{
+	int err;
+	struct heatmap_job *job = query_task_new(queries, QUERY_TASK_HEATMAP, sizeof(*job), &err);
+
+	if (!job) {
+		selector_free(range->selector);
+		return err;
+	}
+	job->task.cancel = cancel;
+	job->task.read = (struct builder_job){.run = run, .done = finished, .urgent = true};
+	job->range = *range;
+	job->plan = query_plan(queries, range, false);
+	job->done = done;
+	job->arg = arg;
+	err = set_up(job, step_ns);
+	if (err) {
+		free_job(job);
+		return err;
+	}
+	query_task_add(&job->task);
+	*ret_job = job;
+	builder_submit(queries->reader_thread, &job->task.read);
+	return 0;
 }

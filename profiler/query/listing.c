@@ -21,9 +21,7 @@
 #define EXACT_NS (15 * NS_PER_S)
 
 struct listing_job {
-	struct queries *queries;
-	struct listing_job *next;
-	struct builder_job job;
+	struct query_task task;
 	struct listing_request q;
 	listing_done *done; /* NULL: cancelled */
 	void *arg;
@@ -187,7 +185,7 @@ static int stored_series(void *arg, const struct index_series *series)
 		if (vec_push(&job->group_of, -1))
 			return -ENOMEM;
 	job->group_of.data[series->id] = group;
-	return atomic_load(&job->job.cancelled) ? -ECANCELED : 0;
+	return atomic_load(&job->task.read.cancelled) ? -ECANCELED : 0;
 }
 
 /* ---- sums by time ---------------------------------------------------------------------------- */
@@ -226,12 +224,12 @@ static int stored_point(void *arg, const struct index_point *point)
 	if (group >= 0 && point->start_ns < end_ns)
 		spread(job, group, point->start_ns, MAX(point->end_ns, point->start_ns + 1),
 		       (double)(job->q.samples ? point->samples : point->value));
-	return atomic_load(&job->job.cancelled) ? -ECANCELED : 0;
+	return atomic_load(&job->task.read.cancelled) ? -ECANCELED : 0;
 }
 
 static int read_store(struct listing_job *job)
 {
-	struct store_reader *reader = job->queries->reader;
+	struct store_reader *reader = job->task.queries->reader;
 	const struct query_range *range = &job->q.range;
 	struct store_index *index;
 	int err;
@@ -375,7 +373,7 @@ static int by_total(const void *pa, const void *pb)
 
 static void run(struct builder_job *builder_job, struct naming *naming UNUSED)
 {
-	struct listing_job *job = container_of(builder_job, struct listing_job, job);
+	struct listing_job *job = container_of(builder_job, struct listing_job, task.read);
 	struct listing *out = &job->out;
 
 	job->err = read_store(job);
@@ -401,13 +399,9 @@ static void free_job(struct listing_job *job)
 
 static void finished(struct builder_job *builder_job)
 {
-	struct listing_job *job = container_of(builder_job, struct listing_job, job);
-	struct listing_job **at = &job->queries->first_listing;
+	struct listing_job *job = container_of(builder_job, struct listing_job, task.read);
 
-	while (*at != job)
-		at = &(*at)->next;
-	*at = job->next;
-	job->queries->n_listings--;
+	query_task_remove(&job->task);
 	if (job->done)
 		job->done(job->arg, job->err, *job->why ? job->why : strerror(-job->err),
 			  job->err ? NULL : &job->out);
@@ -429,22 +423,33 @@ static int copy_by(struct listing_job *job, const struct listing_request *reques
 	return 0;
 }
 
+void listing_cancel(struct listing_job *job)
+{
+	job->done = NULL;
+	atomic_store(&job->task.read.cancelled, true);
+}
+
+static void cancel(struct query_task *task)
+{
+	listing_cancel(container_of(task, struct listing_job, task));
+}
+
 int listing_start(struct queries *queries, const struct listing_request *request,
 		  listing_done *done, void *arg, struct listing_job **ret_job)
 {
-	struct listing_job *job =
-		queries->n_listings < LISTING_MAX ? calloc(1, sizeof(*job)) : NULL;
 	const struct query_range *range = &request->range;
+	int err;
+	struct listing_job *job = query_task_new(queries, QUERY_TASK_LISTING, sizeof(*job), &err);
 
 	if (!job) {
 		selector_free(range->selector);
-		return queries->n_listings < LISTING_MAX ? -ENOMEM : -EBUSY;
+		return err;
 	}
-	job->queries = queries;
+	job->task.cancel = cancel;
+	job->task.read = (struct builder_job){.run = run, .done = finished, .urgent = true};
 	job->q = *request;
 	job->done = done;
 	job->arg = arg;
-	job->job = (struct builder_job){.run = run, .done = finished, .urgent = true};
 	if (request->step_ns)
 		job->out.n_steps =
 			(size_t)MIN((range->to_ns - range->from_ns - 1) / request->step_ns + 1,
@@ -455,22 +460,8 @@ int listing_start(struct queries *queries, const struct listing_request *request
 	}
 	/* Steps shorter than what a window spreads its samples over want their times. */
 	job->plan = query_plan(queries, range, request->step_ns && request->step_ns < EXACT_NS);
-	job->next = queries->first_listing;
-	queries->first_listing = job;
-	queries->n_listings++;
+	query_task_add(&job->task);
 	*ret_job = job;
-	builder_submit(queries->reader_thread, &job->job);
+	builder_submit(queries->reader_thread, &job->task.read);
 	return 0;
-}
-
-void listing_cancel(struct listing_job *job)
-{
-	job->done = NULL;
-	atomic_store(&job->job.cancelled, true);
-}
-
-void listings_cancel(struct queries *queries)
-{
-	for (struct listing_job *job = queries->first_listing; job; job = job->next)
-		listing_cancel(job);
 }

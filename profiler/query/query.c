@@ -20,9 +20,8 @@
 #include "profiler/query/selector.h"
 
 struct query {
-	struct queries *queries;
-	struct query *next;
-	struct builder_job name, read; /* one after the other */
+	struct query_task task;
+	struct builder_job name; /* before the task's reading */
 	struct query_request q;
 	query_done *done; /* NULL: cancelled */
 	void *arg;
@@ -41,102 +40,6 @@ struct query {
 	char why[256];
 	struct buf body;
 };
-
-/* ---- what query_internal.h shares ------------------------------------------------------------ */
-
-int query_labels_init(struct query_labels *labels, const struct agent *agent)
-{
-	*labels = (struct query_labels){0};
-	labels->n = agent_labels(agent, labels->labels, ARRAY_SIZE(labels->labels));
-	for (size_t i = 0; i < labels->n; i++) {
-		struct agent_label *l = &labels->labels[i];
-
-		l->name = arena_strndup(&labels->texts, l->name, strlen(l->name));
-		l->value = arena_strndup(&labels->texts, l->value, strlen(l->value));
-		if (!l->name || !l->value)
-			return -ENOMEM;
-	}
-	return 0;
-}
-
-void query_labels_fini(struct query_labels *labels)
-{
-	arena_fini(&labels->texts);
-}
-
-const char *query_label(const struct query_labels *common, const struct series *series,
-			const char *name)
-{
-	for (size_t i = 0; i < series->n_labels; i++)
-		if (!strcmp(series->labels[i].name, name))
-			return series->labels[i].value;
-	for (size_t i = 0; i < common->n; i++)
-		if (!strcmp(common->labels[i].name, name))
-			return common->labels[i].value;
-	return NULL;
-}
-
-struct capture *query_capture(const struct recording *recording, struct selector *selector,
-			      unsigned hz, __u64 from_ns, __u64 to_ns)
-{
-	struct capture_options options = {.source = SOURCE_CPU, .by_thread = true};
-	struct capture *capture = capture_new(&options, hz);
-
-	if (!capture)
-		return NULL;
-	capture->start_ns = from_ns;
-	vec_for_each (r, &recording->samples) {
-		struct sample sample = {
-			.time_ns = r->time_ns,
-			.weight = 1,
-			.pid = r->image->pid,
-			.tid = r->tid,
-			.cpu = r->cpu,
-			.source = r->source,
-			.stack = r->stack,
-			.image = r->image,
-		};
-
-		memcpy(sample.comm, r->comm, sizeof(sample.comm));
-		if (r->time_ns >= from_ns && r->time_ns < to_ns &&
-		    selector_has_thread(selector, sample.pid, sample.tid, sample.comm))
-			capture_add(capture, &sample);
-	}
-	capture_finish(capture, to_ns);
-	return capture;
-}
-
-struct query_plan query_plan(struct queries *queries, const struct query_range *range, bool exact)
-{
-	struct agent *agent = queries->agent;
-	struct agent_store *store = agent_store(agent);
-	__u64 mono_ns = clock_monotonic_ns();
-	__u64 last_ns = store ? agent_store_stats(store).last_mono_ns : 0;
-	struct query_plan plan = {
-		.recorder = agent_recorder(agent),
-		.hz = agent_engine(agent) ? sampler_hz(engine_sampler(agent_engine(agent))) : 1,
-		.store_to_ns = range->to_ns,
-		.boot_ns = clock_realtime_ns() - mono_ns, /* on today's clock */
-	};
-	__u64 since_ns;
-
-	if (!plan.recorder || range->to_ns <= plan.boot_ns)
-		return plan;
-	since_ns = recorder_stats(plan.recorder).since_ns;
-	plan.recorder_to_ns = MIN(range->to_ns - plan.boot_ns, mono_ns);
-	if (exact && range->from_ns >= plan.boot_ns + since_ns) {
-		plan.recorder_from_ns = range->from_ns - plan.boot_ns;
-		plan.store_to_ns = 0;
-	} else {
-		plan.recorder_from_ns = MAX(since_ns, last_ns);
-		if (range->from_ns > plan.boot_ns)
-			plan.recorder_from_ns =
-				MAX(plan.recorder_from_ns, range->from_ns - plan.boot_ns);
-		plan.store_to_ns = MIN(range->to_ns, plan.recorder_from_ns + plan.boot_ns);
-	}
-	plan.recorder_from_ns = MIN(plan.recorder_from_ns, plan.recorder_to_ns);
-	return plan;
-}
 
 /* ---- which series ---------------------------------------------------------------------------- */
 
@@ -244,7 +147,7 @@ static int read_side(struct side *side)
 		.arg = side,
 		.group = query->q.group,
 	};
-	struct store_reader *reader = query->queries->reader;
+	struct store_reader *reader = query->task.queries->reader;
 	int err;
 
 	if (!reader || choice.to_ns <= choice.from_ns)
@@ -321,7 +224,7 @@ static void encode(struct query *query)
 			query->err = query->body.err;
 		return;
 	}
-	options.host = agent_host(query->queries->agent);
+	options.host = agent_host(query->task.queries->agent);
 	options.string_labels = true;
 	options.group = groups[query->q.group];
 	options.max_nodes = query->q.max_nodes;
@@ -333,7 +236,7 @@ static void encode(struct query *query)
 
 static void run_reading(struct builder_job *job, struct naming *naming UNUSED)
 {
-	struct query *query = container_of(job, struct query, read);
+	struct query *query = container_of(job, struct query, task.read);
 
 	for (unsigned i = 0; i < query->n_sides && !query->err; i++) {
 		query->err = read_side(&query->sides[i]);
@@ -347,28 +250,30 @@ static void run_reading(struct builder_job *job, struct naming *naming UNUSED)
 
 /* ---- the agent's thread ---------------------------------------------------------------------- */
 
+/* What a request gives is taken. */
+static void free_request(const struct query_request *request)
+{
+	selector_free(request->range.selector);
+	selector_free(request->base.selector);
+	if (request->encode_free)
+		request->encode_free(request->encode_arg);
+}
+
 static void free_query(struct query *query)
 {
-	selector_free(query->q.range.selector);
-	selector_free(query->q.base.selector);
 	for (unsigned i = 0; i < query->n_sides; i++)
 		profile_free(query->sides[i].profile);
 	query_labels_fini(&query->common);
 	buf_fini(&query->body);
-	if (query->q.encode_free)
-		query->q.encode_free(query->q.encode_arg);
+	free_request(&query->q);
 	free(query);
 }
 
 static void finished(struct builder_job *job)
 {
-	struct query *query = container_of(job, struct query, read);
-	struct query **at = &query->queries->first;
+	struct query *query = container_of(job, struct query, task.read);
 
-	while (*at != query)
-		at = &(*at)->next;
-	*at = query->next;
-	query->queries->n--;
+	query_task_remove(&query->task);
 	if (query->done)
 		query->done(query->arg, query->err, query->why, &query->body);
 	free_query(query);
@@ -378,12 +283,12 @@ static void named(struct builder_job *job)
 {
 	struct query *query = container_of(job, struct query, name);
 
-	if (query->queries->reader_thread) {
-		builder_submit(query->queries->reader_thread, &query->read);
+	if (query->task.queries->reader_thread) {
+		builder_submit(query->task.queries->reader_thread, &query->task.read);
 		return;
 	}
 	query->err = -ECANCELED; /* the agent ends */
-	finished(&query->read);
+	finished(&query->task.read);
 }
 
 static int add_side(struct query *query, struct query_range *range)
@@ -393,54 +298,51 @@ static int add_side(struct query *query, struct query_range *range)
 
 	side->query = query;
 	side->range = range;
-	side->plan = query_plan(query->queries, range, true);
+	side->plan = query_plan(query->task.queries, range, true);
 	side->profile = profile_new(&limits);
 	return side->profile ? 0 : -ENOMEM;
 }
 
-static struct query *new_query(struct queries *queries, const struct query_request *request)
+static void cancel(struct query_task *task)
 {
-	struct query *query = calloc(1, sizeof(*query));
-	int err;
+	query_cancel(container_of(task, struct query, task));
+}
 
-	if (!query)
-		return NULL;
-	query->queries = queries;
-	query->q = *request;
-	query->name = (struct builder_job){.run = run_naming, .done = named, .urgent = true};
-	query->read = (struct builder_job){.run = run_reading, .done = finished, .urgent = true};
-	err = query_labels_init(&query->common, queries->agent);
+static int set_up(struct query *query)
+{
+	int err = query_labels_init(&query->common, query->task.queries->agent);
+
 	if (!err)
 		err = add_side(query, &query->q.range);
-	if (!err && request->base.to_ns)
+	if (!err && query->q.base.to_ns)
 		err = add_side(query, &query->q.base);
-	if (err) {
-		query->q.range.selector = query->q.base.selector = NULL; /* the caller's still */
-		query->q.encode_free = NULL;
-		free_query(query);
-		return NULL;
-	}
-	return query;
+	return err;
 }
 
 int query_start(struct queries *queries, const struct query_request *request, query_done *done,
 		void *arg, struct query **ret_query)
 {
-	struct query *query = queries->n < QUERY_MAX ? new_query(queries, request) : NULL;
 	bool recorded = false;
+	int err;
+	struct query *query = query_task_new(queries, QUERY_TASK_PROFILE, sizeof(*query), &err);
 
 	if (!query) {
-		selector_free(request->range.selector);
-		selector_free(request->base.selector);
-		if (request->encode_free)
-			request->encode_free(request->encode_arg);
-		return queries->n < QUERY_MAX ? -ENOMEM : -EBUSY;
+		free_request(request);
+		return err;
 	}
+	query->task.cancel = cancel;
+	query->task.read =
+		(struct builder_job){.run = run_reading, .done = finished, .urgent = true};
+	query->name = (struct builder_job){.run = run_naming, .done = named, .urgent = true};
+	query->q = *request;
 	query->done = done;
 	query->arg = arg;
-	query->next = queries->first;
-	queries->first = query;
-	queries->n++;
+	err = set_up(query);
+	if (err) {
+		free_query(query);
+		return err;
+	}
+	query_task_add(&query->task);
 	*ret_query = query;
 	for (unsigned i = 0; i < query->n_sides; i++)
 		recorded |=
@@ -448,7 +350,7 @@ int query_start(struct queries *queries, const struct query_request *request, qu
 	if (recorded)
 		builder_submit(agent_builder(queries->agent), &query->name);
 	else
-		builder_submit(queries->reader_thread, &query->read);
+		builder_submit(queries->reader_thread, &query->task.read);
 	return 0;
 }
 
@@ -457,49 +359,5 @@ void query_cancel(struct query *query)
 	query->done = NULL;
 	atomic_store(&query->cancelled, true);
 	atomic_store(&query->name.cancelled, true);
-	atomic_store(&query->read.cancelled, true);
-}
-
-struct queries *queries_new(struct agent *agent)
-{
-	struct queries *queries = calloc(1, sizeof(*queries));
-
-	if (!queries)
-		return NULL;
-	queries->agent = agent;
-	if (agent_store(agent)) {
-		queries->reader = store_reader_new(agent_store_dir(agent_store(agent)));
-		if (!queries->reader) {
-			free(queries);
-			return NULL;
-		}
-	}
-	if (builder_start(agent_loop(agent), "reader", NULL, &queries->reader_thread)) {
-		store_reader_free(queries->reader);
-		free(queries);
-		return NULL;
-	}
-	return queries;
-}
-
-void queries_stop(struct queries *queries)
-{
-	struct builder *thread = queries ? queries->reader_thread : NULL;
-
-	if (!queries)
-		return;
-	for (struct query *q = queries->first; q; q = q->next)
-		query_cancel(q);
-	listings_cancel(queries);
-	heatmaps_cancel(queries);
-	queries->reader_thread = NULL;
-	builder_stop(thread);
-}
-
-void queries_free(struct queries *queries)
-{
-	if (!queries)
-		return;
-	store_reader_free(queries->reader);
-	free(queries);
+	atomic_store(&query->task.read.cancelled, true);
 }

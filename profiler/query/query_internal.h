@@ -1,31 +1,47 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What query.c and listing.c share: the reader's thread, its store, and where the recorder's part of
- * a range begins. Nobody else includes this. */
+/* What the answers about the past share (queries.c): the reader's thread, its store, what is under
+ * way, and where the recorder's part of a range begins. Nobody outside this folder includes this. */
 #pragma once
 
 #include "profiler/agent.h"
 #include "profiler/agent_store.h"
 #include "profiler/builder.h"
+#include "profiler/query/heatmap.h"
+#include "profiler/query/listing.h"
 #include "profiler/query/query.h"
 #include "profiler/recorder.h"
 #include "profiler/series.h"
 
-struct heatmap_job;
-struct listing_job;
+/* One answer that is being made. A profile, a listing and a heat map begin with it; each ends in the
+ * reader's thread. */
+enum query_task_kind {
+	QUERY_TASK_PROFILE,
+	QUERY_TASK_LISTING,
+	QUERY_TASK_HEATMAP,
+	QUERY_TASK_KINDS
+};
+struct query_task {
+	struct queries *queries;
+	struct query_task *next;
+	enum query_task_kind kind;
+	struct builder_job read;		 /* in the reader's thread, the last one */
+	void (*cancel)(struct query_task *task); /* nobody waits for it any more */
+};
 
 struct queries {
 	struct agent *agent;
 	struct builder *reader_thread;
 	struct store_reader *reader; /* the reader thread's; NULL: there is no store */
-	struct query *first;
-	struct listing_job *first_listing;
-	struct heatmap_job *first_heatmap;
-	unsigned n, n_listings, n_heatmaps;
+	struct query_task *first_task;
+	unsigned n_tasks[QUERY_TASK_KINDS];
 };
 
-/* All of them: listing.c, heatmap.c. */
-void listings_cancel(struct queries *queries);
-void heatmaps_cancel(struct queries *queries);
+/* size bytes, zeroed, that begin with a task; the caller's to free(). NULL: *ret_err is -EBUSY (as
+ * many of this kind are under way as may be) or -ENOMEM. */
+void *query_task_new(struct queries *queries, enum query_task_kind kind, size_t size, int *ret_err);
+/* It is under way, until it is removed. */
+void query_task_add(struct query_task *task);
+void query_task_remove(struct query_task *task);
 
 /* Where the parts of a range meet. */
 struct query_plan {

@@ -253,24 +253,22 @@ static const char *text(const struct reading *r, __u32 string)
 	return strtab_get(&r->dict.strings, string);
 }
 
-/* The remembered answer for an id, a place for it. */
-static __s8 *answer_of(struct answers *answers, __u32 id)
+static int no_answers(struct answers *answers, size_t n)
 {
-	while (answers->by_id.len <= id)
-		if (vec_push(&answers->by_id, -1))
-			return NULL;
-	return &answers->by_id.data[id];
+	if (vec_reserve(&answers->by_id, n))
+		return -ENOMEM;
+	if (n)
+		memset(answers->by_id.data, -1, n);
+	return 0;
 }
 
 static bool series_wanted(struct reading *r, __u32 series)
 {
 	const struct store_choice *c = r->choice;
-	__s8 *known = answer_of(&r->series_wanted, series);
+	__s8 *known = &r->series_wanted.by_id.data[series];
 	struct store_labels labels = {&r->dict, series};
 	const struct dict_kind *kind;
 
-	if (!known)
-		return false;
 	if (*known < 0) {
 		kind = &r->dict.kinds.data[r->dict.series.data[series].kind];
 		*known = !strcmp(text(r, kind->name), c->kind) &&
@@ -287,9 +285,7 @@ static bool thread_wanted(struct reading *r, __u32 thread)
 
 	if (!c->thread)
 		return true;
-	known = answer_of(&r->thread_wanted, thread);
-	if (!known)
-		return false;
+	known = &r->thread_wanted.by_id.data[thread];
 	if (*known < 0)
 		*known = c->thread(c->arg, t->pid, t->tid, text(r, t->comm));
 	return *known;
@@ -550,7 +546,7 @@ static void forget_segment(struct reading *r)
 {
 	dict_fini(&r->dict);
 	stack_hashes_fini(&r->hashes);
-	r->sums.len = r->series_wanted.by_id.len = r->thread_wanted.by_id.len = 0;
+	r->sums.len = 0;
 	hmap_clear(&r->sum_index);
 }
 
@@ -573,6 +569,10 @@ static int read_segment(struct reading *r, const struct index_block *b, size_t n
 	err = dict_init(&r->dict, STORE_DICT_BYTES);
 	if (!err)
 		err = read_dict(r, &file, b[n - 1].at);
+	if (!err)
+		err = no_answers(&r->series_wanted, r->dict.series.len);
+	if (!err)
+		err = no_answers(&r->thread_wanted, r->dict.threads.len);
 	for (size_t i = 0; i < n && !err; i++)
 		err = cancelled(r) ? -ECANCELED : add_block(r, &file, b[i].at);
 	if (!err)
