@@ -18,7 +18,7 @@
 #include "profiler/loop.h"
 #include "profiler/profile.h"
 
-#define MAX_UNDER_WAY  8 /* windows being named; then whole windows are dropped */
+#define MAX_BEHIND_NS  (120 * NS_PER_S) /* of windows being named; then whole ones are dropped */
 #define PROFILE_NAME   "process_cpu"
 #define PART_MAX_BYTES ((size_t)16 << 20)
 
@@ -203,15 +203,17 @@ static void turn(void *arg)
 {
 	struct windows *windows = arg;
 	__u64 next_ns = windows->timer.at_ns + windows->o.window_ns, now_ns = clock_monotonic_ns();
+	unsigned max_under_way = (unsigned)MAX(MAX_BEHIND_NS / windows->o.window_ns, 2ull);
 	int err = 0;
 
 	end(windows, false);
-	if (windows->under_way >= MAX_UNDER_WAY) {
+	if (windows->under_way >= max_under_way) {
 		pthread_mutex_lock(&windows->lock);
 		windows->stats.dropped_total++;
 		pthread_mutex_unlock(&windows->lock);
 		log_limited(profile, LOG_LEVEL_WARN,
-			    "naming is %u windows behind: this one is not taken", MAX_UNDER_WAY);
+			    "naming is %u windows behind: this one is not taken",
+			    windows->under_way);
 	} else {
 		err = begin(windows);
 	}

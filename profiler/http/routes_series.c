@@ -31,7 +31,7 @@ struct series_query {
 static const struct option_row series_rows[] = {
 	RANGE_ROWS(struct series_query),
 	OPTION_ROW(STRING, struct series_query, group, .def = "service_name",
-		   .help = "label to sum by; empty for one sum"),
+		   .help = "label to sum by, or pid, tid, comm; empty for one sum"),
 	OPTION_ROW_NAMED(DURATION, struct series_query, step_ns, "step", .min = "100ms",
 			 .max = "1d",
 			 .help = "length of a step (default: 120 in the range, at least 1s)"),
@@ -93,6 +93,7 @@ static void write_rest(struct json *j, const struct listing *l, size_t first)
 static void write_series(struct waiting *w, struct json *j, const struct listing *l)
 {
 	size_t n = MIN(l->groups.len, (size_t)w->limit);
+	bool by_pid = !strcmp(w->label, "pid");
 
 	json_u64(j, "from_ms", w->range.from_ns / NS_PER_MS);
 	json_u64(j, "to_ms", w->range.to_ns / NS_PER_MS);
@@ -111,6 +112,10 @@ static void write_series(struct waiting *w, struct json *j, const struct listing
 
 		json_object(j, NULL);
 		json_str(j, "name", g->name);
+		if (by_pid)
+			json_str(j, "process", g->process);
+		if (g->rest)
+			json_bool(j, "other", true);
 		json_u64(j, "total", (__u64)(g->total + 0.5));
 		write_values(j, g->values, l->n_steps);
 		json_end(j);
@@ -259,14 +264,6 @@ static void handle_series(struct http_request *req)
 		http_error(req, 422, "too_many_steps",
 			   "the range has more than %d steps: ask for a longer step",
 			   LISTING_MAX_STEPS);
-		selector_free(w->range.selector);
-		free(w);
-		return;
-	}
-	if (selector_wants_thread(w->range.selector)) {
-		http_error(req, 422, "by_thread",
-			   "sums by time are kept by series: match cannot have pid, tid or comm "
-			   "here");
 		selector_free(w->range.selector);
 		free(w);
 		return;

@@ -518,13 +518,6 @@ static void sum_series(struct call *call)
 	if (!check_sums(call, q) ||
 	    !call_select(call, q->profile_typeid, q->label_selector, q->start, q->end, &s))
 		return;
-	if (selector_wants_thread(s.range.selector)) {
-		selector_free(s.range.selector);
-		call_error(call, CONNECT_INVALID_ARGUMENT,
-			   "sums by time are kept by series: the label selector cannot have pid, "
-			   "tid or comm here");
-		return;
-	}
 	if (!fit_steps(call, q->step, &s)) {
 		selector_free(s.range.selector);
 		return;

@@ -10,32 +10,13 @@
 #include <string.h>
 
 #include "profiler/base/clock.h"
-#include "profiler/base/json.h"
-#include "profiler/base/utf8.h"
 #include "profiler/capture.h"
 #include "profiler/profile.h"
-#include "profiler/query/query_internal.h"
+#include "profiler/query/listing_internal.h"
 #include "profiler/query/selector.h"
 #include "profiler/store/index.h"
 
 #define EXACT_NS (15 * NS_PER_S)
-
-struct listing_job {
-	struct query_task task;
-	struct listing_request q;
-	listing_done *done; /* NULL: cancelled */
-	void *arg;
-	struct query_plan plan;
-	struct query_labels common;
-	const char *by[LISTING_MAX_BY]; /* in out's arena */
-	size_t n_by;
-	struct buf name; /* of a group */
-
-	struct listing out;
-	VEC(__s64) group_of; /* by the index's id of a series: its group; -1: not wanted */
-	int err;
-	char why[256];
-};
 
 /* ---- series ---------------------------------------------------------------------------------- */
 
@@ -52,24 +33,6 @@ static const char *listed_label(void *arg, const char *name)
 static const char *copy(struct listing *out, const char *text)
 {
 	return arena_strndup(&out->arena, text, strlen(text));
-}
-
-/* The same, with what is not UTF-8 as the index has it: U+FFFD. */
-static const char *copy_text(struct listing *out, const char *text)
-{
-	size_t len = strlen(text), used = 0;
-	char *fit = arena_alloc(&out->arena, 3 * len + 1);
-
-	for (size_t i = 0; fit && i < len;) {
-		size_t n = utf8_len(text + i, len - i), add = n ? n : 3;
-
-		memcpy(fit + used, n ? text + i : "\xef\xbf\xbd", add);
-		used += add;
-		i += n ? n : 1;
-	}
-	if (fit)
-		fit[used] = 0;
-	return fit;
 }
 
 static int by_name(const void *pa, const void *pb)
@@ -108,47 +71,12 @@ static int parse_labels(struct listing *out, const char *text, struct listed_ser
 	return err;
 }
 
-static const char *group_name(struct listing_job *job, struct listed_series *s)
+/* The group of a series in the list. */
+static __s64 group_of(struct listing_job *job, size_t series)
 {
-	struct json j = json_into(&job->name);
-	const char *value = job->n_by == 1 ? listed_label(s, job->by[0]) : "";
+	bool is_new;
 
-	if (job->n_by <= 1)
-		return value ? value : "";
-	buf_reset(&job->name);
-	json_array(&j, NULL);
-	for (size_t i = 0; i < job->n_by; i++) {
-		value = listed_label(s, job->by[i]);
-		json_str(&j, NULL, value ? value : "");
-	}
-	json_end(&j);
-	return job->name.err ? NULL : job->name.data;
-}
-
-/* The number of the group of a series, made when it is new. -errno. */
-static __s64 group_of(struct listing_job *job, struct listed_series *s, size_t series)
-{
-	struct listing *out = &job->out;
-	size_t max = MIN((size_t)LISTING_MAX_GROUPS, LISTING_MAX_SUMS / out->n_steps);
-	size_t bytes = out->n_steps * sizeof(double);
-	struct listed_group group = {.series = series};
-	const char *name = group_name(job, s);
-
-	if (!name)
-		return -ENOMEM;
-	vec_for_each (g, &out->groups)
-		if (!strcmp(g->name, name))
-			return g - out->groups.data;
-	if (out->groups.len == max) /* the rest together, in the last one */
-		return (__s64)max - 1;
-	group.rest = out->groups.len == max - 1;
-	group.name = copy(out, group.rest ? "other" : name);
-	group.values = arena_zalloc(&out->arena, bytes);
-	group.held_s = job->q.held ? arena_zalloc(&out->arena, bytes) : NULL;
-	if (!group.name || !group.values || (job->q.held && !group.held_s) ||
-	    vec_push(&out->groups, group))
-		return -ENOMEM;
-	return (__s64)out->groups.len - 1;
+	return sums_group(&job->sums, listed_label, &job->out.series.data[series], series, &is_new);
 }
 
 /* Keep a series that is wanted; its group, -1 when it is not, or -errno. */
@@ -161,7 +89,7 @@ static __s64 keep_series(struct listing_job *job, struct listed_series *s)
 		return -1;
 	if (vec_push(&job->out.series, *s))
 		return -ENOMEM;
-	return job->q.step_ns ? group_of(job, s, job->out.series.len - 1) : -1;
+	return job->q.step_ns ? group_of(job, job->out.series.len - 1) : -1;
 }
 
 static int stored_series(void *arg, const struct index_series *series)
@@ -190,29 +118,6 @@ static int stored_series(void *arg, const struct index_series *series)
 
 /* ---- sums by time ---------------------------------------------------------------------------- */
 
-/* A value that was gathered over [start, end) counts in each step for the part it shares. */
-static void spread(struct listing_job *job, __s64 group, __u64 start_ns, __u64 end_ns, double value)
-{
-	__u64 from_ns = job->q.range.from_ns, step_ns = job->q.step_ns;
-	struct listed_group *g = &job->out.groups.data[group];
-	double whole = (double)(end_ns - start_ns);
-	__u64 at = MAX(start_ns, from_ns), stop = MIN(end_ns, job->q.range.to_ns);
-
-	while (at < stop) {
-		size_t step = (at - from_ns) / step_ns;
-		__u64 next = MIN(stop, from_ns + (step + 1) * step_ns);
-		double part = value * (double)(next - at) / whole;
-
-		if (step >= job->out.n_steps)
-			break;
-		g->values[step] += part;
-		if (g->held_s)
-			g->held_s[step] += (double)(next - at) / NS_PER_S;
-		g->total += part;
-		at = next;
-	}
-}
-
 static int stored_point(void *arg, const struct index_point *point)
 {
 	struct listing_job *job = arg;
@@ -222,8 +127,9 @@ static int stored_point(void *arg, const struct index_point *point)
 
 	/* What the recorder takes over at the edge is counted there. */
 	if (group >= 0 && point->start_ns < end_ns)
-		spread(job, group, point->start_ns, MAX(point->end_ns, point->start_ns + 1),
-		       (double)(job->q.samples ? point->samples : point->value));
+		sums_add(&job->sums, group, point->start_ns,
+			 MAX(point->end_ns, point->start_ns + 1),
+			 (double)(job->q.samples ? point->samples : point->value));
 	return atomic_load(&job->task.read.cancelled) ? -ECANCELED : 0;
 }
 
@@ -239,18 +145,25 @@ static int read_store(struct listing_job *job)
 	err = store_reader_begin(reader, &index);
 	if (err)
 		return err == -ENOENT ? 0 : err;
-	err = store_index_each_series(index, range->from_ns, range->to_ns, stored_series, job);
+	if (!job->by_thread)
+		err = store_index_each_series(index, range->from_ns, range->to_ns, stored_series,
+					      job);
 	if (!err)
 		err = store_index_facts(index, range->from_ns, range->to_ns, &job->out.facts);
 	if (!err)
 		err = store_index_since(index, &job->out.since_ns);
-	if (!err && job->q.step_ns)
+	if (!err && job->q.step_ns && !job->by_thread)
 		err = store_index_points(
 			index, job->q.step_ns >= 60 * NS_PER_S ? BLOCK_MINUTE : BLOCK_WINDOW,
 			range->from_ns, job->plan.store_to_ns, stored_point, job);
 	if (err)
 		snprintf(job->why, sizeof(job->why), "%s", store_index_error(index));
 	store_reader_end(reader);
+	if (!err && job->by_thread) {
+		err = listing_store_threads(job);
+		if (err)
+			snprintf(job->why, sizeof(job->why), "%s", store_reader_error(reader));
+	}
 	return err;
 }
 
@@ -276,14 +189,15 @@ static int label_series(struct listing_job *job, const struct series *from, stru
 	if (!s->labels)
 		return -ENOMEM;
 	for (size_t i = 0; i < from->n_labels; i++)
-		s->labels[s->n_labels++] = (struct agent_label){
-			copy(out, from->labels[i].name), copy_text(out, from->labels[i].value)};
+		s->labels[s->n_labels++] =
+			(struct agent_label){copy(out, from->labels[i].name),
+					     sums_text(&out->arena, from->labels[i].value)};
 	for (size_t i = 0; i < job->common.n; i++) {
 		const struct agent_label *c = &job->common.labels[i];
 
 		if (!listed_label(s, c->name))
-			s->labels[s->n_labels++] =
-				(struct agent_label){copy(out, c->name), copy_text(out, c->value)};
+			s->labels[s->n_labels++] = (struct agent_label){
+				copy(out, c->name), sums_text(&out->arena, c->value)};
 	}
 	for (size_t i = 0; i < s->n_labels; i++)
 		if (!s->labels[i].name || !s->labels[i].value)
@@ -309,13 +223,13 @@ static int add_recorded(struct listing_job *job, const struct capture *capture,
 	if (i == n)
 		group = keep_series(job, &s);
 	else if (job->q.step_ns)
-		group = group_of(job, &s, i);
+		group = group_of(job, i);
 	if (group < 0)
 		return group < -1 ? -ENOMEM : 0;
 	for (i = from->first; i < from->end; i++)
 		samples += (double)capture->entries.data[i].samples;
-	spread(job, group, capture->start_ns + job->plan.boot_ns,
-	       capture->end_ns + job->plan.boot_ns, samples * weight);
+	sums_add(&job->sums, group, capture->start_ns + job->plan.boot_ns,
+		 capture->end_ns + job->plan.boot_ns, samples * weight);
 	return 0;
 }
 
@@ -333,7 +247,8 @@ static int add_stretch(struct listing_job *job, const struct recording *recordin
 		return -ENOMEM;
 	series = series_split(capture, &split, &n);
 	for (size_t i = 0; i < n && !err; i++)
-		err = add_recorded(job, capture, &series[i]);
+		err = job->by_thread ? listing_add_threads(job, capture, &series[i])
+				     : add_recorded(job, capture, &series[i]);
 	free(series);
 	capture_free(capture);
 	return err;
@@ -392,7 +307,8 @@ static void free_job(struct listing_job *job)
 	vec_free(&job->out.series);
 	vec_free(&job->out.groups);
 	vec_free(&job->group_of);
-	buf_fini(&job->name);
+	sums_fini(&job->sums);
+	listing_free_threads(job);
 	arena_fini(&job->out.arena);
 	free(job);
 }
@@ -406,21 +322,6 @@ static void finished(struct builder_job *builder_job)
 		job->done(job->arg, job->err, *job->why ? job->why : strerror(-job->err),
 			  job->err ? NULL : &job->out);
 	free_job(job);
-}
-
-/* The labels to sum by. 0 or -ENOMEM. */
-static int copy_by(struct listing_job *job, const struct listing_request *request)
-{
-	const char *const *by = request->by ? request->by : &request->group;
-	size_t n = request->by ? request->n_by : request->group && *request->group;
-
-	BUG_ON(n > LISTING_MAX_BY);
-	for (; job->n_by < n; job->n_by++) {
-		job->by[job->n_by] = copy(&job->out, by[job->n_by]);
-		if (!job->by[job->n_by])
-			return -ENOMEM;
-	}
-	return 0;
 }
 
 void listing_cancel(struct listing_job *job)
@@ -450,14 +351,13 @@ int listing_start(struct queries *queries, const struct listing_request *request
 	job->q = *request;
 	job->done = done;
 	job->arg = arg;
-	if (request->step_ns)
-		job->out.n_steps =
-			(size_t)MIN((range->to_ns - range->from_ns - 1) / request->step_ns + 1,
-				    (__u64)LISTING_MAX_STEPS);
-	if (copy_by(job, request) || query_labels_init(&job->common, queries->agent)) {
+	if (sums_init(&job->sums, &job->out, request) ||
+	    query_labels_init(&job->common, queries->agent)) {
 		free_job(job);
 		return -ENOMEM;
 	}
+	job->by_thread = request->step_ns &&
+			 (sums_by_thread(&job->sums) || selector_wants_thread(range->selector));
 	/* Steps shorter than what a window spreads its samples over want their times. */
 	job->plan = query_plan(queries, range, request->step_ns && request->step_ns < EXACT_NS);
 	query_task_add(&job->task);

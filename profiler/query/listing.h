@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 
+#include "bpf/record.h"
 #include "profiler/agent.h"
 #include "profiler/base/arena.h"
 #include "profiler/base/vec.h"
@@ -30,9 +31,11 @@ struct listed_series {
 };
 struct listed_group {
 	const char *name; /* the label's value, "" for none; of several labels: a JSON array */
-	size_t series;	  /* in the list: the first of this group */
-	bool rest;	  /* of groups beyond the bounds */
-	double *values;	  /* one a step */
+	const char *key;  /* the same as it is, UTF-8 or not */
+	char process[COMM_BYTES + 1]; /* of sums by thread: its first thread's comm */
+	size_t series;		      /* in the list: the first of this group */
+	bool rest;		      /* of groups beyond the bounds */
+	double *values;		      /* one a step */
 	/* One a step, if asked for: for how long there was any of its series, added up. */
 	double *held_s;
 	double total;
@@ -48,10 +51,11 @@ struct listing {
 };
 
 struct listing_request {
-	const char *kind; /* static; NULL: any */
+	const char *kind; /* static; NULL: any, but not for sums */
 	struct query_range range;
 	/* Sums by time: a step's length and what to sum by (a label's name, copied; "" for one sum).
-	 * step_ns 0: only the series. */
+	 * step_ns 0: only the series. Sums that are about threads (a label or a matcher of pid, tid or
+	 * comm) are read from the windows, others from the index: `series` has one for each group then. */
 	__u64 step_ns;
 	const char *group;
 	/* Instead of group: several labels, at most LISTING_MAX_BY; copied. */

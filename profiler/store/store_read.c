@@ -45,10 +45,14 @@ struct answers {
 struct reading {
 	struct store_reader *reader;
 	const struct store_choice *choice;
-	struct profile *profile;
 	struct store_result *result;
+	/* Where entries go: added up into the profile, or to visit. */
+	struct profile *profile;
+	int (*visit)(void *arg, const struct store_point *point);
+	enum block_kind coarsest;
 	VEC(struct index_block) plan;
 	/* of the segment at hand */
+	__u64 segment;
 	struct dict dict;
 	struct columns columns;
 	struct block block;
@@ -181,11 +185,13 @@ static bool within(const struct store_choice *c, const struct index_block *b)
 	return b->facts.start_ns >= c->from_ns && b->facts.end_ns <= c->to_ns;
 }
 
-static bool middle_within(const struct store_choice *c, const struct index_block *b)
+/* A window of a profile counts where its middle lies; points are cut by who gets them. */
+static bool window_counts(const struct reading *r, const struct index_block *b)
 {
+	const struct store_choice *c = r->choice;
 	__u64 middle = b->facts.start_ns + (b->facts.end_ns - b->facts.start_ns) / 2;
 
-	return middle >= c->from_ns && middle < c->to_ns;
+	return r->visit || (middle >= c->from_ns && middle < c->to_ns);
 }
 
 static int by_place(const void *pa, const void *pb)
@@ -200,23 +206,25 @@ static int by_place(const void *pa, const void *pb)
  * between the sum before it and itself: places, not times, say what it covers, so a clock that was
  * set cannot make anything count twice.
  */
-static size_t choose(const struct store_choice *c, struct index_block *b, size_t n)
+static size_t choose(const struct reading *r, struct index_block *b, size_t n)
 {
+	const struct store_choice *c = r->choice;
 	size_t kept = 0;
 	__u64 hour_end = 0;
 
 	qsort(b, n, sizeof(*b), by_place);
 	for (size_t i = 0; i < n; i++)
-		if (b[i].kind == BLOCK_HOUR && within(c, &b[i]))
+		if (b[i].kind == BLOCK_HOUR && r->coarsest == BLOCK_HOUR && within(c, &b[i]))
 			hour_end = b[i].at;
 	for (size_t i = 0, first = 0; i < n; i++) {
 		struct index_block block = b[i];
 
 		if (block.kind == BLOCK_WINDOW) {
-			if (block.at > hour_end && middle_within(c, &block))
+			if (block.at > hour_end && window_counts(r, &block))
 				b[kept++] = block;
 		} else if (block.kind == BLOCK_MINUTE) {
-			if (block.at > hour_end && within(c, &block)) {
+			if (block.at > hour_end && within(c, &block) &&
+			    r->coarsest != BLOCK_WINDOW) {
 				kept = first; /* instead of its windows */
 				b[kept++] = block;
 			}
@@ -239,7 +247,7 @@ static void choose_all(struct reading *r)
 
 		for (n = 1; i + n < r->plan.len && b[i + n].segment == b[i].segment; n++)
 			;
-		chosen = choose(r->choice, b + i, n);
+		chosen = choose(r, b + i, n);
 		memmove(b + kept, b + i, chosen * sizeof(*b));
 		kept += chosen;
 	}
@@ -329,6 +337,24 @@ static int add_entry(struct reading *r, const struct entry *e)
 	return err ? err : hmap_add(&r->sum_index, hash, (__u32)r->sums.len - 1);
 }
 
+static int visit_entry(struct reading *r, const struct entry *e)
+{
+	const struct dict_kind *kind = &r->dict.kinds.data[r->dict.series.data[e->series].kind];
+	const struct facts *facts = &r->columns.facts;
+	struct store_point point = {
+		.dict = &r->dict,
+		.segment = r->segment,
+		.series = e->series,
+		.thread = e->thread,
+		.start_ns = facts->start_ns,
+		.end_ns = MAX(facts->end_ns, facts->start_ns + 1),
+		.samples = e->values[0],
+		.value = e->values[kind->default_type],
+	};
+
+	return r->visit(r->choice->arg, &point);
+}
+
 static int add_block(struct reading *r, const struct segment_file *file, __u64 at)
 {
 	int err = segment_file_read(file, at, &r->block);
@@ -348,7 +374,7 @@ static int add_block(struct reading *r, const struct segment_file *file, __u64 a
 	facts_add(&r->result->facts, &r->columns.facts);
 	vec_for_each (e, &r->columns.entries)
 		if (!err && series_wanted(r, e->series) && thread_wanted(r, e->thread))
-			err = add_entry(r, e);
+			err = r->visit ? visit_entry(r, e) : add_entry(r, e);
 	return err;
 }
 
@@ -566,6 +592,7 @@ static int read_segment(struct reading *r, const struct index_block *b, size_t n
 	}
 	if (err)
 		return err;
+	r->segment = b->segment;
 	err = dict_init(&r->dict, STORE_DICT_BYTES);
 	if (!err)
 		err = read_dict(r, &file, b[n - 1].at);
@@ -575,7 +602,7 @@ static int read_segment(struct reading *r, const struct index_block *b, size_t n
 		err = no_answers(&r->thread_wanted, r->dict.threads.len);
 	for (size_t i = 0; i < n && !err; i++)
 		err = cancelled(r) ? -ECANCELED : add_block(r, &file, b[i].at);
-	if (!err)
+	if (!err && r->profile)
 		err = put_sums(r);
 	forget_segment(r);
 	segment_file_close(&file);
@@ -595,40 +622,65 @@ static int read_all(struct reading *r)
 	return err;
 }
 
-int store_read_profile(struct store_reader *reader, const struct store_choice *choice,
-		       struct profile *profile, struct store_result *ret_result)
+static int read_range(struct reading *r)
 {
-	struct reading r = {
-		.reader = reader, .choice = choice, .profile = profile, .result = ret_result};
+	struct store_reader *reader = r->reader;
+	const struct store_choice *choice = r->choice;
 	struct store_index *index;
 	int err = store_reader_begin(reader, &index);
 
-	*ret_result = (struct store_result){0};
+	*r->result = (struct store_result){0};
 	if (err)
 		return err;
-	err = store_index_blocks(index, choice->from_ns, choice->to_ns, collect, &r);
+	err = store_index_blocks(index, choice->from_ns, choice->to_ns, collect, r);
 	if (err)
 		snprintf(reader->error, sizeof(reader->error), "the index in '%s': %s", reader->dir,
 			 err == -E2BIG ? "the range has too many windows"
 				       : store_index_error(index));
 	store_reader_end(reader); /* reading takes long: a view would hold up the log */
 	if (!err) {
-		choose_all(&r);
-		err = read_all(&r);
+		choose_all(r);
+		err = read_all(r);
 	}
-	vec_free(&r.plan);
-	columns_fini(&r.columns);
-	block_fini(&r.block);
-	vec_free(&r.sums);
-	hmap_fini(&r.sum_index);
-	vec_free(&r.series_wanted.by_id);
-	vec_free(&r.thread_wanted.by_id);
-	vec_free(&r.strings.by_id);
-	vec_free(&r.mappings.by_id);
-	vec_free(&r.functions.by_id);
-	vec_free(&r.locations.by_id);
-	vec_free(&r.frames);
-	vec_free(&r.known);
-	hmap_fini(&r.known_index);
+	vec_free(&r->plan);
+	columns_fini(&r->columns);
+	block_fini(&r->block);
+	vec_free(&r->sums);
+	hmap_fini(&r->sum_index);
+	vec_free(&r->series_wanted.by_id);
+	vec_free(&r->thread_wanted.by_id);
+	vec_free(&r->strings.by_id);
+	vec_free(&r->mappings.by_id);
+	vec_free(&r->functions.by_id);
+	vec_free(&r->locations.by_id);
+	vec_free(&r->frames);
+	vec_free(&r->known);
+	hmap_fini(&r->known_index);
 	return err;
+}
+
+int store_read_profile(struct store_reader *reader, const struct store_choice *choice,
+		       struct profile *profile, struct store_result *ret_result)
+{
+	struct reading r = {.reader = reader,
+			    .choice = choice,
+			    .result = ret_result,
+			    .profile = profile,
+			    .coarsest = BLOCK_HOUR};
+
+	return read_range(&r);
+}
+
+int store_read_points(struct store_reader *reader, const struct store_choice *choice,
+		      enum block_kind coarsest,
+		      int (*visit)(void *arg, const struct store_point *point),
+		      struct store_result *ret_result)
+{
+	struct reading r = {.reader = reader,
+			    .choice = choice,
+			    .result = ret_result,
+			    .visit = visit,
+			    .coarsest = coarsest};
+
+	return read_range(&r);
 }

@@ -16,6 +16,7 @@
 
 #include "profiler/base/check.h"
 #include "profiler/store/columns.h"
+#include "profiler/store/segment_file.h"
 
 struct profile;
 struct store_reader;
@@ -51,6 +52,21 @@ struct store_result {
  * yet), or -errno. */
 MUST_CHECK int store_read_profile(struct store_reader *reader, const struct store_choice *choice,
 				  struct profile *profile, struct store_result *ret_result);
+
+/* What a thread of a series had in a window or a minute. */
+struct store_point {
+	const struct dict *dict; /* of the segment */
+	__u64 segment;
+	__u32 series, thread;
+	__u64 start_ns, end_ns; /* CLOCK_REALTIME */
+	__s64 samples, value;	/* value: of the kind's default type */
+};
+/* Points of what overlaps the time, in no order; coarsest: BLOCK_WINDOW or BLOCK_MINUTE. What visit
+ * returns ends it when it is not 0. Else as store_read_profile. */
+MUST_CHECK int store_read_points(struct store_reader *reader, const struct store_choice *choice,
+				 enum block_kind coarsest,
+				 int (*visit)(void *arg, const struct store_point *point),
+				 struct store_result *ret_result);
 
 /* The index, within one view: for series, labels and points. 0 or -errno. */
 struct store_index;

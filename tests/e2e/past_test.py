@@ -107,6 +107,24 @@ def after_restart(t):
   expect(by_pid["nodes"]["total"][0] * by_pid["scale"] == whole["nodes"]["total"][0] * whole["scale"],
          "processes do not add up to the whole")
   expect(whole["nodes"]["total"][0] * whole["scale"] == everything * (10**9 // 99), everything)
+  sums_by_thread(again, shares, wide, everything)
+
+
+def sums_by_thread(agent, shares, wide, everything):
+  """Sums of a process, its thread and its name, read from the store's windows, are those of its series."""
+  def lines(group, **more):
+    answer = ask(agent, "series", group=group, step="5s", limit=1000, **wide, **more).json
+    expect(all(abs(sum(s["values"]) - s["total"]) < 1000 for s in answer["series"]), answer)
+    return {s["name"]: s for s in answer["series"]}
+  mine = lines("service_name")["shares"]
+  for group, name in (("pid", str(shares.pid)), ("tid", str(shares.pid)), ("comm", "shares")):
+    found = lines(group)
+    expect(found[name]["values"] == mine["values"], group, found[name], mine)
+    expect(abs(sum(s["total"] for s in found.values()) - everything * (10**9 // 99)) < 2.2e9, group, everything)
+    only = lines("", match=f'{{{group}="{name}"}}')
+    expect([s["values"] for s in only.values()] == [mine["values"]], group, only)
+  expect(lines("pid")[str(shares.pid)]["process"] == "shares", lines("pid"))
+  expect(not lines("pid", match='{pid="1",comm="nobody"}'), "who?")
 
 
 @case("series: sums by time are those of the profile, a line for each service")
@@ -124,6 +142,13 @@ def sums(t):
     expect(abs(mine[0]["total"] - seen * 1e9 / 99) < 2.2e9, mine[0]["total"], seen)
   few = ask(agent, "series", limit=1, **{"from": begin, "to": end}).json["series"]
   expect(len(few) == 2 and few[1]["name"] == "other" and few[1]["other"], few)
+  for query in ({"step": "1s"}, {"step": "15s"}):
+    query.update({"from": begin, "to": end})
+    mine, by_pid, only = (
+        [s for s in ask(agent, "series", **query, **more).json["series"] if s["name"] in ("shares", str(shares.pid))][0]
+        for more in ({}, {"group": "pid"}, {"match": f'{{pid="{shares.pid}"}}'}))
+    # A sample may have come between two questions.
+    expect(abs(by_pid["total"] - mine["total"]) < 1e8 and abs(only["total"] - mine["total"]) < 1e8, mine, by_pid, only)
   one = ask(agent, "series", group="", **{"from": begin, "to": end}).json["series"]
   expect(len(one) == 1, one)
 
@@ -173,7 +198,6 @@ def bad_questions(t):
       ("profile", {"base_from": "now-1h"}, 400, "base_to"),
       ("profile", {"nodes": 3}, 400, "nodes"),
       ("series", {"from": 0, "step": "1s"}, 422, "step"),
-      ("series", {"match": '{pid="1"}'}, 422, "pid"),
       ("heatmap", {"step": "7ms"}, 400, "step"),
       ("heatmap", {"from": "now-2h"}, 422, "3600"),
       ("label/x", {}, 404, "NAME"),

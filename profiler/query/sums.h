@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Values by group and step, gathered into a listing (listing.h): a group is a distinct value of the
+ * labels to sum by. Any of these may be the thread's: pid, tid, comm.
+ *
+ * Bounded: groups beyond LISTING_MAX_GROUPS, or beyond what LISTING_MAX_SUMS steps hold, count
+ * together in the last one.
+ */
+#pragma once
+
+#include "profiler/base/buf.h"
+#include "profiler/base/hmap.h"
+#include "profiler/query/listing.h"
+
+struct sums {
+	struct listing *out;
+	__u64 from_ns, to_ns, step_ns; /* CLOCK_REALTIME; step_ns 0: no sums are wanted */
+	bool held;
+	const char *by[LISTING_MAX_BY]; /* in out's arena */
+	size_t n_by;
+	struct hmap index; /* of out's groups, by name */
+	struct buf name;   /* the one at hand */
+};
+
+/* 0 or -ENOMEM; sums_fini even then. */
+MUST_CHECK int sums_init(struct sums *sums, struct listing *out,
+			 const struct listing_request *request);
+void sums_fini(struct sums *sums);
+
+/* A label that only threads have. */
+bool sums_is_thread_label(const char *name);
+/* Whether threads must be told apart for what is summed by. */
+bool sums_by_thread(const struct sums *sums);
+
+/* The group of what has these labels (label: NULL for none). When it is new, series becomes the
+ * group's: the caller adds it to the list then. -ENOMEM. */
+__s64 sums_group(struct sums *sums, const char *(*label)(void *arg, const char *name), void *arg,
+		 size_t series, bool *ret_new);
+/* A value that was gathered over [start, end) counts in each step for the part it shares. */
+void sums_add(struct sums *sums, __s64 group, __u64 start_ns, __u64 end_ns, double value);
+
+/* Text with what is not UTF-8 as the index has it, U+FFFD. In the arena; NULL when memory ends. */
+const char *sums_text(struct arena *arena, const char *text);
