@@ -30,7 +30,6 @@ const MORE_KEYS = [
 ];
 const FORMATS = ['pprof', 'folded', 'html', 'svg', 'speedscope', 'json', 'text'];
 const ENDINGS = {pprof: 'pb.gz', text: 'txt', speedscope: 'speedscope.json'};
-const BY_THREAD = ['pid', 'tid', 'comm'];
 const iso = ms => new Date(ms).toISOString();
 
 const choose = (label, options, onchange) =>
@@ -220,15 +219,13 @@ export class App extends View {
     this.abort?.abort();
     clearTimeout(this.timer);
     this.abort = new AbortController();
-    const {signal} = this.abort,
-      series = state.match.filter(m => !BY_THREAD.includes(m[0])),
-      lineArgs = {...this.args('line'), match: series.length ? formatMatch(series) : ''};
+    const {signal} = this.abort;
     this.busy.hidden = false;
     this.root.classList.add('loading');
     this.top.update(state, this.host ?? '');
     try {
       const [doc] = await Promise.all([
-        getJson('api/v1/series', {...lineArgs, group: state.group}, signal),
+        getJson('api/v1/series', {...this.args('line'), group: state.group}, signal),
         this.loadStatus(signal),
       ]);
       if (query !== this.query) return;
@@ -332,7 +329,7 @@ export class App extends View {
       };
       this.labels = labels.labels;
       fill(this.tools.kind, kinds.kinds, v => `kind: ${v}`, this.state.kind);
-      fill(this.tools.group, labels.labels, v => `by ${v}`, this.state.group);
+      fill(this.tools.group, [...labels.labels, 'comm', 'pid'], v => `by ${v}`, this.state.group);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error; // said where the profile is asked for
     }
@@ -414,8 +411,6 @@ export class App extends View {
           ...state.match.map((m, i) => act(`${m.join(' ')} ✕`, () => this.dropFilter(i))),
         );
       else if (this.about && !this.about.samples) say('No samples in this range.', false);
-      if (state.match.some(m => BY_THREAD.includes(m[0])))
-        say('The time line is kept by series: it leaves out pid, tid and comm.', false);
     }
     this.notices.replaceChildren(...list);
   }

@@ -19,10 +19,16 @@ export function stackSeries(doc, top = TOP) {
     shown = whole.slice(0, top),
     rest = doc.series.filter(s => !shown.includes(s));
   const perCore = doc.unit === 'nanoseconds' ? doc.step_ms * 1e6 : doc.step_ms / 1000,
-    rows = shown.map(s => ({name: s.name, total: s.total, values: s.values.map(v => v / perCore)}));
+    rows = shown.map(s => ({
+      name: s.name,
+      text: s.process ? `${s.process} (${s.name})` : s.name || `no ${doc.group}`,
+      total: s.total,
+      values: s.values.map(v => v / perCore),
+    }));
   if (rest.length)
     rows.push({
       name: OTHER,
+      text: OTHER,
       other: true,
       total: rest.reduce((sum, s) => sum + s.total, 0),
       values: Array.from(
@@ -112,19 +118,18 @@ export class Timeline {
       ...stack.rows.map((row, i) => {
         const swatch = h('i', {class: 'swatch'});
         swatch.style.background = this.colour(i);
-        const name = row.name || `no ${doc.group}`;
-        if (row.other) return h('span', {class: 'legend-item'}, swatch, name);
+        if (row.other) return h('span', {class: 'legend-item'}, swatch, row.text);
         return h(
           'button',
           {
             type: 'button',
             class: 'legend-item',
-            title: `only ${name}: ${formatValue(row.total, doc.unit)}`,
+            title: `only ${row.text}: ${formatValue(row.total, doc.unit)}`,
             'aria-pressed': marks.filtered === row.name ? 'true' : 'false',
             onclick: () => this.on.filter(row.name),
           },
           swatch,
-          name,
+          row.text,
         );
       }),
     );
@@ -295,7 +300,7 @@ export class Timeline {
           return h(
             'tr',
             {},
-            h('th', {scope: 'row'}, swatch, row.name || 'none'),
+            h('th', {scope: 'row'}, swatch, row.text),
             h('td', {}, v.toFixed(2)),
           );
         }),

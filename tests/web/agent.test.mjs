@@ -181,8 +181,17 @@ page('filters: legend, dialog, pills', async (p, agent) => {
   await p.keyboard.press('Enter');
   await idle(p);
   assert.equal(last(agent, 'profile').get('match'), '{pid="7"}');
-  assert.equal(last(agent, 'series').get('match'), null, 'series know no pid');
-  assert.match(await p.locator('.banner').innerText(), /leaves out pid/);
+  assert.equal(last(agent, 'series').get('match'), '{pid="7"}');
+});
+
+page('the time line by process: its name, and its pid as the filter', async (p, agent) => {
+  const group = p.locator('[aria-label="Time line by"]');
+  await group.selectOption('pid');
+  await idle(p);
+  assert.equal(last(agent, 'series').get('group'), 'pid');
+  await p.locator('button.legend-item', {hasText: /^postgres \(\d+\)$/}).click();
+  await idle(p);
+  assert.match(last(agent, 'profile').get('match'), /^\{pid="\d+"\}$/);
 });
 
 page('a series keeps its colour', async p => {

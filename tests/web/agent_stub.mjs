@@ -35,13 +35,17 @@ function series(q, agent) {
     to = timeOf(q.get('to'), now),
     step = Math.max(1000, Math.floor((to - from) / 120000) * 1000),
     steps = Math.ceil((to - from) / step),
-    only = /"(.*)"/.exec(q.get('match') ?? '')?.[1],
+    byPid = q.get('group') === 'pid',
+    only = /service_name="(.*)"/.exec(q.get('match') ?? '')?.[1],
+    pid = /pid="(.*)"/.exec(q.get('match') ?? '')?.[1],
+    pidOf = name => `${100 + SERIES.indexOf(name)}`,
     line = (name, i) => {
       const values = Array.from(
         {length: steps},
         (_, k) => (step * 1e6 * (1 + (k % 7 === i))) / (i + 2),
       );
-      return {name, total: values.reduce((a, b) => a + b, 0), values};
+      const total = values.reduce((a, b) => a + b, 0);
+      return byPid ? {name: pidOf(name), process: name, total, values} : {name, total, values};
     };
   return {
     from_ms: from,
@@ -55,7 +59,7 @@ function series(q, agent) {
     samples: 100,
     whole: 99,
     lost: 0,
-    series: SERIES.filter(name => !only || name === only).map(line),
+    series: SERIES.filter(s => (!only || s === only) && (!pid || pidOf(s) === pid)).map(line),
   };
 }
 
