@@ -27,6 +27,7 @@ const MORE_KEYS = [
   ['+  −', 'shorter, longer time line'],
   ['p', 'processes'],
   ['m', 'heat map'],
+  ['Tab, ⇧← ⇧→', 'select on the time line'],
 ];
 const FORMATS = ['pprof', 'folded', 'html', 'svg', 'speedscope', 'json', 'text'];
 const ENDINGS = {pprof: 'pb.gz', text: 'txt', speedscope: 'speedscope.json'};
@@ -91,6 +92,8 @@ export class App extends View {
       select: (range, isBase) => this.select(range, isBase),
       filter: name => this.toggleFilter(name),
     });
+    const keys = async () => new (await this.part('line_keys')).LineKeys(this.line);
+    this.line.canvas.addEventListener('focus', () => this.attempt(keys), {once: true});
     this.diffBar = buildDiffBar(page);
     this.extra = h('div', {class: 'extra'});
     this.panesBox.before(this.diffBar.element);

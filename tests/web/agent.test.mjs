@@ -168,6 +168,36 @@ page('a drag selects, with shift a baseline; the link opens it', async (p, agent
   assert.deepEqual((await state(p)).sel, sel, 'back is a view back');
 });
 
+page('the time line by keyboard: a step, a stretch, a baseline', async (p, agent) => {
+  const canvas = p.locator('.line-canvas');
+  const press = async (...keys) => {
+    for (const key of keys) await p.keyboard.press(key);
+  };
+  await p.locator('button.legend-item').last().focus();
+  await p.keyboard.press('Tab');
+  await p.waitForSelector('.line-canvas[role=slider]');
+  const shown = () =>
+    p.evaluate(() => {
+      const {from_ms, step_ms, steps} = window.bianque.line.doc;
+      return {from_ms, step_ms, steps};
+    });
+  let doc = await shown();
+  await press('Home', 'ArrowRight', 'ArrowRight', 'Shift+ArrowRight');
+  assert.match(await canvas.getAttribute('aria-valuetext'), /cores$/);
+  assert.equal(await canvas.getAttribute('aria-valuenow'), '3');
+  await p.keyboard.press('Enter');
+  await idle(p);
+  const from = doc.from_ms + 2 * doc.step_ms;
+  assert.deepEqual((await state(p)).sel, [from, from + 2 * doc.step_ms]);
+  doc = await shown();
+  await press('End', 'ArrowRight', 'b');
+  await idle(p);
+  const {base} = await state(p);
+  assert.equal(base[0], doc.from_ms + (doc.steps - 1) * doc.step_ms, 'the last step');
+  assert.ok(base[1] > base[0] && base[1] <= base[0] + doc.step_ms, 'which the end may cut');
+  assert.ok(last(agent, 'profile').get('base_from'));
+});
+
 page('filters: legend, dialog, pills', async (p, agent) => {
   await p.locator('button.legend-item', {hasText: 'postgres'}).click();
   await idle(p);
