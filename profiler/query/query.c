@@ -160,16 +160,24 @@ static int read_side(struct side *side)
 	return err;
 }
 
-/* The range; where windows at its edges reach beyond it, with what they cover. */
+/* What there is of the range, from the first window or recorded moment to the last: the range may
+ * begin before anything was kept, and windows at its edges reach beyond it. */
 static void set_time(struct side *side)
 {
 	const struct facts *facts = &side->result.facts;
+	const struct query_plan *plan = &side->plan;
+	bool recorded = plan->recorder_from_ns < plan->recorder_to_ns;
 	__u64 start_ns = side->range->from_ns, end_ns = side->range->to_ns;
 
-	if (facts->windows) {
-		start_ns = MIN(start_ns, facts->start_ns);
-		end_ns = MAX(end_ns, facts->end_ns);
-	}
+	if (facts->windows)
+		start_ns = facts->start_ns;
+	else if (recorded)
+		start_ns = plan->recorder_from_ns + plan->boot_ns;
+	if (recorded)
+		end_ns = plan->recorder_to_ns + plan->boot_ns;
+	else if (facts->windows)
+		end_ns = facts->end_ns;
+	end_ns = MAX(end_ns, start_ns + 1); /* a clock that was set between them */
 	side->profile->time_ns = start_ns;
 	side->profile->duration_ns = end_ns - start_ns;
 }
