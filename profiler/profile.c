@@ -98,6 +98,20 @@ static bool room_for(const struct profile *p, size_t len, size_t cap, size_t ite
 #define ROOM_FOR(p, vec, n, map, extra)                                                            \
 	room_for(p, (vec)->len, (vec)->cap, sizeof(*(vec)->data), n, map, extra)
 
+#define SPARE_BYTES ((size_t)128 << 10) /* the frames of a long stack, lines of its locations */
+
+bool profile_has_room(const struct profile *p)
+{
+#define HAS_ROOM(table, map) ROOM_FOR(p, &p->table, 1, &p->map, SPARE_BYTES)
+	return HAS_ROOM(mappings, mapping_index) && HAS_ROOM(functions, function_index) &&
+	       HAS_ROOM(locations, location_index) && HAS_ROOM(stacks, stack_index) &&
+	       HAS_ROOM(label_sets, label_index) && HAS_ROOM(samples, sample_index) &&
+	       ROOM_FOR(p, &p->lines, 1, NULL, SPARE_BYTES) &&
+	       p->stacks.len < p->limits.max_stacks &&
+	       p->strings.arena.used + string_table_bytes(p) * 2 < p->limits.max_bytes / 2;
+#undef HAS_ROOM
+}
+
 /* Appends to a table and its index; 0 (and counted) when it may not or cannot grow. */
 #define APPEND(p, table, map, hash, extra, ...)                                                    \
 	({                                                                                         \

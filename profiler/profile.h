@@ -61,6 +61,9 @@ enum frame_kind {
 const char *frame_kind_name(enum frame_kind kind);
 const char *frame_kind_suffix(enum frame_kind kind);
 
+/* The frame that stands for small parts of a profile, below what called them (profile_fold). */
+#define PROFILE_OTHER "[other]"
+
 /* Strings whose ids are known beforehand. */
 #define PROFILE_STRINGS(X)                                                                         \
 	X(EMPTY, "")                                                                               \
@@ -175,6 +178,8 @@ struct profile {
 	VEC(struct profile_label_set) label_sets;
 	VEC(struct profile_sample) samples; /* entry 0 may be all zeros: nothing was too much */
 	__u64 refused_total[PROFILE_TABLE_COUNT];
+	/* A value of the default type: parts below it are `[other]` (profile_fold). 0: none. */
+	__u64 folded_below;
 
 	/* Private. */
 	struct arena arena; /* frames and labels */
@@ -234,6 +239,15 @@ void profile_add(struct profile *profile, __u32 stack, __u32 labels, const __s64
  * one's stacks as further types (base_cpu, ...). 0, -EINVAL when the types differ or there is no
  * room for as many again, or -ENOMEM. */
 MUST_CHECK int profile_set_base(struct profile *profile, const struct profile *base);
+
+/* Whether one more stack, sample or label set, and what they need, would still find a place. */
+bool profile_has_room(const struct profile *profile);
+/* profile_fold.c: make room by folding what is small. Stacks are a tree from the root; a subtree that
+ * is worth less than `folded_below` (found here) becomes one frame `[other]` below its caller. So what
+ * is large stays as it is, sums stay right at every frame that is left, and what comes later finds
+ * room, large or small. Ids of before are void. Tables then take at most half of the limit, when
+ * that can be reached. 0 or -ENOMEM (nothing changed). */
+MUST_CHECK int profile_fold(struct profile *profile);
 
 /* The label of a set by key; NULL for none. */
 const struct profile_label *profile_label_find(const struct profile *profile, __u32 labels,

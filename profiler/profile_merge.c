@@ -1,18 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A profile beside its baseline, see profile_set_base in profile.h. */
+/* Things of one profile in another one; a profile beside its baseline (profile_set_base). */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "profiler/profile.h"
+#include "profiler/profile_internal.h"
 
-/* Ids of the baseline's things in the profile; UINT32_MAX: not met yet. */
-struct merge {
-	struct profile *to;
-	const struct profile *from;
-	__u32 *strings, *mappings, *functions, *locations;
-	VEC(__u32) frames;
-};
+/* ---- from one profile into another one ------------------------------------------------------- */
+
+int merge_init(struct merge *m, struct profile *to, const struct profile *from)
+{
+	*m = (struct merge){
+		.to = to,
+		.from = from,
+		.strings = hmap_no_ids(from->strings.entries.len),
+		.mappings = hmap_no_ids(from->mappings.len),
+		.functions = hmap_no_ids(from->functions.len),
+		.locations = hmap_no_ids(from->locations.len),
+	};
+	return m->strings && m->mappings && m->functions && m->locations ? 0 : -ENOMEM;
+}
+
+void merge_fini(struct merge *m)
+{
+	free(m->strings);
+	free(m->mappings);
+	free(m->functions);
+	free(m->locations);
+	vec_free(&m->frames);
+}
 
 static __u32 string_of(struct merge *m, __u32 id)
 {
@@ -21,7 +37,7 @@ static __u32 string_of(struct merge *m, __u32 id)
 	return m->strings[id];
 }
 
-static __u32 mapping_of(struct merge *m, __u32 id)
+__u32 merge_mapping(struct merge *m, __u32 id)
 {
 	struct profile_mapping mapping = m->from->mappings.data[id];
 
@@ -48,7 +64,7 @@ static __u32 function_of(struct merge *m, __u32 id)
 	return m->functions[id];
 }
 
-static __u32 location_of(struct merge *m, __u32 id)
+__u32 merge_location(struct merge *m, __u32 id)
 {
 	const struct profile_location *l = &m->from->locations.data[id];
 	struct profile_line lines[PROFILE_MAX_LINES];
@@ -59,14 +75,14 @@ static __u32 location_of(struct merge *m, __u32 id)
 		lines[i] = m->from->lines.data[l->first_line + i];
 		lines[i].function = function_of(m, lines[i].function);
 	}
-	m->locations[id] = profile_location(m->to, l->kind, mapping_of(m, l->mapping), l->address,
-					    lines, l->n_lines);
+	m->locations[id] = profile_location(m->to, l->kind, merge_mapping(m, l->mapping),
+					    l->address, lines, l->n_lines);
 	if (!l->named)
 		m->to->locations.data[m->locations[id]].named = 0;
 	return m->locations[id];
 }
 
-static __u32 labels_of(struct merge *m, __u32 id)
+__u32 merge_labels(struct merge *m, __u32 id)
 {
 	const struct profile_label_set *set = &m->from->label_sets.data[id];
 	struct profile_label labels[PROFILE_MAX_LABELS];
@@ -80,6 +96,17 @@ static __u32 labels_of(struct merge *m, __u32 id)
 	return profile_labels(m->to, labels, set->n_labels);
 }
 
+int merge_frames(struct merge *m, const __u32 *frames, size_t n)
+{
+	if (vec_reserve(&m->frames, m->frames.len + n))
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		m->frames.data[m->frames.len++] = merge_location(m, frames[i]);
+	return 0;
+}
+
+/* ---- a baseline ------------------------------------------------------------------------------ */
+
 static int merge_samples(struct merge *m)
 {
 	unsigned n = m->from->n_types;
@@ -92,12 +119,11 @@ static int merge_samples(struct merge *m)
 		if (!memcmp(s->values, none, n * sizeof(*none)))
 			continue;
 		m->frames.len = 0;
-		for (__u32 i = 0; i < stack->n_frames; i++)
-			if (vec_push(&m->frames, location_of(m, stack->frames[i])))
-				return -ENOMEM;
+		if (merge_frames(m, stack->frames, stack->n_frames))
+			return -ENOMEM;
 		memcpy(values + n, s->values, n * sizeof(*values));
 		profile_add(m->to, profile_stack(m->to, m->frames.data, m->frames.len),
-			    labels_of(m, s->labels), values);
+			    merge_labels(m, s->labels), values);
 	}
 	return 0;
 }
@@ -115,9 +141,9 @@ static bool same_types(const struct profile *a, const struct profile *b)
 
 int profile_set_base(struct profile *profile, const struct profile *base)
 {
-	struct merge m = {.to = profile, .from = base};
 	unsigned n = profile->n_types;
-	int err = -ENOMEM;
+	struct merge m;
+	int err;
 	char name[128];
 
 	if (!same_types(profile, base) || profile->base_types)
@@ -130,16 +156,9 @@ int profile_set_base(struct profile *profile, const struct profile *base)
 	profile->base_types = n;
 	profile->base_time_ns = base->time_ns;
 	profile->base_duration_ns = base->duration_ns;
-	m.strings = hmap_no_ids(base->strings.entries.len);
-	m.mappings = hmap_no_ids(base->mappings.len);
-	m.functions = hmap_no_ids(base->functions.len);
-	m.locations = hmap_no_ids(base->locations.len);
-	if (m.strings && m.mappings && m.functions && m.locations)
+	err = merge_init(&m, profile, base);
+	if (!err)
 		err = merge_samples(&m);
-	free(m.strings);
-	free(m.mappings);
-	free(m.functions);
-	free(m.locations);
-	vec_free(&m.frames);
+	merge_fini(&m);
 	return err;
 }

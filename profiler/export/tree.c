@@ -69,8 +69,9 @@ static void census_leave(struct frames_visitor *v, __u32 frame UNUSED, size_t de
 	*parent = (__u16)MIN(*parent, bucket);
 }
 
-/* The least cut-off by which at most max_nodes nodes are left; -1: keep all. */
-static int choose_cutoff(struct census *c, __u32 max_nodes)
+/* The least cut-off by which at most max_nodes nodes are left; -1: keep all. *ret_ties: how many of
+ * those at the cut-off may stay beside them. */
+static int choose_cutoff(struct census *c, __u32 max_nodes, __u64 *ret_ties)
 {
 	__u64 kept = c->n_all;
 	__s64 others = 0;
@@ -81,6 +82,7 @@ static int choose_cutoff(struct census *c, __u32 max_nodes)
 		kept -= c->n_nodes[cutoff];
 		others += c->n_others[cutoff];
 	}
+	*ret_ties = max_nodes - MIN(kept + (__u64)others, (__u64)max_nodes);
 	return cutoff;
 }
 
@@ -94,6 +96,7 @@ struct keep {
 	})
 	path;
 	int cutoff;
+	__u64 ties; /* nodes at the cut-off that may still stay */
 	int err;
 };
 
@@ -109,12 +112,29 @@ static void keep_enter(struct frames_visitor *v, __u32 frame, size_t depth UNUSE
 		k->err = vec_push(&k->tree->nodes, node);
 }
 
+/* Many nodes of a large tree are worth one sample: those at the cut-off stay as long as there is
+ * room, in the order of the walk. */
+static bool stays(struct keep *k, const struct open_node *open, const struct frame_weight *weight)
+{
+	int bucket = (int)bucket_of_weight(weight);
+	__u64 cost = 1 + (open->other || open->base_other);
+
+	if (bucket != k->cutoff)
+		return bucket > k->cutoff;
+	if (k->ties < cost) {
+		k->ties += k->tree->nodes.len - open->node - 1; /* its descendants go, too */
+		return false;
+	}
+	k->ties -= cost;
+	return true;
+}
+
 static void keep_close(struct keep *k, const struct frame_weight *weight)
 {
 	struct open_node open = k->path.data[--k->path.len];
 	struct tree_node *node = &k->tree->nodes.data[open.node];
 
-	if (k->path.len && (int)bucket_of_weight(weight) <= k->cutoff) {
+	if (k->path.len && !stays(k, &open, weight)) {
 		k->tree->nodes.len = open.node; /* its descendants are no larger: gone already */
 		k->path.data[k->path.len - 1].other += weight->total;
 		k->path.data[k->path.len - 1].base_other += weight->base_total;
@@ -138,11 +158,12 @@ static void keep_leave(struct frames_visitor *v, __u32 frame UNUSED, size_t dept
 		keep_close(k, weight);
 }
 
-static int keep_nodes(struct tree *tree, int cutoff)
+static int keep_nodes(struct tree *tree, int cutoff, __u64 ties)
 {
 	const struct profile *p = tree->frames.profile;
 	struct frame_weight all = {.total = profile_total(p, tree->frames.type)};
-	struct keep keep = {.visitor = {keep_enter, keep_leave}, .tree = tree, .cutoff = cutoff};
+	struct keep keep = {
+		.visitor = {keep_enter, keep_leave}, .tree = tree, .cutoff = cutoff, .ties = ties};
 	int err = vec_push(&tree->nodes, (struct tree_node){.frame = TREE_ROOT});
 
 	if (!err)
@@ -162,7 +183,8 @@ int tree_open(struct tree *tree, const struct profile *profile,
 {
 	__u32 max_nodes = options->max_nodes ? options->max_nodes : DEFAULT_MAX_NODES;
 	struct census *census = calloc(1, sizeof(*census));
-	int cutoff = 0, err;
+	__u64 ties;
+	int cutoff, err;
 
 	*tree = (struct tree){0};
 	err = frames_open(&tree->frames, profile, options->type, options->group, true);
@@ -179,8 +201,8 @@ int tree_open(struct tree *tree, const struct profile *profile,
 	if (!err) {
 		census_count(census, N_BUCKETS - 1);
 		tree->n_all = census->n_all;
-		cutoff = choose_cutoff(census, MAX(max_nodes, 2u));
-		err = keep_nodes(tree, cutoff);
+		cutoff = choose_cutoff(census, MAX(max_nodes, 2u), &ties);
+		err = keep_nodes(tree, cutoff, ties);
 	}
 	if (census)
 		vec_free(&census->least_child);

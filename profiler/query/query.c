@@ -186,7 +186,7 @@ static void set_time(struct side *side)
 static void describe(struct side *side)
 {
 	struct profile *p = side->profile;
-	char text[160];
+	char text[200];
 
 	if (!p->n_types) {
 		profile_add_type(p, "samples", "count");
@@ -201,6 +201,15 @@ static void describe(struct side *side)
 			 "%llu stored blocks are damaged or gone: parts of the "
 			 "range are missing",
 			 (unsigned long long)side->result.skipped_blocks);
+		profile_add_comment(p, text);
+	}
+	if (p->folded_below) {
+		snprintf(text, sizeof(text),
+			 "more distinct stacks than %zu MiB hold: what is below %.2g %% of this is "
+			 "[other] under its caller; a shorter range or fewer series show it",
+			 QUERY_PROFILE_BYTES >> 20,
+			 100.0 * (double)p->folded_below /
+				 (double)MAX(profile_total(p, p->default_type), 1ull));
 		profile_add_comment(p, text);
 	}
 	if (p->refused_total[PROFILE_TABLE_stacks] || p->refused_total[PROFILE_TABLE_locations]) {
@@ -242,6 +251,19 @@ static void encode(struct query *query)
 		query->err = sink_finish(&sink.sink);
 }
 
+/* The baseline's stacks need a place beside the profile's own. */
+static int join_base(struct profile *profile, struct profile *base)
+{
+	int err = 0;
+
+	if (profile_bytes(profile) + profile_bytes(base) > QUERY_PROFILE_BYTES / 2) {
+		err = profile_fold(profile);
+		if (!err)
+			err = profile_fold(base);
+	}
+	return err ? err : profile_set_base(profile, base);
+}
+
 static void run_reading(struct builder_job *job, struct naming *naming UNUSED)
 {
 	struct query *query = container_of(job, struct query, task.read);
@@ -251,7 +273,7 @@ static void run_reading(struct builder_job *job, struct naming *naming UNUSED)
 		describe(&query->sides[i]);
 	}
 	if (!query->err && query->n_sides > 1)
-		query->err = profile_set_base(query->sides[0].profile, query->sides[1].profile);
+		query->err = join_base(query->sides[0].profile, query->sides[1].profile);
 	if (!query->err && !atomic_load(&query->cancelled))
 		encode(query);
 }

@@ -24,7 +24,7 @@
 #include "profiler/store/store_read.h"
 
 #define QUERY_MAX	    16
-#define QUERY_PROFILE_BYTES ((size_t)20 << 20)
+#define QUERY_PROFILE_BYTES ((size_t)28 << 20)
 #define QUERY_BODY_BYTES    ((size_t)64 << 20)
 
 struct agent;

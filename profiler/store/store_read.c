@@ -13,9 +13,11 @@
 #include "profiler/profile.h"
 #include "profiler/store/index.h"
 #include "profiler/store/store.h"
+#include "profiler/store/store_plan.h"
 
 #define ERROR_BYTES 512
 #define MAX_BLOCKS  (1u << 20)
+#define FLOOR_PARTS 10000 /* 0.01 %: a fifth of a pixel on a wide screen */
 
 struct store_reader {
 	char *dir;
@@ -50,7 +52,7 @@ struct reading {
 	struct profile *profile;
 	int (*visit)(void *arg, const struct store_point *point);
 	enum block_kind coarsest;
-	VEC(struct index_block) plan;
+	VEC(struct planned) plan;
 	/* of the segment at hand */
 	__u64 segment;
 	struct dict dict;
@@ -69,6 +71,12 @@ struct reading {
 	})
 	known;
 	struct hmap known_index;
+	bool full; /* folding the profile does not help any more */
+	/* Once the profile was folded: by node of the segment, the value of it and what it called; what
+	 * is below the floor need not come into the profile at all. */
+	VEC(__u64) totals;
+	__u64 floor;
+	unsigned n_segments, n_read; /* n_read: with the one at hand */
 };
 
 struct store_reader *store_reader_new(const char *dir)
@@ -177,81 +185,8 @@ static int collect(void *arg, const struct index_block *block)
 {
 	struct reading *r = arg;
 
-	return r->plan.len < MAX_BLOCKS ? vec_push(&r->plan, *block) : -E2BIG;
-}
-
-static bool within(const struct store_choice *c, const struct index_block *b)
-{
-	return b->facts.start_ns >= c->from_ns && b->facts.end_ns <= c->to_ns;
-}
-
-/* A window of a profile counts where its middle lies; points are cut by who gets them. */
-static bool window_counts(const struct reading *r, const struct index_block *b)
-{
-	const struct store_choice *c = r->choice;
-	__u64 middle = b->facts.start_ns + (b->facts.end_ns - b->facts.start_ns) / 2;
-
-	return r->visit || (middle >= c->from_ns && middle < c->to_ns);
-}
-
-static int by_place(const void *pa, const void *pb)
-{
-	const struct index_block *a = pa, *b = pb;
-
-	return a->at < b->at ? -1 : a->at > b->at;
-}
-
-/*
- * Of the blocks of one segment, keep those to read. A sum holds every window that lies in the file
- * between the sum before it and itself: places, not times, say what it covers, so a clock that was
- * set cannot make anything count twice.
- */
-static size_t choose(const struct reading *r, struct index_block *b, size_t n)
-{
-	const struct store_choice *c = r->choice;
-	size_t kept = 0;
-	__u64 hour_end = 0;
-
-	qsort(b, n, sizeof(*b), by_place);
-	for (size_t i = 0; i < n; i++)
-		if (b[i].kind == BLOCK_HOUR && r->coarsest == BLOCK_HOUR && within(c, &b[i]))
-			hour_end = b[i].at;
-	for (size_t i = 0, first = 0; i < n; i++) {
-		struct index_block block = b[i];
-
-		if (block.kind == BLOCK_WINDOW) {
-			if (block.at > hour_end && window_counts(r, &block))
-				b[kept++] = block;
-		} else if (block.kind == BLOCK_MINUTE) {
-			if (block.at > hour_end && within(c, &block) &&
-			    r->coarsest != BLOCK_WINDOW) {
-				kept = first; /* instead of its windows */
-				b[kept++] = block;
-			}
-			first = kept;
-		} else if (block.at == hour_end) {
-			b[kept++] = block;
-			first = kept;
-		}
-	}
-	return kept;
-}
-
-static void choose_all(struct reading *r)
-{
-	struct index_block *b = r->plan.data;
-	size_t kept = 0;
-
-	for (size_t i = 0, n; i < r->plan.len; i += n) {
-		size_t chosen;
-
-		for (n = 1; i + n < r->plan.len && b[i + n].segment == b[i].segment; n++)
-			;
-		chosen = choose(r, b + i, n);
-		memmove(b + kept, b + i, chosen * sizeof(*b));
-		kept += chosen;
-	}
-	r->plan.len = kept;
+	return r->plan.len < MAX_BLOCKS ? vec_push(&r->plan, (struct planned){.block = *block})
+					: -E2BIG;
 }
 
 /* ---- one segment ----------------------------------------------------------------------------- */
@@ -355,6 +290,7 @@ static int visit_entry(struct reading *r, const struct entry *e)
 	return r->visit(r->choice->arg, &point);
 }
 
+/* 0; 1: the block is damaged or gone; -errno. */
 static int add_block(struct reading *r, const struct segment_file *file, __u64 at)
 {
 	int err = segment_file_read(file, at, &r->block);
@@ -364,10 +300,8 @@ static int add_block(struct reading *r, const struct segment_file *file, __u64 a
 	if (!err)
 		err = columns_decode(&r->columns, &r->dict,
 				     cursor_of(r->block.raw.data, r->block.raw.len));
-	if (err == -EBADMSG || err == -ENODATA) {
-		r->result->skipped_blocks++;
-		return 0;
-	}
+	if (err == -EBADMSG || err == -ENODATA)
+		return 1;
 	if (err)
 		return err;
 	r->result->n_blocks++;
@@ -488,9 +422,12 @@ static __u32 labels_of(struct reading *r, __u32 group)
 }
 
 /* Leaf first. More frames than a profile takes make it `[profile full]`. */
-static int build_stack(struct reading *r, __u32 node, __u32 *ret_stack)
+static int build_stack(struct reading *r, __u32 node, bool folded, __u32 *ret_stack)
 {
 	r->frames.len = 0;
+	if (folded &&
+	    vec_push(&r->frames, profile_named_location(r->profile, FRAME_MARK, PROFILE_OTHER)))
+		return -ENOMEM;
 	for (; node && r->frames.len <= PROFILE_MAX_FRAMES; node = r->dict.nodes.data[node].parent)
 		if (vec_push(&r->frames, location_of(r, r->dict.nodes.data[node].location)))
 			return -ENOMEM;
@@ -498,26 +435,36 @@ static int build_stack(struct reading *r, __u32 node, __u32 *ret_stack)
 	return 0;
 }
 
-static int stack_of(struct reading *r, __u32 node, __u32 *ret_stack)
+/* What is worth too little to be told apart: the node under which it counts. */
+static __u32 kept_node(const struct reading *r, __u32 node)
 {
-	__u64 hash = stack_hash_in_dict(&r->hashes, &r->dict, node);
-	__u32 i;
+	while (r->floor && node && r->totals.data[node] < r->floor)
+		node = r->dict.nodes.data[node].parent;
+	return node;
+}
+
+static int stack_of(struct reading *r, __u32 leaf, __u32 *ret_stack)
+{
+	__u32 node = kept_node(r, leaf), i;
+	__u64 hash = node || !leaf ? stack_hash_in_dict(&r->hashes, &r->dict, node) : 1;
 	int err;
 
 	if (!hash)
 		return -ENOMEM;
+	if (node != leaf)
+		hash = hash_mix(hash, 1);
 	hmap_for_each_match (&r->known_index, hash, i) {
 		if (r->known.data[i].hash == hash) {
 			*ret_stack = r->known.data[i].stack;
 			return 0;
 		}
 	}
-	if (r->profile->refused_total[PROFILE_TABLE_stacks]) { /* full: no use in trying */
+	if (r->full) { /* no use in trying */
 		r->profile->refused_total[PROFILE_TABLE_stacks]++;
 		*ret_stack = 0;
 		return 0;
 	}
-	err = build_stack(r, node, ret_stack);
+	err = build_stack(r, node, node != leaf, ret_stack);
 	if (err || !*ret_stack)
 		return err;
 	err = vec_push(&r->known, (struct known_stack){hash, *ret_stack});
@@ -542,30 +489,97 @@ static int by_value(const void *pa, const void *pb)
 					    : (a->node < b->node ? -1 : a->node > b->node);
 }
 
-static int put_sums(struct reading *r)
+static int clear_segment_ids(struct reading *r)
 {
-	if (stack_hashes_of_dict(&r->hashes, &r->dict) ||
-	    clear_ids(&r->strings, r->dict.strings.entries.len) ||
+	if (clear_ids(&r->strings, r->dict.strings.entries.len) ||
 	    clear_ids(&r->mappings, r->dict.mappings.len) ||
 	    clear_ids(&r->functions, r->dict.functions.len) ||
 	    clear_ids(&r->locations, r->dict.locations.len))
 		return -ENOMEM;
-	if (r->sums.len)
+	return 0;
+}
+
+/* The profile's ids are others now. */
+static int forget_profile_ids(struct reading *r)
+{
+	r->known.len = 0;
+	hmap_clear(&r->known_index);
+	return clear_segment_ids(r);
+}
+
+/* Room for one more stack: what is small so far gives way. Where that does not help, the rest of a
+ * segment counts as `[profile full]`. */
+static int make_room(struct reading *r)
+{
+	int err;
+
+	if (r->full || profile_has_room(r->profile))
+		return 0;
+	err = profile_fold(r->profile);
+	if (!err)
+		err = forget_profile_ids(r);
+	r->full = !err && !profile_has_room(r->profile);
+	return err;
+}
+
+/* All segments together may lose as much of a node as the profile did, or a part that nobody sees. */
+static __u64 floor_of(const struct reading *r)
+{
+	struct profile *p = r->profile;
+	__u64 unseen = p->totals[p->default_type] / r->n_read / FLOOR_PARTS;
+
+	if (!p->folded_below)
+		return 0;
+	p->folded_below = MAX(p->folded_below, unseen * r->n_segments);
+	return p->folded_below / r->n_segments;
+}
+
+static int add_up_nodes(struct reading *r)
+{
+	size_t n = r->dict.nodes.len;
+
+	r->floor = floor_of(r);
+	if (!r->floor)
+		return 0;
+	if (vec_reserve(&r->totals, n))
+		return -ENOMEM;
+	memset(r->totals.data, 0, n * sizeof(*r->totals.data));
+	vec_for_each (s, &r->sums)
+		r->totals.data[s->node] +=
+			(__u64)s->values[r->dict.kinds.data[s->kind].default_type];
+	for (size_t i = n; i-- > 1;)
+		r->totals.data[r->dict.nodes.data[i].parent] += r->totals.data[i];
+	return 0;
+}
+
+static int put_sums(struct reading *r)
+{
+	int err = stack_hashes_of_dict(&r->hashes, &r->dict);
+
+	r->n_read++;
+	if (!err)
+		err = add_up_nodes(r);
+	if (!err)
+		err = clear_segment_ids(r);
+	if (!err && r->sums.len)
 		qsort(r->sums.data, r->sums.len, sizeof(*r->sums.data), by_value);
+	r->full = false;
 	vec_for_each (s, &r->sums) {
 		const struct dict_kind *kind = &r->dict.kinds.data[s->kind];
 		__u32 stack;
-		int err;
 
+		if (err)
+			return err;
 		set_types(r, kind);
 		if (kind->n_types != r->profile->n_types)
 			continue;
-		err = stack_of(r, s->node, &stack);
-		if (err)
-			return err;
-		profile_add(r->profile, stack, labels_of(r, s->group), s->values);
+		err = make_room(r);
+		if (!err)
+			err = stack_of(r, s->node, &stack);
+		if (!err)
+			profile_add(r->profile, stack, labels_of(r, s->group), s->values);
 	}
-	return 0;
+	return err;
 }
 
 static void forget_segment(struct reading *r)
@@ -581,27 +595,55 @@ static bool cancelled(const struct reading *r)
 	return r->choice->cancelled && r->choice->cancelled(r->choice->arg);
 }
 
-static int read_segment(struct reading *r, const struct index_block *b, size_t n)
+/* What is chosen; for a sum that is damaged, what it holds. */
+static int read_blocks(struct reading *r, const struct segment_file *file, struct planned *b,
+		       size_t n)
 {
-	struct segment_file file;
-	int err = segment_file_open(r->reader->dir_fd, b->segment, &file);
+	int err = 0;
 
+	for (size_t i = 0; i < n && err >= 0; i++) {
+		enum block_kind kind = b[i].block.kind;
+		size_t first = store_plan_first(b, i);
+
+		if (!b[i].chosen)
+			continue;
+		err = cancelled(r) ? -ECANCELED : add_block(r, file, b[i].block.at);
+		if (err == 1 && kind != BLOCK_WINDOW &&
+		    store_plan_choose(b + first, i - first, r->choice, kind - 1, r->visit))
+			err = read_blocks(r, file, b + first, i - first);
+		else
+			r->result->skipped_blocks += err == 1;
+	}
+	return MIN(err, 0);
+}
+
+static int read_segment(struct reading *r, struct planned *b, size_t n)
+{
+	__u64 id = b->block.segment;
+	struct segment_file file;
+	int err;
+
+	store_plan_sort(b, n);
+	if (!store_plan_choose(b, n, r->choice, r->coarsest, r->visit))
+		return 0;
+	err = segment_file_open(r->reader->dir_fd, id, &file);
 	if (err == -ENOENT || err == -EBADMSG) { /* dropped meanwhile */
-		r->result->skipped_blocks += n;
+		for (size_t i = 0; i < n; i++)
+			r->result->skipped_blocks += b[i].chosen;
 		return 0;
 	}
 	if (err)
 		return err;
-	r->segment = b->segment;
+	r->segment = id;
 	err = dict_init(&r->dict, STORE_DICT_BYTES);
 	if (!err)
-		err = read_dict(r, &file, b[n - 1].at);
+		err = read_dict(r, &file, b[n - 1].block.at);
 	if (!err)
 		err = no_answers(&r->series_wanted, r->dict.series.len);
 	if (!err)
 		err = no_answers(&r->thread_wanted, r->dict.threads.len);
-	for (size_t i = 0; i < n && !err; i++)
-		err = cancelled(r) ? -ECANCELED : add_block(r, &file, b[i].at);
+	if (!err)
+		err = read_blocks(r, &file, b, n);
 	if (!err && r->profile)
 		err = put_sums(r);
 	forget_segment(r);
@@ -611,11 +653,14 @@ static int read_segment(struct reading *r, const struct index_block *b, size_t n
 
 static int read_all(struct reading *r)
 {
-	const struct index_block *b = r->plan.data;
+	struct planned *b = r->plan.data;
 	int err = 0;
 
+	for (size_t i = 0; i < r->plan.len; i++)
+		r->n_segments += !i || b[i].block.segment != b[i - 1].block.segment;
 	for (size_t i = 0, n; i < r->plan.len && !err; i += n) {
-		for (n = 1; i + n < r->plan.len && b[i + n].segment == b[i].segment; n++)
+		for (n = 1; i + n < r->plan.len && b[i + n].block.segment == b[i].block.segment;
+		     n++)
 			;
 		err = read_segment(r, b + i, n);
 	}
@@ -638,10 +683,8 @@ static int read_range(struct reading *r)
 			 err == -E2BIG ? "the range has too many windows"
 				       : store_index_error(index));
 	store_reader_end(reader); /* reading takes long: a view would hold up the log */
-	if (!err) {
-		choose_all(r);
+	if (!err)
 		err = read_all(r);
-	}
 	vec_free(&r->plan);
 	columns_fini(&r->columns);
 	block_fini(&r->block);
@@ -655,6 +698,7 @@ static int read_range(struct reading *r)
 	vec_free(&r->locations.by_id);
 	vec_free(&r->frames);
 	vec_free(&r->known);
+	vec_free(&r->totals);
 	hmap_fini(&r->known_index);
 	return err;
 }

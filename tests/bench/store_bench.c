@@ -18,6 +18,7 @@
 
 #include "profiler/base/clock.h"
 #include "profiler/profile.h"
+#include "profiler/query/query.h"
 #include "profiler/store/store.h"
 #include "profiler/store/store_read.h"
 #include "tests/support/profiles.h"
@@ -177,7 +178,7 @@ static int read_range(const char *dir, const char *name, __u64 from_ns, __u64 to
 	}
 	malloc_trim(0);
 	{
-		struct profile_limits limits = {.max_bytes = (size_t)24 << 20};
+		struct profile_limits limits = {.max_bytes = QUERY_PROFILE_BYTES};
 		struct store_reader *reader = store_reader_new(dir);
 		struct profile *p = profile_new(&limits);
 		struct store_choice choice = {
@@ -188,11 +189,13 @@ static int read_range(const char *dir, const char *name, __u64 from_ns, __u64 to
 		int err = store_read_profile(reader, &choice, p, &result);
 
 		printf("%s_cpu_ms %.0f\n%s_mib %.1f\n%s_blocks %u\n%s_stacks %zu\n%s_samples %llu\n"
-		       "%s_refused %llu\n",
+		       "%s_refused %llu\n%s_folded_ppm %.1f\n",
 		       name, (double)(clock_thread_cpu_ns() - start_ns) / 1e6, name,
 		       (double)(peak_bytes() - before) / (1 << 20), name, result.n_blocks, name,
 		       p->stacks.len, name, (unsigned long long)profile_total(p, 0), name,
-		       (unsigned long long)p->refused_total[PROFILE_TABLE_stacks]);
+		       (unsigned long long)p->refused_total[PROFILE_TABLE_stacks], name,
+		       1e6 * (double)p->folded_below /
+			       (double)MAX(profile_total(p, p->default_type), 1ull));
 		fflush(stdout);
 		_exit(err != 0);
 	}

@@ -203,6 +203,59 @@ static void stacks_stay_apart(void)
 	profile_free(p);
 }
 
+/* Many stacks that nobody sees again, and late in the day one that counts. */
+static void a_late_spike_is_seen(void)
+{
+	struct profile_limits limits = {.max_bytes = 3u << 20};
+	struct store_choice choice = {.kind = "cpu", .to_ns = ~0ull};
+	struct profile *p = profile_new(&limits);
+	struct store_reader *reader;
+	struct store_result result;
+	struct store *store;
+	__u64 total = 0, spike = 0;
+	unsigned n = 0;
+	char dir[512];
+
+	snprintf(dir, sizeof(dir), "%s/spike", test_dir());
+	store = open_store(dir);
+	for (unsigned hour = 0; hour < 12; hour++) {
+		struct profile *window = new_profile();
+		__u32 frames[3] = {0, profile_named_location(window, FRAME_NATIVE, "crowd"),
+				   profile_named_location(window, FRAME_NATIVE, "main")};
+		char name[32];
+
+		for (unsigned i = 0; i < 3000; i++) {
+			snprintf(name, sizeof(name), "small_%u", n++);
+			frames[0] = profile_named_location(window, FRAME_NATIVE, name);
+			profile_add(window, profile_stack(window, frames, 3), 0, (__s64[]){1});
+		}
+		if (hour == 9) {
+			frames[0] = profile_named_location(window, FRAME_NATIVE, "spike");
+			profile_add(window, profile_stack(window, frames, 3), 0, (__s64[]){9000});
+		}
+		total += profile_total(window, 0);
+		ASSERT_INT(put(store, T0 + hour * 3600 * NS_PER_S, window), 0);
+	}
+	store_close(store);
+	reader = store_reader_new(dir);
+	ASSERT_INT(store_read_profile(reader, &choice, p, &result), 0);
+	CU_ASSERT(p->folded_below > 0);
+	ASSERT_INT(profile_total(p, 0), total);
+	vec_for_each (s, &p->samples) {
+		const struct profile_stack *stack = &p->stacks.data[s->stack];
+		const struct profile_location *leaf = &p->locations.data[stack->frames[0]];
+		__u32 name = p->functions.data[p->lines.data[leaf->first_line].function].name;
+
+		CU_ASSERT(!s->values[0] || s->stack); /* nothing is `[profile full]` */
+		if (!strcmp(profile_str(p, name), "spike"))
+			spike += (__u64)s->values[0];
+	}
+	ASSERT_INT(spike, 9000);
+	store_reader_free(reader);
+	profile_free(p);
+}
+
 SUITE_TIMEOUT(store_read, 120, {"beside the writer", beside_the_writer},
 	      {"the index is replaced", the_index_is_replaced},
-	      {"stacks that differ stay apart", stacks_stay_apart});
+	      {"stacks that differ stay apart", stacks_stay_apart},
+	      {"a late spike is seen", a_late_spike_is_seen});
