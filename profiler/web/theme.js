@@ -84,11 +84,13 @@ export const SERIES = {
 };
 
 // FNV-1a, as profiler/export/svg.c.
-export function stepOf(text) {
+export function hashOf(text) {
   let hash = 2166136261;
   for (const byte of new TextEncoder().encode(text)) hash = Math.imul(hash ^ byte, 16777619);
-  return ((hash ^ (hash >>> 16)) >>> 0) % 4;
+  return (hash ^ (hash >>> 16)) >>> 0;
 }
+
+export const stepOf = text => hashOf(text) % 4;
 
 function rgb(hex) {
   return [1, 3, 5].map(i => parseInt(hex.slice(i, i + 2), 16));

@@ -5,7 +5,7 @@
 import {h, sizeCanvas} from './dom.js';
 import {formatValue} from './format.js';
 import {clock, lengthText, rangeText, ticks} from './state.js';
-import {SERIES, THEMES} from './theme.js';
+import {hashOf, SERIES, THEMES} from './theme.js';
 
 const TOP = 8,
   HEIGHT = 92,
@@ -94,7 +94,7 @@ export class Timeline {
     return SERIES[this.theme].at(row.other ? -1 : this.slots.get(row.name));
   }
 
-  // A series keeps its colour as long as it is shown.
+  // By name, so that two looks agree, and for as long as it is shown.
   giveColours() {
     const names = this.stack.rows.filter(row => !row.other).map(row => row.name),
       kept = names.filter(name => this.slots.has(name)),
@@ -102,8 +102,8 @@ export class Timeline {
       used = new Set(slots.values());
     for (const name of names) {
       if (slots.has(name)) continue;
-      let free = 0;
-      while (used.has(free)) free++;
+      let free = hashOf(name) % TOP;
+      while (used.has(free)) free = (free + 1) % TOP;
       used.add(free);
       slots.set(name, free);
     }
