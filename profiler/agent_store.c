@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +26,11 @@ METRIC(store_failed, COUNTER, "bianque_store_failed_windows_total", NULL,
        "Windows not kept: the store was not open, or refused them");
 METRIC(store_dropped, COUNTER, "bianque_store_dropped_segments_total", NULL,
        "Files dropped, by age or by size");
+METRIC(store_damaged, COUNTER, "bianque_store_damaged_blocks_total", NULL,
+       "Blocks that were damaged or not complete when the store was opened, and are dropped");
+METRIC(store_foreign, GAUGE, "bianque_store_foreign_files", NULL,
+       "Files of another version, or no segments, when the store was opened: not read, dropped in "
+       "their turn");
 METRIC(store_seconds, COUNTER, "bianque_store_cpu_seconds_total", "seconds",
        "CPU time spent on storing");
 
@@ -46,6 +52,8 @@ struct agent_store {
 	struct store *store;
 	__u64 retry_ns; /* CLOCK_MONOTONIC; 0: now */
 	bool failed;	/* said already */
+	/* What the last opening had to drop or set aside: the part's reason while it is well. */
+	char found[PART_REASON_MAX];
 	bool in_window;
 	__u64 end_mono_ns, used_ns;	    /* CPU of the window so far */
 	VEC(struct dict_label_text) labels; /* of the series at hand */
@@ -68,10 +76,43 @@ static void say_report(const struct agent_store *s, const struct store_report *r
 			 (unsigned long long)r->dropped_bytes);
 	if (r->foreign_segments)
 		log_warn(store,
-			 "'%s': %u files are of another version, or no segments; they are left "
-			 "alone",
+			 "'%s': %u files are of another version, or no segments; they are not "
+			 "read, and dropped in their turn",
 			 s->dir, r->foreign_segments);
 	log_info(store, "profiles are kept in '%s' (%u segments found)", s->dir, r->n_segments);
+}
+
+/* The same for /api/v1/status, in short. */
+static void keep_report(struct agent_store *s, const struct store_report *r)
+{
+	char *out = s->found;
+	size_t size = sizeof(s->found);
+	int n = 0;
+
+	out[0] = 0;
+	if (r->index_made)
+		n += snprintf(out, size, "; the index was damaged and is made anew");
+	if (r->dropped_blocks)
+		n += snprintf(out + n, size - (size_t)n,
+			      "; %llu blocks (%llu bytes) were damaged or not complete: dropped",
+			      (unsigned long long)r->dropped_blocks,
+			      (unsigned long long)r->dropped_bytes);
+	if (r->foreign_segments)
+		snprintf(out + n, size - (size_t)n,
+			 "; %u files are of another version, or no segments: not read",
+			 r->foreign_segments);
+	pthread_mutex_lock(&s->lock);
+	s->stats.damaged_total += r->dropped_blocks;
+	s->stats.n_foreign = r->foreign_segments;
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void set_well(struct agent_store *s)
+{
+	if (s->found[0])
+		part_set_state(&s->part, PART_OK, "when the store was opened:%s", s->found + 1);
+	else
+		part_set_state(&s->part, PART_OK, NULL);
 }
 
 static void refuse(struct agent_store *s, const char *why)
@@ -103,7 +144,8 @@ static bool is_open(struct agent_store *s)
 	}
 	s->failed = false;
 	say_report(s, &report);
-	part_set_state(&s->part, PART_OK, NULL);
+	keep_report(s, &report);
+	set_well(s);
 	return true;
 }
 
@@ -237,7 +279,7 @@ static bool end(struct agent_store *s, bool complete)
 	if (err)
 		lose_window(s, err);
 	else
-		part_set_state(&s->part, PART_OK, NULL);
+		set_well(s);
 	return !err;
 }
 
@@ -285,6 +327,8 @@ static int put_metrics(void *self, struct metric_out *out)
 		       stats.store.expired_total);
 	metric_out_u64(out, &store_dropped, METRIC_LABELS({"reason", "size"}),
 		       stats.store.evicted_total);
+	metric_out_u64(out, &store_damaged, NULL, stats.damaged_total);
+	metric_out_u64(out, &store_foreign, NULL, stats.n_foreign);
 	metric_out_f64(out, &store_seconds, NULL, (double)cpu_ns / NS_PER_S);
 	return 0;
 }

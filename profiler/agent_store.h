@@ -3,7 +3,8 @@
  * The agent's local store (store/store.h): opens it in the builder's thread, since what a crash left
  * takes a while to read again; hands it each window; reports as the part `store`, with metrics. A
  * disk that refuses costs the windows it refuses, counted; the store is opened again when that may
- * help. Sampling and everything else go on.
+ * help. What an opening dropped or set aside is in the log once, in metrics, and the reason of the
+ * part while it is well (/api/v1/status). Sampling and everything else go on.
  *
  * agent_store_begin, _add and _end: builder thread; the rest: agent thread.
  */
@@ -42,8 +43,10 @@ void agent_store_end(struct agent_store *store, bool complete);
 struct agent_store_stats {
 	struct store_stats store;
 	bool open;
-	__u64 failed_total; /* windows that were not kept, for whatever reason */
-	__u64 last_mono_ns; /* CLOCK_MONOTONIC of the end of the last window stored; 0: none */
+	__u64 failed_total;  /* windows that were not kept, for whatever reason */
+	__u64 damaged_total; /* blocks that openings dropped */
+	__u32 n_foreign;     /* files the last opening could not read as segments */
+	__u64 last_mono_ns;  /* CLOCK_MONOTONIC of the end of the last window stored; 0: none */
 };
 /* Any thread. */
 struct agent_store_stats agent_store_stats(struct agent_store *store);

@@ -116,7 +116,8 @@ static const struct option_row store_rows[] = {
 		   .help = "keep profiles on this host; read at the start"),
 	OPTION_ROW_NAMED(DURATION, struct store_config, retention_ns, "retention", .def = "24h",
 			 .min = "1h", .max = "90d",
-			 .help = "age at which profiles on this host are dropped"),
+			 .help = "recorded time after which profiles on this host are dropped: "
+				 "setting the clock drops none"),
 	OPTION_ROW(SIZE, struct store_config, max_bytes, .def = "2GiB", .min = "64MiB",
 		   .help = "size at which the oldest profiles on this host are dropped"),
 	{0},

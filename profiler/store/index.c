@@ -57,7 +57,8 @@ static const char schema[] =
 	X(DROP_SEGMENT, "DELETE FROM segment WHERE id = ?1")                                       \
 	X(DROP_SERIES, "DELETE FROM series WHERE id NOT IN (SELECT series FROM seen)")             \
 	X(SEGMENTS,                                                                                \
-	  "SELECT id, made_ns, bytes, coalesce(min(start_ns), 0), coalesce(max(end_ns), 0)"        \
+	  "SELECT id, made_ns, bytes, coalesce(min(start_ns), 0), coalesce(max(end_ns), 0),"       \
+	  " coalesce(sum(max(0, min(end_ns - start_ns, ?1))), 0)"                                  \
 	  " FROM segment LEFT JOIN block ON segment = id AND level = 2 GROUP BY id ORDER BY id")   \
 	X(BLOCKS, "SELECT segment, at, level, start_ns, end_ns, samples, whole, lost FROM block"   \
 		  " WHERE level > 1 AND start_ns < ?2 AND end_ns > ?1"                             \
@@ -474,18 +475,21 @@ struct visit {
 static int segment_row(void *arg, sqlite3_stmt *st)
 {
 	const struct visit *v = arg;
-	struct index_segment segment = {column(st, 0), column(st, 1), column(st, 2), column(st, 3),
-					column(st, 4)};
+	struct index_segment segment = {column(st, 0), column(st, 1), column(st, 2),
+					column(st, 3), column(st, 4), column(st, 5)};
 
 	return v->segment(v->arg, &segment);
 }
 
-int store_index_segments(struct store_index *index,
+int store_index_segments(struct store_index *index, __u64 window_ns,
 			 int (*visit)(void *arg, const struct index_segment *segment), void *arg)
 {
 	struct visit v = {.segment = visit, .arg = arg};
+	sqlite3_stmt *st = statement(index, STMT_SEGMENTS);
 
-	return each_row(index, statement(index, STMT_SEGMENTS), segment_row, &v);
+	if (st)
+		sqlite3_bind_int64(st, 1, sql_time(window_ns));
+	return each_row(index, st, segment_row, &v);
 }
 
 static int block_row(void *arg, sqlite3_stmt *st)

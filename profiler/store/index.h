@@ -66,9 +66,10 @@ void store_index_shrink(struct store_index *index);
 struct index_segment {
 	__u64 id, made_ns, bytes;
 	__u64 start_ns, end_ns; /* of its windows; 0, 0: none */
+	__u64 recorded_ns;	/* what its windows last, each at most window_ns */
 };
 /* All of them, oldest first. 0 or -errno; what visit returns ends it when it is not 0. */
-MUST_CHECK int store_index_segments(struct store_index *index,
+MUST_CHECK int store_index_segments(struct store_index *index, __u64 window_ns,
 				    int (*visit)(void *arg, const struct index_segment *segment),
 				    void *arg);
 

@@ -21,6 +21,10 @@
 #define BLOCK_MAGIC  0x4b4c4251u /* "QBLK" */
 #define ENDING	     ".seg"
 #define LEVEL	     3 /* of zstd: 4 costs twice the time for 2 % */
+/* The search for the next block behind a damaged one. */
+#define SCAN_BYTES   (64u << 10) /* read at once */
+#define RESYNC_BYTES (64u << 20) /* of places that looked like a block and were none, ... */
+#define TRY_BYTES    4096u	 /* ... each counted with this much more */
 
 struct file_head {
 	char magic[8];
@@ -156,27 +160,118 @@ int segment_file_append(struct segment_file *file, enum block_kind kind, const s
 	return 0;
 }
 
-/* The packed payload to block->raw. */
-static int unpack(const struct block_head *head, const void *packed, struct block *block)
+/* The packed payload to raw. */
+static int unpack(const struct block_head *head, const void *packed, struct buf *ret_raw)
 {
 	unsigned long long raw = ZSTD_getFrameContentSize(packed, head->packed);
 	size_t n;
 
 	if (raw != head->raw)
 		return -EBADMSG;
-	if (buf_reserve(&block->raw, head->raw))
+	if (buf_reserve(ret_raw, head->raw))
 		return -ENOMEM;
-	n = ZSTD_decompress(block->raw.data, head->raw, packed, head->packed);
+	n = ZSTD_decompress(ret_raw->data, head->raw, packed, head->packed);
 	if (ZSTD_isError(n) || n != head->raw)
 		return -EBADMSG;
-	block->raw.len = n;
-	block->raw.data[n] = 0;
+	ret_raw->len = n;
+	ret_raw->data[n] = 0;
 	return 0;
 }
 
-static int read_head(const struct segment_file *file, __u64 at, struct block_head *head,
-		     struct block *block)
+/* 0: its lengths can be, whatever else it says; -EBADMSG: they cannot; else -errno. */
+static int read_head(const struct segment_file *file, __u64 at, struct block_head *ret_head)
 {
+	int err;
+
+	if (at > file->bytes || file->bytes - at < BLOCK_HEAD)
+		return -EBADMSG;
+	err = fs_pread_all(file->fd, ret_head, sizeof(*ret_head), (off_t)at);
+	if (err)
+		return err == -ENODATA ? -EBADMSG : err;
+	return ret_head->packed > BLOCK_MAX_BYTES || ret_head->raw > BLOCK_MAX_BYTES ||
+			       ret_head->packed > file->bytes - at - BLOCK_HEAD
+		       ? -EBADMSG
+		       : 0;
+}
+
+/* raw NULL: only look whether it is what was written. */
+static int read_payload(const struct segment_file *file, __u64 at, const struct block_head *head,
+			struct buf *raw)
+{
+	_free_ void *packed = malloc(head->packed + 1);
+	int err;
+
+	if (!packed)
+		return -ENOMEM;
+	err = fs_pread_all(file->fd, packed, head->packed, (off_t)(at + BLOCK_HEAD));
+	if (err)
+		return err == -ENODATA ? -EBADMSG : err;
+	if (head->check != check_of(head, packed))
+		return -EBADMSG;
+	return raw ? unpack(head, packed, raw) : 0;
+}
+
+/* Whether a length is to be believed: the file ends there, or the next block begins. */
+static bool is_boundary(const struct segment_file *file, __u64 at)
+{
+	struct block_head head;
+
+	return at == file->bytes || (!read_head(file, at, &head) && head.magic == BLOCK_MAGIC);
+}
+
+/* Whether a whole block begins at `at`: 0, then block->end says so, or -EBADMSG; else -errno. */
+static int try_block(const struct segment_file *file, __u64 at, struct block *block)
+{
+	struct block_head head;
+	int err;
+
+	if (block->in_vain > RESYNC_BYTES) {
+		block->end = file->bytes;
+		return 0;
+	}
+	block->in_vain += TRY_BYTES;
+	err = read_head(file, at, &head);
+	if (err)
+		return err;
+	err = read_payload(file, at, &head, NULL);
+	if (!err)
+		block->end = at;
+	else
+		block->in_vain += head.packed;
+	return err;
+}
+
+/* Behind a block at `at` whose length says nothing: the next whole one. -EBADMSG; else -errno. */
+static int find_next(const struct segment_file *file, __u64 at, struct block *block)
+{
+	static const __u32 magic = BLOCK_MAGIC;
+	_free_ char *bytes = malloc(SCAN_BYTES);
+
+	if (!bytes)
+		return -ENOMEM;
+	for (__u64 from = at + 1; from < file->bytes; from += SCAN_BYTES - (sizeof(magic) - 1)) {
+		size_t n = MIN((__u64)SCAN_BYTES, file->bytes - from);
+		const char *p = bytes;
+		int err = fs_pread_all(file->fd, bytes, n, (off_t)from);
+
+		if (err)
+			return err == -ENODATA ? -EBADMSG : err;
+		while ((p = memmem(p, (size_t)(bytes + n - p), &magic, sizeof(magic)))) {
+			err = try_block(file, from + (__u64)(p - bytes), block);
+			if (err != -EBADMSG)
+				return err ? err : -EBADMSG;
+			p++;
+		}
+	}
+	return -EBADMSG;
+}
+
+/* kind 0: any. A magic that is damaged takes nothing: the check says that the block is whole. */
+static int read_block(const struct segment_file *file, __u64 at, unsigned kind, struct block *block)
+{
+	struct block_head head;
+	bool known, other;
+	__u64 end;
 	int err;
 
 	buf_reset(&block->raw);
@@ -184,50 +279,34 @@ static int read_head(const struct segment_file *file, __u64 at, struct block_hea
 	block->end = 0;
 	if (at == file->bytes)
 		return -ENODATA;
-	if (at > file->bytes || file->bytes - at < BLOCK_HEAD)
-		return -EBADMSG;
-	err = fs_pread_all(file->fd, head, sizeof(*head), (off_t)at);
+	err = read_head(file, at, &head);
 	if (err)
-		return err == -ENODATA ? -EBADMSG : err;
-	if (head->magic != BLOCK_MAGIC || head->packed > BLOCK_MAX_BYTES ||
-	    head->raw > BLOCK_MAX_BYTES || head->packed > file->bytes - at - BLOCK_HEAD)
-		return -EBADMSG;
-	block->end = at + BLOCK_HEAD + head->packed;
-	if (head->kind < BLOCK_DICT || head->kind >= BLOCK_KINDS)
-		return -EBADMSG;
-	block->kind = head->kind;
-	return 0;
-}
-
-static int read_payload(const struct segment_file *file, const struct block_head *head,
-			struct block *block)
-{
-	_free_ void *packed = malloc(head->packed + 1);
-	int err;
-
-	if (!packed)
-		return -ENOMEM;
-	err = fs_pread_all(file->fd, packed, head->packed, (off_t)(block->at + BLOCK_HEAD));
-	if (err)
-		return err == -ENODATA ? -EBADMSG : err;
-	return head->check == check_of(head, packed) ? unpack(head, packed, block) : -EBADMSG;
+		return err == -EBADMSG ? find_next(file, at, block) : err;
+	end = at + BLOCK_HEAD + head.packed;
+	known = head.kind >= BLOCK_DICT && head.kind < BLOCK_KINDS;
+	other = kind && head.kind != kind;
+	if (!other || head.magic != BLOCK_MAGIC || !is_boundary(file, end)) {
+		err = read_payload(file, at, &head, other ? NULL : &block->raw);
+		if (err == -EBADMSG && !is_boundary(file, end))
+			return find_next(file, at, block);
+		if (err && err != -EBADMSG)
+			return err;
+	}
+	block->end = end;
+	if (known)
+		block->kind = head.kind;
+	return known ? err : -EBADMSG;
 }
 
 int segment_file_read(const struct segment_file *file, __u64 at, struct block *block)
 {
-	struct block_head head;
-	int err = read_head(file, at, &head, block);
-
-	return err ? err : read_payload(file, &head, block);
+	return read_block(file, at, 0, block);
 }
 
 int segment_file_read_kind(const struct segment_file *file, __u64 at, enum block_kind kind,
 			   struct block *block)
 {
-	struct block_head head;
-	int err = read_head(file, at, &head, block);
-
-	return err || block->kind != kind ? err : read_payload(file, &head, block);
+	return read_block(file, at, kind, block);
 }
 
 void block_fini(struct block *block)

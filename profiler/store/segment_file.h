@@ -8,7 +8,9 @@
  *
  * little-endian; the payload is one zstd frame, the check is XXH3-64 of the head's other fields and
  * the packed payload. A block is there whole or not at all: a torn end is found by its check and cut
- * off by the next writer. A damaged block in the middle is stepped over where its length makes sense.
+ * off by the next writer. A damaged block in the middle is stepped over: by its length where that
+ * leads to another block, else by looking for the next magic with a right check behind it. Only
+ * where none follows the rest is a torn end.
  *
  * One thread a struct; a reader may read what another thread appends, up to an offset it was told.
  */
@@ -40,11 +42,14 @@ struct segment_file {
 };
 #define SEGMENT_FILE_NONE ((struct segment_file){.fd = -1})
 
-/* A block as read: raw holds its unpacked payload. */
+/* A block as read: raw holds its unpacked payload. Zeroed before its first use. */
 struct block {
 	__u64 at, end; /* offsets in the file */
 	enum block_kind kind;
 	struct buf raw;
+	/* Bytes read for nothing while looking for blocks behind damaged ones: the search ends when
+	 * they are many, which only a file made for it has. */
+	__u64 in_vain;
 };
 
 /* "0000000000000001.seg" */
@@ -66,7 +71,8 @@ void segment_file_close(struct segment_file *file);
 MUST_CHECK int segment_file_append(struct segment_file *file, enum block_kind kind,
 				   const struct buf *raw, __u64 *ret_at);
 /* Read the block at `at` into block (its raw is used again). 0; -ENODATA: the end; -EBADMSG: it is
- * damaged, block->end says where the next one begins, or 0 when nothing tells; else -errno. */
+ * damaged, block->end says where the next one begins (the file's end when the search was given up),
+ * or 0 when no whole one follows: a torn end; else -errno. */
 MUST_CHECK int segment_file_read(const struct segment_file *file, __u64 at, struct block *block);
 /* The same, but the payload of blocks of other kinds is not read: raw is empty then. */
 MUST_CHECK int segment_file_read_kind(const struct segment_file *file, __u64 at,

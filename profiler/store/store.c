@@ -25,7 +25,9 @@
 #define MAX_SEGMENTS 65536u
 
 struct known_segment {
-	__u64 id, bytes, start_ns, end_ns;
+	__u64 id, bytes;
+	__u64 start_ns, end_ns; /* 0, 0: foreign, only its size is known */
+	__u64 recorded_ns;	/* what its windows last, together */
 };
 
 struct store {
@@ -94,27 +96,26 @@ static __u64 segment_bytes(const struct store *store)
 	return bytes;
 }
 
-/* Age and size; what is open stays. */
-static void retain(struct store *store, __u64 now_ns)
+/* Age (store.h: what was recorded since) and size, the oldest out first; what is open stays. */
+static void retain(struct store *store)
 {
-	size_t keep = store->file.fd >= 0;
-	__u64 index_bytes = store_index_bytes(store->dir), bytes = segment_bytes(store);
+	size_t open = store->file.fd >= 0;
+	__u64 index_bytes = store_index_bytes(store->dir), bytes = segment_bytes(store), since = 0;
 
-	for (size_t i = 0; i + keep < store->segments.len;) {
-		const struct known_segment *s = &store->segments.data[i];
-		/* One from the future is as wrong as one from long ago. */
-		bool old = s->end_ns + store->limits.retention_ns < now_ns ||
-			   s->start_ns > now_ns + store->limits.retention_ns;
+	vec_for_each (s, &store->segments)
+		since += s->recorded_ns;
+	while (store->segments.len > open) {
+		const struct known_segment *s = &store->segments.data[0];
 		bool much = bytes + index_bytes > store->limits.max_bytes;
+		bool old = since - s->recorded_ns > store->limits.retention_ns;
 
-		if (!old && !much) {
-			i++;
-			continue;
-		}
+		if (!old && !much)
+			break;
 		store->stats.expired_total += old;
 		store->stats.evicted_total += !old;
+		since -= s->recorded_ns;
 		bytes -= s->bytes;
-		drop_segment(store, i);
+		drop_segment(store, 0);
 	}
 	store->stats.bytes = bytes + index_bytes;
 }
@@ -287,6 +288,8 @@ static int flush(struct store *store)
 		return fail(store, err, "a window cannot be written");
 	known->start_ns = MIN(known->start_ns, facts->start_ns);
 	known->end_ns = MAX(known->end_ns, facts->end_ns);
+	if (facts->end_ns > facts->start_ns)
+		known->recorded_ns += MIN(facts->end_ns - facts->start_ns, STORE_WINDOW_NS);
 	facts->samples = facts->whole = facts->lost = 0; /* told once */
 	return index_open(store);
 }
@@ -305,7 +308,7 @@ int store_begin(struct store *store, const struct facts *facts)
 	store->minute = facts->start_ns / MINUTE_NS;
 	if (store->file.fd < 0) {
 		err = begin_segment(store, facts->start_ns);
-		retain(store, facts->end_ns);
+		retain(store);
 	}
 	if (!err) {
 		store->window.facts = *facts;
@@ -390,7 +393,7 @@ int store_end(struct store *store)
 	store->segments.data[store->segments.len - 1].bytes = store->file.bytes;
 	store->stats.windows_total++;
 	store->stats.last_ns = end_ns;
-	retain(store, end_ns);
+	retain(store);
 	return 0;
 }
 
@@ -477,7 +480,7 @@ static int indexed_segment(void *arg, const struct index_segment *segment)
 	return 0;
 }
 
-/* A torn or unreadable end is of no use to anybody. */
+/* A torn end, behind which no whole block follows, is of no use to anybody. */
 static void cut_file(struct store *store, __u64 id, __u64 bytes)
 {
 	char name[SEGMENT_FILE_NAME];
@@ -489,25 +492,63 @@ static void cut_file(struct store *store, __u64 id, __u64 bytes)
 		return; /* read-only: it is passed over again */
 }
 
+/* What cannot be read as a segment keeps its place and its size, so that it is dropped in its turn.
+ * 0; 1: it is no file; -errno: the index. */
+static int keep_foreign(struct opening *o, struct known_segment *known)
+{
+	char name[SEGMENT_FILE_NAME];
+	struct stat st;
+	int err = known->bytes ? store_index_drop(o->store->index, known->id) : 0;
+
+	segment_file_name(known->id, name);
+	o->report->foreign_segments++;
+	if (!err &&
+	    (fstatat(o->store->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) || !S_ISREG(st.st_mode)))
+		return 1;
+	if (!err)
+		*known = (struct known_segment){.id = known->id, .bytes = (__u64)st.st_size};
+	return err;
+}
+
+/* The rest of the file into the index, which has it up to known->bytes. 0 or -errno. */
+static int index_rest(struct opening *o, struct known_segment *known, struct segment_file *file)
+{
+	struct store *store = o->store;
+	struct dict dict;
+	__u64 end;
+	int err = dict_init(&dict, STORE_DICT_BYTES);
+
+	if (!err)
+		err = store_index_rest(store->index, file, known->bytes, &dict, true, &end,
+				       o->report);
+	dict_fini(&dict);
+	if (err)
+		return err;
+	if (end < file->bytes)
+		cut_file(store, known->id, end);
+	known->bytes = end;
+	/* Damage at its end is known now, too: the next start need not look again. */
+	return store_index_cut(store->index, known->id, end);
+}
+
 /* Compare a file with what the index has of it. 0; 1: there is no use in it; -errno: the index. */
 static int reconcile(struct opening *o, struct known_segment *known)
 {
 	struct store *store = o->store;
 	struct segment_file file;
-	struct dict dict;
-	__u64 end;
 	int err = segment_file_open(store->dir_fd, known->id, &file);
 
+	if (err == -ENOMEM || err == -EMFILE)
+		return err;
 	if (err == -ENODATA) { /* as a crash leaves one */
 		char name[SEGMENT_FILE_NAME];
 
 		segment_file_name(known->id, name);
 		unlinkat(store->dir_fd, name, 0);
+		return 1;
 	}
-	o->report->foreign_segments += err && err != -ENODATA;
 	if (err)
-		return err == -ENOMEM || err == -EMFILE ? err : 1;
-	end = file.bytes;
+		return keep_foreign(o, known);
 	if (known->bytes && file.bytes < known->bytes) {
 		o->report->dropped_blocks++;
 		o->report->dropped_bytes += known->bytes - file.bytes;
@@ -517,16 +558,8 @@ static int reconcile(struct opening *o, struct known_segment *known)
 		known->bytes = SEGMENT_FILE_HEAD;
 		err = store_index_add_segment(store->index, known->id, file.made_ns, known->bytes);
 	}
-	if (!err && known->bytes < file.bytes) {
-		err = dict_init(&dict, STORE_DICT_BYTES);
-		if (!err)
-			err = store_index_rest(store->index, &file, known->bytes, &dict, true, &end,
-					       o->report);
-		dict_fini(&dict);
-		if (!err && end < file.bytes)
-			cut_file(store, known->id, end);
-	}
-	known->bytes = end;
+	if (!err && known->bytes < file.bytes)
+		err = index_rest(o, known, &file);
 	segment_file_close(&file);
 	return err;
 }
@@ -534,7 +567,7 @@ static int reconcile(struct opening *o, struct known_segment *known)
 static int reconcile_all(struct opening *o)
 {
 	struct store *store = o->store;
-	int err = store_index_segments(store->index, indexed_segment, o);
+	int err = store_index_segments(store->index, STORE_WINDOW_NS, indexed_segment, o);
 
 	vec_for_each (id, &o->missing)
 		if (!err)
@@ -606,6 +639,7 @@ static int remember(void *arg, const struct index_segment *segment)
 	if (known) {
 		known->start_ns = segment->start_ns ?: segment->made_ns;
 		known->end_ns = segment->end_ns ?: segment->made_ns;
+		known->recorded_ns = segment->recorded_ns;
 	}
 	return 0;
 }
@@ -640,7 +674,7 @@ static int open_all(struct store *store, struct store_report *report)
 			s->bytes = 0;
 		err = open_index(store, report);
 	}
-	return err ? err : store_index_segments(store->index, remember, store);
+	return err ? err : store_index_segments(store->index, STORE_WINDOW_NS, remember, store);
 }
 
 int store_open(const char *dir, const struct store_limits *limits, struct store **ret_store,
@@ -665,7 +699,7 @@ int store_open(const char *dir, const struct store_limits *limits, struct store 
 		return err;
 	}
 	read_boot_id(store->boot_id);
-	retain(store, clock_realtime_ns());
+	retain(store);
 	ret_report->n_segments = (__u32)store->segments.len;
 	*ret_store = store;
 	return 0;

@@ -13,8 +13,15 @@
  *
  * What survives: kill -9 takes the open window, no more: a torn end is cut off at the next start,
  * and what the index lacks is read from the segments. A power cut takes what the kernel had not
- * written yet. Damage takes the blocks it hit; every drop is counted and said. Retention by age and
- * by size drops whole segments, the oldest first.
+ * written yet. Damage takes the blocks it hit (in a dictionary also what refers to it); every drop
+ * is counted and said.
+ *
+ * Retention drops whole segments, the oldest (by number) first: for size when the store is larger
+ * than max_bytes, for age when more than retention_ns was *recorded* after a segment. So age is time
+ * that windows of this store last, each at most STORE_WINDOW_NS, and no clock is asked: one that is
+ * set forth or back, one that is wrong at the start, a suspend or a host that was off make nothing
+ * old, and what lies before a crash is there when the host is up again; an agent that runs all the
+ * time keeps exactly the last retention_ns. What cannot be read as a segment is dropped in its turn.
  *
  * One thread (the builder), which may block on the disk. Memory: the dictionary of the open segment
  * (at most STORE_DICT_BYTES) and one window; at the end of an hour its minutes.
@@ -29,19 +36,21 @@
 #define STORE_DICT_BYTES    ((size_t)16 << 20)
 #define STORE_SEGMENT_BYTES ((__u64)32 << 20) /* then the next one, hour or not */
 #define STORE_MIN_BYTES	    ((__u64)64 << 20)
+#define STORE_WINDOW_NS	    300000000000ull /* five minutes: no window lasts longer */
 #define STORE_DAMAGED_INDEX "index.sqlite.damaged"
 
 struct store;
 
 struct store_limits {
-	__u64 retention_ns, max_bytes;
+	__u64 retention_ns; /* of time recorded, see above */
+	__u64 max_bytes;
 };
 
 /* What opening found: the agent says it once. */
 struct store_report {
 	__u32 n_segments;
 	__u64 dropped_blocks, dropped_bytes; /* damaged or torn */
-	__u32 foreign_segments;		     /* of another version, or no segments: left alone */
+	__u32 foreign_segments;		     /* of another version, or no segments: not read */
 	__u32 recovered_blocks;		     /* the index did not have them */
 	bool index_made;		     /* it was damaged, and is new */
 };

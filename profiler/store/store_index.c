@@ -130,13 +130,15 @@ static int add_block(struct rest *r, bool decode)
 	return err;
 }
 
-/* One that is in the index already: what later ones refer to. */
+/* One that is in the index already: what later ones refer to. As add_block. */
 static int known_block(struct rest *r)
 {
+	int err = 0;
+
 	count_block(r, r->block.kind);
-	return r->block.kind == BLOCK_DICT
-		       ? dict_decode(r->dict, cursor_of(r->block.raw.data, r->block.raw.len))
-		       : 0;
+	if (r->block.kind == BLOCK_DICT)
+		err = dict_decode(r->dict, cursor_of(r->block.raw.data, r->block.raw.len));
+	return err && err != -ENOMEM ? 1 : err;
 }
 
 static void drop(struct store_report *report, __u64 bytes)
@@ -157,7 +159,7 @@ int store_index_rest(struct store_index *index, const struct segment_file *file,
 			err = known_block(&r);
 		else if (!err)
 			err = add_block(&r, decode);
-		if (err && err != 1 && err != -EBADMSG)
+		if (err < 0 && err != -EBADMSG)
 			break;
 		if (err)
 			drop(report, r.block.end - at);
@@ -165,7 +167,7 @@ int store_index_rest(struct store_index *index, const struct segment_file *file,
 			report->recovered_blocks++;
 		at = r.block.end;
 	}
-	if (err == -EBADMSG) /* nothing tells where the next one begins */
+	if (err == -EBADMSG) /* a torn end */
 		drop(report, file->bytes - at);
 	*ret_end = at;
 	vec_free(&r.series);

@@ -280,6 +280,9 @@ def damaged_segment(t):
   agent = start_over(t, agent)
   agent.ready()
   wait_for("what was dropped", lambda: "1 blocks" in agent.log and "dropped" in agent.log)
+  expect(agent.metric("bianque_store_damaged_blocks_total") == 1, agent.log)
+  parts = {part["name"]: part for part in agent.get("/api/v1/status").json["parts"]}
+  expect(parts["store"]["state"] == "ok" and "1 blocks" in parts["store"]["reason"], parts["store"])
   expect(0 < total(agent) < wanted + agent.metric("bianque_profile_samples_total", kind="cpu"), agent.log)
 
 
