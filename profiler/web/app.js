@@ -9,7 +9,7 @@ import {copyText, h} from './dom.js';
 import {formatChange, formatCount, formatShare, formatValue} from './format.js';
 import {buildDiffBar, buildTop} from './head.js';
 import {decode, emptyTree, pathOf} from './nodes.js';
-import {clock, formatMatch, lengthText, parseMatch, rangesOf, readState, timeOf} from './state.js';
+import {clock, formatMatch, iso, lengthText, parseMatch, rangesOf, readState} from './state.js';
 import {writeState} from './state.js';
 import {DIFF} from './theme.js';
 import {Timeline} from './timeline.js';
@@ -17,9 +17,7 @@ import {KEYS, View} from './view.js';
 
 const LIVE_MS = 5000,
   STATUS_MS = 10000,
-  MIN_LINE_MS = 10000,
-  HEAT_MS = 300000,
-  HEAT_STEPS = [20, 25, 40, 50, 100, 125, 200, 250, 500];
+  MIN_LINE_MS = 10000;
 const MORE_KEYS = [
   ['d', 'diff'],
   ['l', 'live'],
@@ -31,7 +29,6 @@ const MORE_KEYS = [
 ];
 const FORMATS = ['pprof', 'folded', 'html', 'svg', 'speedscope', 'json', 'text'];
 const ENDINGS = {pprof: 'pb.gz', text: 'txt', speedscope: 'speedscope.json'};
-const iso = ms => new Date(ms).toISOString();
 
 const choose = (label, options, onchange) =>
   h(
@@ -161,26 +158,25 @@ export class App extends View {
 
   // The heat map or the list, made when it is first asked for.
   async panel() {
-    const panels = await this.part('panels');
-    if (this.panelOf === this.pane) return panels;
+    const {HeatMap, Processes} = await this.part('panels');
+    if (this.panelOf === this.pane) return this.shownPanel;
     this.panelOf = this.pane;
     this.extra.replaceChildren();
-    this.heat = this.processes = null;
     if (this.pane === 'heat') {
-      this.heat = new panels.HeatMap(this.extra, sel => this.select(sel, false));
-      this.heat.theme = this.themeName;
+      this.shownPanel = new HeatMap(this.extra, sel => this.select(sel, false));
+      this.shownPanel.setTheme(this.themeName);
     } else {
       const only = (pid, split) => {
         const match = [...this.state.match.filter(m => m[0] !== 'pid'), ['pid', '=', `${pid}`]];
         Object.assign(this.state, {match, split});
         this.show(this.mainPane());
       };
-      this.processes = new panels.Processes(this.extra, {
+      this.shownPanel = new Processes(this.extra, {
         process: pid => only(pid, 'none'),
         threads: pid => only(pid, 'tid'),
       });
     }
-    return panels;
+    return this.shownPanel;
   }
 
   mainPane() {
@@ -268,7 +264,14 @@ export class App extends View {
   async loadPane(query, signal) {
     const {pane} = this;
     if (pane === 'heat' || pane === 'processes') {
-      await this.loadPanel(await this.panel(), query, signal);
+      const panel = await this.panel(),
+        range = this.ranges().graph,
+        hz = this.status.sampling?.hz || 19,
+        asked = {args: this.args('graph'), range, hz, utc: this.state.utc, now: this.now()},
+        about = await panel.load(asked, signal);
+      if (query !== this.query) return;
+      this.about = about ?? this.doc;
+      this.showStatus(null);
       return;
     }
     const table = await getJson('api/v1/profile', this.profileArgs(), signal);
@@ -281,33 +284,6 @@ export class App extends View {
     this.showDiff();
     this.showStatus(tree);
     if (pane === 'sandwich') this.sandwich.show(this.sandwich.name || this.heaviest());
-  }
-
-  async loadPanel({joinProcesses}, query, signal) {
-    const {utc} = this.state,
-      range = this.ranges().graph;
-    if (this.heat) {
-      const from = Math.max(range[0], range[1] - HEAT_MS),
-        hz = this.status.sampling?.hz || 19,
-        step = HEAT_STEPS.find(ms => ms * hz >= 1000) ?? HEAT_STEPS.at(-1),
-        args = {...this.args('graph'), from: iso(from), to: iso(range[1]), step: `${step}ms`};
-      const heat = await getJson('api/v1/heatmap', args, signal);
-      if (query !== this.query) return;
-      this.heat.set(heat, utc);
-      const {samples, whole, lost} = this.doc;
-      this.about = {samples, whole, lost};
-      this.showStatus(null);
-      return;
-    }
-    const [list, table] = await Promise.all([
-      getJson('api/v1/processes', {}, signal),
-      getJson('api/v1/profile', {...this.args('graph'), group: 'pid', max_nodes: 5000}, signal),
-    ]);
-    if (query !== this.query) return;
-    const tree = decode(table);
-    this.processes.set(joinProcesses(list, tree), tree, {range, utc, now: this.now()});
-    this.about = tree.about;
-    this.showStatus(null);
   }
 
   async loadStatus(signal) {
@@ -480,10 +456,7 @@ export class App extends View {
   setTheme(name) {
     super.setTheme(name);
     this.line?.setTheme(name);
-    if (this.heat) {
-      this.heat.theme = name;
-      this.heat.paint();
-    }
+    this.shownPanel?.setTheme?.(name);
     if (this.diffBar && this.about) this.showDiff();
   }
 

@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // The two panes that are no flame graph: the heat map of the last minutes (a column a second, rows
-// of some milliseconds, so that a spike of 200 ms is seen), and the list of processes.
+// of some milliseconds, so that a spike of 200 ms is seen), and the list of processes. Each asks for
+// what it shows: load(asked, signal), with asked = {args, range, hz, utc, now}; the answer that says
+// how many samples that rests on is returned, if there is one.
 
+import {getJson} from './api.js';
 import {h, sizeCanvas} from './dom.js';
 import {formatCount, formatShare, formatValue} from './format.js';
-import {clock, rangeText} from './state.js';
+import {clock, iso, rangeText} from './state.js';
 import {mix, THEMES} from './theme.js';
 
+const HEAT_MS = 300000,
+  HEAT_STEPS = [20, 25, 40, 50, 100, 125, 200, 250, 500],
+  MAX_PROCESSES = 1000, // with figures: the most that the agent lists
+  STEP_MS = [100, 86400000];
 const HEAT = {light: '#8a1c1c', dark: '#ffb27a'};
 const MAX_ROWS = 500;
 
@@ -39,9 +46,19 @@ export class HeatMap {
     new ResizeObserver(() => this.paint()).observe(this.canvas);
   }
 
-  set(doc, utc) {
+  async load({args, range, hz, utc}, signal) {
+    const from = iso(Math.max(range[0], range[1] - HEAT_MS)),
+      step = HEAT_STEPS.find(ms => ms * hz >= 1000) ?? HEAT_STEPS.at(-1),
+      asked = {...args, from, to: iso(range[1]), step: `${step}ms`},
+      doc = await getJson('api/v1/heatmap', asked, signal);
+    if (signal.aborted) return;
     Object.assign(this, {doc, utc});
     this.say();
+    this.paint();
+  }
+
+  setTheme(name) {
+    this.theme = name;
     this.paint();
   }
 
@@ -116,18 +133,16 @@ export class HeatMap {
   }
 }
 
-// Processes with what they used: rows of the agent's list, joined by pid with the sums of a profile
-// that is split by pid. Those that have gone have a row too.
-export function joinProcesses(list, tree) {
-  const byPid = new Map(list.processes.map(p => [p.pid, {...p, value: 0}]));
-  for (let i = 1; i < tree.n; i++) {
-    if (tree.parent[i]) continue;
-    const found = /^(.*) \((\d+)\)$/.exec(tree.frames.name[tree.frame[i]]);
-    if (!found) continue;
-    const pid = Number(found[2]);
+// Processes with what they used: rows of the agent's list, joined by pid with the sums of a time line
+// by pid. Those that have gone have a row too.
+export function joinProcesses({processes}, {series}) {
+  const byPid = new Map(processes.map(p => [p.pid, {...p, value: 0}]));
+  for (const {name, process, total, other} of series) {
+    const pid = Number(name);
+    if (other) continue;
     if (!byPid.has(pid))
-      byPid.set(pid, {pid, comm: found[1], service_name: '', container: '', gone: true, value: 0});
-    byPid.get(pid).value += tree.total[i];
+      byPid.set(pid, {pid, comm: process, service_name: '', container: '', gone: true});
+    byPid.get(pid).value = total;
   }
   return [...byPid.values()];
 }
@@ -151,12 +166,25 @@ export class Processes {
     element.append(this.said, this.box);
   }
 
-  set(rows, tree, {range, utc, now}) {
-    Object.assign(this, {rows, tree, seconds: (range[1] - range[0]) / 1000});
+  async load({args, range, utc, now}, signal) {
+    const length = range[1] - range[0],
+      step = `${Math.ceil(Math.min(Math.max(length, STEP_MS[0]), STEP_MS[1]))}ms`,
+      asked = {...args, group: 'pid', limit: MAX_PROCESSES, step};
+    const [list, doc] = await Promise.all([
+      getJson('api/v1/processes', {}, signal),
+      getJson('api/v1/series', asked, signal),
+    ]);
+    if (signal.aborted) return null;
+    const sum = series => series.reduce((all, s) => all + s.total, 0),
+      rows = joinProcesses(list, doc),
+      rest = sum(doc.series.filter(s => s.other));
+    Object.assign(this, {rows, unit: doc.unit, all: sum(doc.series), seconds: length / 1000});
     this.said.textContent =
       `${formatCount(rows.length)} processes, ${rangeText(range, utc, now)}; ` +
+      (rest ? `those without a figure used ${formatValue(rest, doc.unit)} together; ` : '') +
       'a name opens its flame graph';
     this.show();
+    return doc;
   }
 
   show() {
@@ -188,8 +216,7 @@ export class Processes {
   }
 
   row(p) {
-    const {unit} = this.tree.about,
-      all = this.tree.total[0],
+    const {unit, all} = this,
       bar = h('i');
     bar.style.width = `${all ? (100 * p.value) / all : 0}%`;
     const button = (text, title, act) => h('button', {type: 'button', title, onclick: act}, text);

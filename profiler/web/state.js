@@ -103,6 +103,8 @@ export function rangesOf(s, now) {
   return {line, graph, base};
 }
 
+export const iso = ms => new Date(ms).toISOString();
+
 // ---- times as people read them ----
 const two = n => String(n).padStart(2, '0');
 

@@ -315,16 +315,20 @@ page('heat map', async (p, agent) => {
   assert.equal(await p.evaluate(() => window.bianque.pane), 'both');
 });
 
+const PROCESSES_ASKED = ['pid', '1000', '900000ms']; // a step over the range
 page('processes', async (p, agent) => {
   await p.keyboard.press('p');
   await idle(p);
-  assert.equal(last(agent, 'profile').get('group'), 'pid');
+  const asked = last(agent, 'series');
+  assert.deepEqual([asked.get('group'), asked.get('limit'), asked.get('step')], PROCESSES_ASKED);
   const row = await p.locator('.list tbody tr').first().innerText();
-  assert.match(row, /^7\s+nginx\s+80\.\d ms/);
+  assert.match(row, /^100\s+nginx\s+900 s\s+1\.00\s/);
+  assert.match(await p.locator('.list').innerText(), /101\s+postgres.*gone/s);
+  assert.match(await p.locator('.extra').innerText(), /^11 processes/);
   await shot(p, 'processes');
   await p.locator('.list tbody button', {hasText: 'nginx'}).click();
   await idle(p);
-  assert.equal(last(agent, 'profile').get('match'), '{pid="7"}');
+  assert.equal(last(agent, 'profile').get('match'), '{pid="100"}');
 });
 
 page('keyboard: range, length, live', async (p, agent) => {

@@ -33,7 +33,7 @@ function series(q, agent) {
   const now = Date.now(),
     from = timeOf(q.get('from'), now),
     to = timeOf(q.get('to'), now),
-    step = Math.max(1000, Math.floor((to - from) / 120000) * 1000),
+    step = parseInt(q.get('step'), 10) || Math.max(1000, Math.floor((to - from) / 120000) * 1000),
     steps = Math.ceil((to - from) / step),
     byPid = q.get('group') === 'pid',
     only = /service_name="(.*)"/.exec(q.get('match') ?? '')?.[1],
@@ -121,7 +121,7 @@ const ANSWERS = {
   'label/pid/values': () => ({values: []}),
   processes: () => ({
     processes: [
-      {pid: 7, comm: 'nginx', service_name: 'nginx', container: ''},
+      {pid: 100, comm: 'nginx', service_name: 'nginx', container: ''},
       {pid: 8, comm: 'idle', service_name: 'idle', container: 'abcdef0123456789'},
     ],
     left_out: 0,

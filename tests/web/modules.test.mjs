@@ -575,7 +575,11 @@ test('a time line stacks the largest, a heat map finds its moments', () => {
 });
 
 test('processes are joined with what they used', () => {
-  const tree = table(['all', 0, ['worker (7)', 0, ['main', 4]], ['x (y) (9)', 3], ['main', 1]]);
+  const series = [
+    {name: '7', process: 'worker', total: 8},
+    {name: '9', process: 'x (y)', total: 6},
+    {name: 'other', other: true, total: 3},
+  ];
   const rows = panels.joinProcesses(
     {
       processes: [
@@ -583,7 +587,7 @@ test('processes are joined with what they used', () => {
         {pid: 8, comm: 'z'},
       ],
     },
-    tree,
+    {series},
   );
   assert.deepEqual(
     rows.map(r => [r.pid, r.comm, r.value, !!r.gone]),
