@@ -65,14 +65,14 @@ async function ask(path, args, signal) {
   throw new ApiError(response.status, said.code ?? '', said.message ?? text.slice(0, 300));
 }
 
-export async function getJson(path, args = {}, signal = null) {
-  const response = await ask(path, args, signal);
-  try {
-    return await response.json();
-  } catch (error) {
-    if (error.name === 'AbortError') throw error;
-    throw new ApiError(0, 'cut', 'the answer was cut short');
-  }
+// part: the name of what the answer must have. An answer that is none is an error of another class.
+export async function getJson(path, part, args = {}, signal = null) {
+  const response = await ask(path, args, signal),
+    doc = await response.json().catch(error => {
+      throw error instanceof TypeError ? new ApiError(0, 'cut', 'the answer was cut short') : error;
+    });
+  if (!doc?.[part]) throw new Error(`it has no '${part}'`);
+  return doc;
 }
 
 // Into a file of the reader; a plain link could not carry the token.

@@ -224,7 +224,7 @@ export class App extends View {
     this.top.update(state, this.host ?? '');
     try {
       const [doc] = await Promise.all([
-        getJson('api/v1/series', {...this.args('line'), group: state.group}, signal),
+        getJson('api/v1/series', 'series', {...this.args('line'), group: state.group}, signal),
         this.loadStatus(signal),
       ]);
       if (query !== this.query) return;
@@ -235,8 +235,7 @@ export class App extends View {
       await this.loadPane(query, signal);
     } catch (error) {
       if (error.name === 'AbortError' || query !== this.query) return;
-      if (!(error instanceof ApiError)) throw error;
-      this.problem = error;
+      this.fail(error);
       if (error.status === 401) this.askToken();
     } finally {
       if (query === this.query) this.settled();
@@ -274,7 +273,7 @@ export class App extends View {
       this.showStatus(null);
       return;
     }
-    const table = await getJson('api/v1/profile', this.profileArgs(), signal);
+    const table = await getJson('api/v1/profile', 'nodes', this.profileArgs(), signal);
     if (query !== this.query) return;
     const tree = decode(table);
     this.about = tree.about;
@@ -288,19 +287,18 @@ export class App extends View {
 
   async loadStatus(signal) {
     if (this.status && Date.now() - this.statusAt < STATUS_MS) return;
-    this.status = await getJson('api/v1/status', {}, signal);
+    this.status = await getJson('api/v1/status', 'parts', {}, signal);
     this.statusAt = Date.now();
     this.host = this.status.host;
     document.title = `${this.host} · Bianque`;
     this.top.update(this.state, this.host);
   }
 
-  async listKinds() {
-    try {
-      const [kinds, labels] = await Promise.all([
-        getJson('api/v1/kinds', {from: 'now-1d'}),
-        getJson('api/v1/labels', {from: 'now-1d'}),
-      ]);
+  listKinds() {
+    this.attempt(async () => {
+      const [kinds, labels] = await Promise.all(
+        ['kinds', 'labels'].map(name => getJson(`api/v1/${name}`, name, {from: 'now-1d'})),
+      );
       const fill = (select, list, text, value) => {
         const all = [...new Set([value, ...list])].map(v => h('option', {value: v}, text(v)));
         select.replaceChildren(...all);
@@ -309,9 +307,7 @@ export class App extends View {
       this.labels = labels.labels;
       fill(this.tools.kind, kinds.kinds, v => `kind: ${v}`, this.state.kind);
       fill(this.tools.group, [...labels.labels, 'comm', 'pid'], v => `by ${v}`, this.state.group);
-    } catch (error) {
-      if (!(error instanceof ApiError)) throw error; // said where the profile is asked for
-    }
+    });
   }
 
   // ---- what is shown ----
@@ -360,19 +356,22 @@ export class App extends View {
     const act = (text, f) => h('button', {type: 'button', onclick: f}, text);
     const say = (text, warn, ...actions) =>
       list.push(h('div', {class: warn ? 'banner warn' : 'banner'}, text, ...actions));
-    if (problem?.status === 0)
+    if (problem) {
+      const {status, message} = problem;
       say(
-        'The agent does not answer. What is shown is what it said last.',
+        status === 0
+          ? 'The agent does not answer. What is shown is what it said last.'
+          : status === 200
+            ? `The page cannot read what the agent answered: ${message}.`
+            : `The agent refuses: ${message}`,
         true,
-        act('Retry', () => this.load()),
+        status === 200
+          ? act('Reload the page', () => location.reload())
+          : /^(0|401|429|5..)$/.test(status)
+            ? act('Retry', () => this.load())
+            : act('Start over', () => this.startOver()),
       );
-    else if (problem)
-      say(
-        `The agent refuses: ${problem.message}`,
-        true,
-        act('Start over', () => this.startOver()),
-      );
-    else if (doc && !problem) {
+    } else if (doc) {
       const since = doc.since_ms,
         seconds = Math.round((this.now() - since) / 1000);
       if (since && graph[1] <= since)
@@ -492,7 +491,7 @@ export class App extends View {
   askFilter() {
     const values = async label => {
       try {
-        return (await getJson(`api/v1/label/${label}/values`, {from: 'now-1d'})).values;
+        return (await getJson(`api/v1/label/${label}/values`, 'values', {from: 'now-1d'})).values;
       } catch {
         return []; // the reader can type
       }
@@ -568,8 +567,7 @@ export class App extends View {
   setBaseMatch(text) {
     const match = text.trim() ? parseMatch(text) : null;
     if (text.trim() && !match) {
-      this.problem = new ApiError(400, 'bad_match', `'${text}' is not like {service_name="nginx"}`);
-      this.showNotices();
+      this.fail(new ApiError(400, 'bad_match', `'${text}' is not like {service_name="nginx"}`));
       return;
     }
     if (match && !this.state.baseMatch && this.state.base === 'before') this.state.base = null;
@@ -622,10 +620,16 @@ export class App extends View {
     try {
       await what();
     } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
-      this.problem = error;
-      this.showNotices();
+      this.fail(error);
     }
+  }
+
+  // What is no ApiError came of an answer that is not as expected.
+  fail(error) {
+    const known = error instanceof ApiError;
+    if (!known) console.error(error);
+    this.problem = known ? error : new ApiError(200, 'unreadable', error.message);
+    this.showNotices();
   }
 
   askToken() {

@@ -50,7 +50,7 @@ export class HeatMap {
     const from = iso(Math.max(range[0], range[1] - HEAT_MS)),
       step = HEAT_STEPS.find(ms => ms * hz >= 1000) ?? HEAT_STEPS.at(-1),
       asked = {...args, from, to: iso(range[1]), step: `${step}ms`},
-      doc = await getJson('api/v1/heatmap', asked, signal);
+      doc = await getJson('api/v1/heatmap', 'cells', asked, signal);
     if (signal.aborted) return;
     Object.assign(this, {doc, utc});
     this.say();
@@ -171,8 +171,8 @@ export class Processes {
       step = `${Math.ceil(Math.min(Math.max(length, STEP_MS[0]), STEP_MS[1]))}ms`,
       asked = {...args, group: 'pid', limit: MAX_PROCESSES, step};
     const [list, doc] = await Promise.all([
-      getJson('api/v1/processes', {}, signal),
-      getJson('api/v1/series', asked, signal),
+      getJson('api/v1/processes', 'processes', {}, signal),
+      getJson('api/v1/series', 'series', asked, signal),
     ]);
     if (signal.aborted) return null;
     const sum = series => series.reduce((all, s) => all + s.total, 0),

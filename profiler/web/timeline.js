@@ -75,9 +75,7 @@ export class Timeline {
 
   // marks: {sel, base, utc, now, filtered, baseShown}
   set(doc, marks) {
-    this.doc = doc;
-    this.marks = marks;
-    this.stack = stackSeries(doc);
+    Object.assign(this, {stack: stackSeries(doc), doc, marks});
     this.giveColours();
     this.showLegend();
     this.paint();

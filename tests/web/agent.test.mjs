@@ -416,6 +416,44 @@ page(
 );
 
 page(
+  'an answer that the page cannot read is said, the picture stays, a reload mends it',
+  async (p, agent) => {
+    const whole = JSON.stringify(small);
+    for (const [pane, name, text, said] of [
+      ['both', 'series', '{}', /it has no 'series'/],
+      ['both', 'series', '{"series":[{}]}', /cannot read/],
+      ['both', 'series', 'null', /it has no 'series'/],
+      ['both', 'profile', '{}', /it has no 'nodes'/],
+      ['both', 'profile', whole.replace('"version":1', '"version":2'), /table of version 2/],
+      ['both', 'profile', whole.slice(0, whole.length / 2), /JSON/],
+      ['heat', 'heatmap', '{}', /it has no 'cells'/],
+      ['processes', 'processes', '[]', /it has no 'processes'/],
+    ]) {
+      agent.broken = {[name]: text};
+      await p.evaluate(pane => {
+        window.bianque.show(pane);
+        window.bianque.load();
+      }, pane);
+      await idle(p);
+      const banner = await p.locator('.banner').innerText();
+      assert.match(banner, said);
+      assert.match(banner, /cannot read what the agent answered.*Reload the page/s);
+      assert.ok(await p.evaluate(() => window.bianque.flame.tree.n > 5), 'the last data stays');
+    }
+    await p.evaluate(() => window.bianque.show('both'));
+    agent.broken = {status: '{}', labels: '{"labels":'};
+    await p.reload();
+    await idle(p);
+    assert.match(await p.locator('.banner').innerText(), /cannot read/);
+    agent.broken = {};
+    await p.locator('.banner', {hasText: 'Reload'}).locator('button').click();
+    await p.waitForFunction(() => window.bianque?.flame.tree.n > 5);
+    assert.equal(await p.locator('.banner').count(), 0);
+  },
+  {expected: /it has no|node table|JSON|undefined/},
+);
+
+page(
   'what the agent refuses is said',
   async p => {
     assert.match(await p.locator('.banner').innerText(), /refuses: match: expected a label/);

@@ -128,13 +128,15 @@ const ANSWERS = {
   }),
 };
 
-// fields: table (of the profile), since (ms), token ('': none), down, delay (ms).
+// fields: table (of the profile), since (ms), token ('': none), down, delay (ms), broken (texts that
+// are answered instead, by name).
 export async function startAgent(fields) {
   const agent = {
     since: Date.now() - 3600000,
     token: '',
     down: false,
     delay: 0,
+    broken: {},
     asked: [],
     ...fields,
   };
@@ -165,7 +167,7 @@ export async function startAgent(fields) {
     else if (!ANSWERS[name]) fail(response, 404, 'not_found', name);
     else {
       const {searchParams: q} = url,
-        text = JSON.stringify(ANSWERS[name](q, agent)),
+        text = agent.broken[name] ?? JSON.stringify(ANSWERS[name](q, agent)),
         type = (q.get('format') ?? 'json') === 'json' ? 'application/json' : 'text/plain';
       setTimeout(() => reply(response, 200, type, text), agent.delay);
     }
