@@ -10,7 +10,7 @@ import {formatChange, formatCount, formatShare, formatValue} from './format.js';
 import {buildDiffBar, buildTop} from './head.js';
 import {decode, emptyTree, pathOf} from './nodes.js';
 import {clock, formatMatch, iso, lengthText, parseMatch, rangesOf, readState} from './state.js';
-import {writeState} from './state.js';
+import {SPLITS, writeState} from './state.js';
 import {DIFF} from './theme.js';
 import {Timeline} from './timeline.js';
 import {KEYS, View} from './view.js';
@@ -41,7 +41,7 @@ const choose = (label, options, onchange) =>
 function buildTools(page) {
   const split = choose(
     'Split by',
-    ['none', 'comm', 'pid', 'tid'].map(v => [v, `split: ${v}`]),
+    SPLITS.map(v => [v, `split: ${v}`]),
     e => page.app.change({split: e.value}),
   );
   const group = choose('Time line by', [['service_name', 'by service_name']], e =>

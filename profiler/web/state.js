@@ -22,6 +22,7 @@ export const DEFAULTS = {
   utc: false,
   live: false,
 };
+export const SPLITS = ['none', 'comm', 'pid', 'tid'];
 const SECOND = {s: 1, m: 60, h: 3600, d: 86400};
 const MATCHER = /\s*([a-zA-Z_]\w*)\s*(=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)"\s*(,|$)/y;
 
@@ -50,18 +51,23 @@ export function formatMatch(list) {
   return `{${list.map(([label, op, value]) => `${label}${op}"${quote(value)}"`).join(',')}}`;
 }
 
+// From 2001 to 2255, the last year that the agent takes.
+const sensible = ms => ms >= 1e12 && ms < 9e12;
+
 const range = text => {
-  const found = /^(\d{1,15})-(\d{1,15})$/.exec(text ?? '');
-  return found && Number(found[1]) < Number(found[2]) ? [Number(found[1]), Number(found[2])] : null;
+  const [from, to] = /^\d+-\d+$/.test(text) ? text.split('-').map(Number) : [];
+  return from < to && sensible(from) && sensible(to) ? [from, to] : null;
 };
 
-// From the parameters of an address; what does not parse is as if it were not there.
+// From the parameters of an address; what makes no sense is as if it were not there.
 export function readState(p) {
-  const time = key => (isNaN(timeOf(p.get(key) ?? '', 0)) ? DEFAULTS[key] : p.get(key)),
-    word = key => (/^\w{1,100}$/.test(p.get(key) ?? '') ? p.get(key) : DEFAULTS[key]);
+  const now = Date.now(),
+    value = (key, makesSense) => (makesSense(p.get(key) ?? '') ? p.get(key) : DEFAULTS[key]),
+    time = key => value(key, text => sensible(timeOf(text, now))),
+    word = key => value(key, text => /^\w{1,100}$/.test(text));
   const base = p.get('base');
   const [from, to] = [time('from'), time('to')],
-    ordered = timeOf(from, Date.now()) < timeOf(to, Date.now());
+    ordered = timeOf(from, now) < timeOf(to, now);
   return {
     from: ordered ? from : DEFAULTS.from,
     to: ordered ? to : DEFAULTS.to,
@@ -71,7 +77,7 @@ export function readState(p) {
     baseMatch: p.has('base_match') ? parseMatch(p.get('base_match')) : null,
     kind: word('kind'),
     group: word('group'),
-    split: word('split'),
+    split: value('split', text => SPLITS.includes(text)),
     view: word('view'),
     utc: p.has('utc'),
     live: p.has('live'),
@@ -93,7 +99,7 @@ export function writeState(s, p = new URLSearchParams()) {
 export function rangesOf(s, now) {
   const line = [timeOf(s.from, now), timeOf(s.to, now)],
     graph = s.sel ?? line,
-    back = by => graph.map(t => t - by);
+    back = by => graph.map(t => Math.max(t - by, 0));
   const base =
     s.base === 'before'
       ? back(graph[1] - graph[0])

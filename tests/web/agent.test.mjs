@@ -454,6 +454,16 @@ page(
 );
 
 page(
+  'what makes no sense in a link is left out',
+  async (p, agent) => {
+    assert.equal(await p.locator('.banner').count(), 0);
+    assert.equal(last(agent, 'profile').get('from'), 'now-15m');
+    assert.equal(last(agent, 'profile').get('group'), null);
+  },
+  {hash: '#sel=1-999999999999999&split=x&from=now-999999999d'},
+);
+
+page(
   'what the agent refuses is said',
   async p => {
     assert.match(await p.locator('.banner').innerText(), /refuses: match: expected a label/);

@@ -516,8 +516,13 @@ test('the address holds the whole state, and nothing by default', () => {
     live: true,
   };
   assert.deepEqual(state.readState(new URLSearchParams(String(state.writeState(all)))), all);
-  const bad = 'from=x&to=now-5y&sel=9-1&base=q&match={a&base_match=}&kind=a%20b&view=%00&group=';
-  assert.deepEqual(state.readState(new URLSearchParams(bad)), state.DEFAULTS);
+  for (const bad of [
+    'from=x&to=now-5y&sel=9-1&base=q&match={a&base_match=}&kind=a%20b&view=%00&group=',
+    'sel=1-999999999999999&base=1789999500000-1789999000000&split=x&from=now-999999999d',
+    'sel=1789999000000-9000000000000&base=1789999000000&split=&from=1&to=9000000000000',
+    'sel=-1789999000000&base=1789999000000-1789999500000-1789999900000',
+  ])
+    assert.deepEqual(state.readState(new URLSearchParams(bad)), state.DEFAULTS, bad);
 });
 
 test('ranges and times', () => {
@@ -525,7 +530,7 @@ test('ranges and times', () => {
     at = s => state.rangesOf({...state.DEFAULTS, ...s}, now);
   assert.deepEqual(at({}).line, [now - 900000, now]);
   assert.deepEqual(at({from: 'now-2h', to: 'now-1h'}).graph, [now - 7200000, now - 3600000]);
-  assert.deepEqual(at({sel: [1000, 3000], base: 'before'}).base, [-1000, 1000]);
+  assert.deepEqual(at({sel: [1000, 3000], base: 'before'}).base, [0, 1000]);
   assert.deepEqual(at({sel: [1000, 3000], base: [5, 6]}).base, [5, 6]);
   assert.equal(state.readState(new URLSearchParams('from=now-1h&to=now-2h')).from, 'now-15m');
   assert.equal(state.lengthText(210000), '3 min 30 s');
