@@ -51,7 +51,7 @@ struct http_request {
 	const char *rest;  /* of a prefix route: what follows the prefix */
 	const void *query; /* the route's struct; NULL without query rows */
 	struct buf body;   /* of POST and PUT; empty otherwise */
-	bool head;	   /* HEAD: the body of the answer is not sent, so do not work for it */
+	bool head;	   /* HEAD: the body is not sent, so do not work for it: http_reply_head */
 	bool trusted;	   /* the token was given, or none is configured */
 	struct agent *agent;
 	struct parts *parts;
@@ -79,6 +79,8 @@ REGISTRY(http_routes, const struct http_route);
  * client accepts gzip. */
 void http_reply(struct http_request *req, unsigned status, const char *content_type,
 		struct buf *body);
+/* Of a HEAD: what a GET would answer, but for Content-Length, which nobody knows before the work. */
+void http_reply_head(struct http_request *req, const char *content_type);
 void http_reply_text(struct http_request *req, unsigned status, const char *fmt, ...) PRINTF(3, 4);
 /* code: lower_snake for programs; the text says what, why and what to do. */
 void http_error(struct http_request *req, unsigned status, const char *code, const char *fmt, ...)
@@ -95,7 +97,7 @@ struct http_file {
 };
 void http_reply_file(struct http_request *req, const struct http_file *file);
 
-/* Answer later. Until then cancel(arg) may run once, when the client goes away or the server stops;
+/* Answer later, not for a HEAD. Until then cancel(arg) may run once, when the client goes away or the server stops;
  * afterwards req is gone and must not be answered. After an answer cancel does not run. */
 void http_suspend(struct http_request *req, void (*cancel)(void *arg), void *arg);
 

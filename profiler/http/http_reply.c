@@ -112,12 +112,37 @@ static void refuse_frames(struct MHD_Response *response)
 	add_header(response, "Referrer-Policy", "no-referrer");
 }
 
+/* What goes with a body that is made for one request. */
+static void add_body_headers(struct MHD_Response *response, const char *content_type)
+{
+	if (is_text(content_type))
+		add_header(response, "Vary", "Accept-Encoding");
+	add_header(response, "Cache-Control", "no-store");
+	if (!strncmp(content_type, "text/html", 9) || !strncmp(content_type, "image/svg", 9))
+		refuse_frames(response);
+}
+
+static ssize_t no_body(void *cls UNUSED, uint64_t at UNUSED, char *to UNUSED, size_t max UNUSED)
+{
+	return MHD_CONTENT_READER_END_OF_STREAM;
+}
+
+void http_reply_head(struct http_request *req, const char *content_type)
+{
+	struct MHD_Response *response =
+		MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 1, no_body, NULL, NULL);
+
+	if (response)
+		add_body_headers(response, content_type);
+	finish(http_exchange_of(req), 200, content_type, response, 0);
+}
+
 void http_reply(struct http_request *req, unsigned status, const char *content_type,
 		struct buf *body)
 {
 	struct http_exchange *ex = http_exchange_of(req);
 	struct MHD_Response *response;
-	bool text = is_text(content_type), gzip = false;
+	bool gzip = false;
 	struct buf out = *body;
 
 	*body = (struct buf){0};
@@ -126,7 +151,7 @@ void http_reply(struct http_request *req, unsigned status, const char *content_t
 		http_error(req, 500, "out_of_memory", "the answer does not fit into memory");
 		return;
 	}
-	if (text && out.len >= GZIP_MIN_BYTES &&
+	if (is_text(content_type) && out.len >= GZIP_MIN_BYTES &&
 	    http_accepts_gzip(http_request_header(req, "Accept-Encoding"))) {
 		struct buf packed = {0};
 
@@ -144,12 +169,7 @@ void http_reply(struct http_request *req, unsigned status, const char *content_t
 	} else {
 		if (gzip)
 			add_header(response, "Content-Encoding", "gzip");
-		if (text)
-			add_header(response, "Vary", "Accept-Encoding");
-		add_header(response, "Cache-Control", "no-store");
-		if (!strncmp(content_type, "text/html", 9) ||
-		    !strncmp(content_type, "image/svg", 9))
-			refuse_frames(response);
+		add_body_headers(response, content_type);
 	}
 	finish(ex, status, content_type, response, out.len);
 }

@@ -104,6 +104,11 @@ static void handle_heatmap(struct http_request *req)
 	}
 	if (!query_args_range(req, &q->range, &kind, &range))
 		return;
+	if (req->head) {
+		selector_free(range.selector);
+		http_reply_head(req, "application/json");
+		return;
+	}
 	w = calloc(1, sizeof(*w));
 	if (!w) {
 		selector_free(range.selector);

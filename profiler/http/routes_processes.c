@@ -262,6 +262,10 @@ static void start(struct http_request *req, void (*put)(struct listing *listing,
 		http_error(req, 503, "not_sampling", "sampling is off; /readyz says why");
 		return;
 	}
+	if (req->head) {
+		http_reply_head(req, "application/json");
+		return;
+	}
 	if (n_listings == LISTINGS_MAX) {
 		http_error(req, 429, "too_many",
 			   "%d lists of processes are being made already; try again when one is",

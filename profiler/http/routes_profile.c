@@ -220,9 +220,7 @@ static void handle_profile(struct http_request *req)
 	if (!find_target(req, &request))
 		return;
 	if (req->head) {
-		struct buf empty = {0};
-
-		http_reply(req, 200, request.format->content_type, &empty);
+		http_reply_head(req, request.format->content_type);
 		return;
 	}
 	request.title = write_title(q, title);

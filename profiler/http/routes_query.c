@@ -122,6 +122,12 @@ static void handle_profile(struct http_request *req)
 		selector_free(request.range.selector);
 		return;
 	}
+	if (req->head) {
+		selector_free(request.range.selector);
+		selector_free(request.base.selector);
+		http_reply_head(req, request.format->content_type);
+		return;
+	}
 	w = calloc(1, sizeof(*w));
 	if (!w) {
 		selector_free(request.range.selector);

@@ -215,8 +215,15 @@ static void client_gone(void *arg)
 static void start(struct http_request *req, struct waiting *w,
 		  const struct listing_request *request)
 {
-	int err = listing_start(agent_queries(req->agent), request, answer, w, &w->job);
+	int err;
 
+	if (req->head) {
+		selector_free(request->range.selector);
+		free(w);
+		http_reply_head(req, "application/json");
+		return;
+	}
+	err = listing_start(agent_queries(req->agent), request, answer, w, &w->job);
 	if (!err) {
 		http_suspend(req, client_gone, w);
 		return;

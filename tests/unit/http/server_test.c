@@ -64,8 +64,13 @@ static void cancel_wait(void *arg)
 static void handle_wait(struct http_request *req)
 {
 	const struct wait_query *q = req->query;
-	struct waiter *w = calloc(1, sizeof(*w));
+	struct waiter *w;
 
+	if (req->head) {
+		http_reply_head(req, "application/json");
+		return;
+	}
+	w = calloc(1, sizeof(*w));
 	w->req = req;
 	w->timer = (struct loop_timer){.fn = finish_wait, .arg = w};
 	n_waiting++;
@@ -259,6 +264,26 @@ static void routes(void)
 		strcasestr(ask("GET", "/version", "Origin: http://x\r\n"), "access-control"));
 	expect(ask("HEAD", "/version", ""), 200, "Content-Length: 37\r\n");
 	CU_ASSERT_PTR_NULL(strstr(ask("HEAD", "/version", ""), "bianque"));
+	stop();
+}
+
+/* Of what would wait: at once, the same headers, no length, and the connection goes on. */
+static void heads(void)
+{
+	const char *answer;
+
+	start("");
+	answer = read_all(send_text("HEAD /test/wait?ms=60000 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+				    "GET /test/rest/2 HTTP/1.1\r\nHost: localhost\r\n"
+				    "Connection: close\r\n\r\n"),
+			  NULL);
+	expect(answer, 200, "Content-Type: application/json\r\n");
+	expect(answer, 200, "Cache-Control: no-store\r\n");
+	expect(answer, 200, "\r\n\r\nHTTP/1.1 200 OK\r\n");
+	CU_ASSERT(strstr(answer, "Content-Length:") > strstr(answer, "\r\n\r\n"));
+	ASSERT_STR(strrchr(answer, '\n'), "\n2");
+	ASSERT_INT(n_waiting, 0);
+	expect(ask("HEAD", "/test/wait?ms=x", ""), 400, "Content-Length: ");
 	stop();
 }
 
@@ -626,9 +651,9 @@ static void live_promtool(void)
 	stop();
 }
 
-SUITE(http_server, {"routes", routes}, {"bodies", bodies}, {"log levels", log_levels},
-      {"suspension", suspension}, {"clients that go away", clients_that_go_away},
-      {"pipelined", pipelined}, {"tokens", tokens}, {"rebinding", rebinding},
-      {"negotiation", negotiation}, {"files", files}, {"too much", too_much},
-      {"slow clients", slow_clients}, {"crowd", crowd}, {"reload", reload},
+SUITE(http_server, {"routes", routes}, {"heads", heads}, {"bodies", bodies},
+      {"log levels", log_levels}, {"suspension", suspension},
+      {"clients that go away", clients_that_go_away}, {"pipelined", pipelined}, {"tokens", tokens},
+      {"rebinding", rebinding}, {"negotiation", negotiation}, {"files", files},
+      {"too much", too_much}, {"slow clients", slow_clients}, {"crowd", crowd}, {"reload", reload},
       {"promtool", live_promtool});
