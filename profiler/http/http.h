@@ -25,7 +25,8 @@
  *
  * Errors are {"error":{"code","message"}}, under /debug/pprof text with X-Go-Pprof: 1. Bounds: 128
  * connections (the longest idle one gives way), 8 KiB of URI, 32 KiB of head, deadlines for a slow
- * head, body or reader. Malformed HTTP itself is answered by libmicrohttpd in its own words.
+ * head, body or reader; 64 MiB of answers that are not sent yet: beyond it large ones become a 503,
+ * and small ones pass. Malformed HTTP itself is answered by libmicrohttpd in its own words.
  */
 #pragma once
 
@@ -44,6 +45,8 @@ struct parts;
 #define HTTP_MAX_CONNECTIONS 128
 #define HTTP_MAX_URI	     8192
 #define HTTP_MAX_HEADERS     8 /* that a handler may add */
+#define HTTP_MAX_UNSENT	     ((size_t)64 << 20)
+#define HTTP_SMALL_BODY	     65536 /* passes always */
 
 struct http_request {
 	const struct http_route *route;

@@ -23,7 +23,8 @@
 	X(TOKEN, "token")                                                                          \
 	X(ORIGIN, "origin")                                                                        \
 	X(SLOW, "slow")                                                                            \
-	X(FULL, "connections")
+	X(FULL, "connections")                                                                     \
+	X(UNSENT, "unsent")
 
 enum http_refusal {
 #define X(name, text) HTTP_REFUSED_##name,
@@ -111,6 +112,7 @@ struct http_server {
 	__u64 answered[HTTP_MAX_ROUTES + 1][HTTP_N_CODES]; /* the last row: no route */
 	__u64 refused[HTTP_N_REFUSALS];
 	__u64 cancelled, sent_bytes;
+	size_t unsent_bytes; /* bodies that libmicrohttpd has and nobody has read */
 };
 
 static inline struct http_exchange *http_exchange_of(struct http_request *req)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Answers: bodies, compression, errors, embedded files; see http.h. */
 #include <errno.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include "profiler/http/http_internal.h"
 
 #define GZIP_MIN_BYTES 1024
+#define TRIM_BYTES     (4u << 20)
 #define GZIP_LEVEL     1 /* scrapes are paid for by the agent's CPU budget */
 
 /* Everything from this origin only, no inline script, no frames around it (the page's own tests run
@@ -137,13 +139,100 @@ void http_reply_head(struct http_request *req, const char *content_type)
 	finish(http_exchange_of(req), 200, content_type, response, 0);
 }
 
+/* The allocator would keep a large one for the next. */
+static void free_body(struct buf *body)
+{
+	bool large = body->cap > TRIM_BYTES;
+
+	buf_fini(body);
+	if (large)
+		malloc_trim(0);
+}
+
+/* In a smaller form, when the client takes that. */
+static bool pack(struct http_request *req, const char *content_type, struct buf *body)
+{
+	struct buf packed = {0};
+
+	if (!is_text(content_type) || body->len < GZIP_MIN_BYTES ||
+	    !http_accepts_gzip(http_request_header(req, "Accept-Encoding")))
+		return false;
+	if (compress_body(body->data, body->len, &packed)) {
+		buf_fini(&packed);
+		return false;
+	}
+	free_body(body);
+	*body = packed;
+	return true;
+}
+
+/* ---- bodies that wait for their readers -------------------------------------------------- */
+
+struct waiting_body {
+	struct http_server *server;
+	struct buf buf;
+};
+
+static void drop_body(void *arg)
+{
+	struct waiting_body *waiting = arg;
+
+	waiting->server->unsent_bytes -= waiting->buf.len;
+	free_body(&waiting->buf);
+	free(waiting);
+}
+
+/* The response takes the body, until it is sent or its reader gone. NULL: out of memory. */
+static struct MHD_Response *hold_body(struct http_server *server, struct buf *body)
+{
+	struct waiting_body *waiting = malloc(sizeof(*waiting));
+	struct MHD_Response *response;
+	char *fitting;
+
+	if (!waiting) {
+		buf_fini(body);
+		return NULL;
+	}
+	if (body->len >= HTTP_SMALL_BODY) { /* no more than what is counted */
+		fitting = realloc(body->data, body->len);
+		if (fitting) {
+			body->data = fitting;
+			body->cap = body->len;
+		}
+	}
+	*waiting = (struct waiting_body){.server = server, .buf = *body};
+	*body = (struct buf){0};
+	server->unsent_bytes += waiting->buf.len;
+	response = MHD_create_response_from_buffer_with_free_callback_cls(
+		waiting->buf.len, waiting->buf.data, drop_body, waiting);
+	if (!response)
+		drop_body(waiting);
+	return response;
+}
+
+/* Answers that nobody reads may not fill the memory. */
+static void refuse_body(struct http_request *req, struct buf *body)
+{
+	struct http_exchange *ex = http_exchange_of(req);
+
+	free_body(body);
+	ex->server->refused[HTTP_REFUSED_UNSENT]++;
+	ex->n_headers = 0; /* of the answer that is not given */
+	http_header(req, "Retry-After", "1");
+	http_error(req, 503, "busy",
+		   "%zu MiB of answers wait for clients that do not read them; try again later, or "
+		   "ask for less",
+		   ex->server->unsent_bytes >> 20);
+}
+
 void http_reply(struct http_request *req, unsigned status, const char *content_type,
 		struct buf *body)
 {
 	struct http_exchange *ex = http_exchange_of(req);
 	struct MHD_Response *response;
-	bool gzip = false;
 	struct buf out = *body;
+	size_t bytes;
+	bool gzip;
 
 	*body = (struct buf){0};
 	if (out.err) {
@@ -151,27 +240,19 @@ void http_reply(struct http_request *req, unsigned status, const char *content_t
 		http_error(req, 500, "out_of_memory", "the answer does not fit into memory");
 		return;
 	}
-	if (is_text(content_type) && out.len >= GZIP_MIN_BYTES &&
-	    http_accepts_gzip(http_request_header(req, "Accept-Encoding"))) {
-		struct buf packed = {0};
-
-		gzip = !compress_body(out.data, out.len, &packed);
-		if (gzip) {
-			buf_fini(&out);
-			out = packed;
-		} else {
-			buf_fini(&packed);
-		}
+	gzip = pack(req, content_type, &out);
+	bytes = out.len;
+	if (bytes >= HTTP_SMALL_BODY && ex->server->unsent_bytes + bytes > HTTP_MAX_UNSENT) {
+		refuse_body(req, &out);
+		return;
 	}
-	response = MHD_create_response_from_buffer(out.len, out.data, MHD_RESPMEM_MUST_FREE);
-	if (!response) {
-		buf_fini(&out);
-	} else {
+	response = hold_body(ex->server, &out);
+	if (response) {
 		if (gzip)
 			add_header(response, "Content-Encoding", "gzip");
 		add_body_headers(response, content_type);
 	}
-	finish(ex, status, content_type, response, out.len);
+	finish(ex, status, content_type, response, bytes);
 }
 
 void http_reply_text(struct http_request *req, unsigned status, const char *fmt, ...)

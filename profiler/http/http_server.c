@@ -51,11 +51,14 @@ static const unsigned codes[HTTP_N_CODES - 1] = {200, 304, 400, 401, 403, 404,
 
 METRIC(http_requests, COUNTER, "bianque_http_requests_total", NULL, "Requests answered");
 METRIC(http_refused, COUNTER, "bianque_http_refused_total", NULL,
-       "Requests and connections refused before a handler saw them");
+       "Requests and connections refused before a handler saw them, answers refused for those that "
+       "are not read");
 METRIC(http_cancelled, COUNTER, "bianque_http_cancelled_total", NULL,
        "Requests whose client went away before the answer");
 METRIC(http_sent, COUNTER, "bianque_http_response_bytes_total", "bytes",
        "Bytes of answers' bodies");
+METRIC(http_unsent, GAUGE, "bianque_http_unsent_bytes", "bytes",
+       "Bodies of answers that wait in memory for their readers");
 
 /* ---- connections and their deadlines ----------------------------------------------------- */
 
@@ -412,6 +415,7 @@ static int server_metrics(void *self, struct metric_out *out)
 			       server->refused[i]);
 	metric_out_u64(out, &http_cancelled, NULL, server->cancelled);
 	metric_out_u64(out, &http_sent, NULL, server->sent_bytes);
+	metric_out_u64(out, &http_unsent, NULL, server->unsent_bytes);
 	return 0;
 }
 

@@ -117,6 +117,18 @@ static void handle_big(struct http_request *req)
 }
 HTTP_ROUTE(test_big, .method = "GET", .path = "/test/big", .handle = handle_big);
 
+static void handle_large(struct http_request *req)
+{
+	struct buf body = {0};
+
+	ASSERT_INT(buf_reserve(&body, 8u << 20), 0);
+	memset(body.data, 'x', 8u << 20);
+	body.len = 8u << 20;
+	http_header(req, "X-Test", "yes");
+	http_reply(req, 200, "application/octet-stream", &body);
+}
+HTTP_ROUTE(test_large, .method = "GET", .path = "/test/large", .handle = handle_large);
+
 static const struct http_file page = {
 	.content_type = "text/html", .data = "<p>hi", .size = 5, .gzip = "packed", .gzip_size = 6};
 static void handle_file(struct http_request *req)
@@ -585,6 +597,45 @@ static void slow_clients(void)
 	http_deadlines = normal;
 }
 
+static void wait_for_metric(const char *line)
+{
+	const char *answer = ask("GET", "/metrics", "");
+
+	for (int i = 0; i < 500 && !strstr(answer, line); i++) {
+		usleep(10000);
+		answer = ask("GET", "/metrics", "");
+	}
+	expect(answer, 200, line);
+}
+
+/* Eight answers of 8 MiB fit, whoever reads them or not; the ninth is refused, small ones are not. */
+static void readers_that_do_not_read(void)
+{
+	const char *answer;
+	int fds[8];
+	size_t len;
+
+	start("");
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		fds[i] = send_text(
+			"GET /test/large HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+	wait_for_metric("\nbianque_http_unsent_bytes 67108864\n");
+	answer = ask("GET", "/test/large", "");
+	expect(answer, 503, "{\"error\":{\"code\":\"busy\",\"message\":\"64 MiB of answers wait");
+	expect(answer, 503, "Retry-After: 1\r\n");
+	CU_ASSERT_PTR_NULL(strstr(answer, "X-Test"));
+	expect(ask("GET", "/metrics", ""), 200, "{reason=\"unsent\"} 1\n");
+	expect(ask("GET", "/healthz", ""), 200, "ok");
+	close(fds[0]);
+	answer = read_all(fds[1], &len);
+	CU_ASSERT(len > 8u << 20);
+	for (size_t i = 2; i < ARRAY_SIZE(fds); i++)
+		close(fds[i]);
+	wait_for_metric("\nbianque_http_unsent_bytes 0\n");
+	expect(ask("GET", "/test/large", ""), 200, "X-Test: yes");
+	stop();
+}
+
 /* As many idle connections as fit do not lock a new one out. */
 static void crowd(void)
 {
@@ -655,5 +706,6 @@ SUITE(http_server, {"routes", routes}, {"heads", heads}, {"bodies", bodies},
       {"log levels", log_levels}, {"suspension", suspension},
       {"clients that go away", clients_that_go_away}, {"pipelined", pipelined}, {"tokens", tokens},
       {"rebinding", rebinding}, {"negotiation", negotiation}, {"files", files},
-      {"too much", too_much}, {"slow clients", slow_clients}, {"crowd", crowd}, {"reload", reload},
+      {"too much", too_much}, {"slow clients", slow_clients},
+      {"readers that do not read", readers_that_do_not_read}, {"crowd", crowd}, {"reload", reload},
       {"promtool", live_promtool});
