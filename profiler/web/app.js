@@ -389,6 +389,7 @@ export class App extends View {
           ...state.match.map((m, i) => act(`${m.join(' ')} ✕`, () => this.dropFilter(i))),
         );
       else if (this.about && !this.about.samples) say('No samples in this range.', false);
+      for (const text of this.about?.comments ?? []) say(text, true);
     }
     this.notices.replaceChildren(...list);
   }
@@ -406,9 +407,9 @@ export class App extends View {
         h('button', {type: 'button', title: 'why', onclick: () => this.showTrust()}, `${text} ▸`);
     const {samples, whole, lost} = about,
       items = [figure(formatCount(samples), 'samples'), ...this.sums(tree, figure)];
-    if (samples)
+    if (samples && whole >= 0)
       items.push(figure(formatShare(whole, samples), 'whole stacks', whole < 0.97 * samples));
-    items.push(figure(formatCount(lost), 'lost', lost > 0));
+    if (lost >= 0) items.push(figure(formatCount(lost), 'lost', lost > 0));
     const lacking = status.symbols?.lacking?.length ?? 0;
     if (lacking)
       items.push(why(`${lacking} ${lacking === 1 ? 'object' : 'objects'} without symbols`));

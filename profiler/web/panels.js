@@ -55,6 +55,7 @@ export class HeatMap {
     Object.assign(this, {doc, utc});
     this.say();
     this.paint();
+    return {samples: doc.samples};
   }
 
   setTheme(name) {
@@ -65,6 +66,11 @@ export class HeatMap {
   say(text = '') {
     if (!this.doc) return;
     const {doc} = this;
+    if (doc.since_ms >= doc.to_ms) {
+      const since = clock(doc.since_ms, this.utc).time;
+      this.said.textContent = `Single samples are kept since ${since} only: this range is older.`;
+      return;
+    }
     this.said.textContent =
       text ||
       (doc.since_ms > doc.from_ms
