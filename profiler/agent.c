@@ -166,6 +166,13 @@ static __u64 cpu_used(struct agent *agent)
 	return clock_process_cpu_ns() + program_time_add(&agent->program_time, &now);
 }
 
+/* The recorder's samples are worth what they were when they were taken. */
+static void note_rate(struct agent *agent, __u64 from_ns, unsigned hz)
+{
+	if (agent->recorder)
+		recorder_set_hz(agent->recorder, from_ns, hz);
+}
+
 static void apply_budget(struct agent *agent)
 {
 	struct budget_step step = budget_now(&agent->budget);
@@ -179,6 +186,7 @@ static void apply_budget(struct agent *agent)
 		/* One window has one rate. */
 		if (sampler_set_hz(engine_sampler(agent->engine), wanted_hz(agent)))
 			log_warn(agent, "the sampling rate cannot be changed");
+		note_rate(agent, clock_monotonic_ns(), sampler_hz(engine_sampler(agent->engine)));
 		windows_turn(agent->windows);
 	}
 	sampler_set_copies(engine_sampler(agent->engine), step.copies); /* they follow the rate */
@@ -262,6 +270,7 @@ static int start_sampling(struct agent *agent)
 
 	/* Without one nothing can be asked for that is not stored yet. */
 	options.recorder = agent->recorder = recorder_new(RECORDER_MAX_AGE_NS, RECORDER_MAX_BYTES);
+	note_rate(agent, 0, options.sampler.hz);
 	err = engine_start(&options, &agent->engine, &why);
 	if (!err)
 		err = windows_start(agent, &windows, &agent->windows);

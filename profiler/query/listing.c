@@ -210,7 +210,7 @@ static int label_series(struct listing_job *job, const struct series *from, stru
 static int add_recorded(struct listing_job *job, const struct capture *capture,
 			const struct series *from)
 {
-	double samples = 0, weight = job->q.samples ? 1 : (double)NS_PER_S / job->plan.hz;
+	double value = 0;
 	struct listed_series s;
 	__s64 group = -1;
 	int err = label_series(job, from, &s);
@@ -227,9 +227,9 @@ static int add_recorded(struct listing_job *job, const struct capture *capture,
 	if (group < 0)
 		return group < -1 ? -ENOMEM : 0;
 	for (i = from->first; i < from->end; i++)
-		samples += (double)capture->entries.data[i].samples;
+		value += listing_value(job, &capture->entries.data[i]);
 	sums_add(&job->sums, group, capture->start_ns + job->plan.boot_ns,
-		 capture->end_ns + job->plan.boot_ns, samples * weight);
+		 capture->end_ns + job->plan.boot_ns, value);
 	return 0;
 }
 
@@ -237,8 +237,7 @@ static int add_stretch(struct listing_job *job, const struct recording *recordin
 		       __u64 to_ns)
 {
 	struct series_options split = {.max = SERIES_MAX};
-	struct capture *capture =
-		query_capture(recording, job->q.range.selector, job->plan.hz, from_ns, to_ns);
+	struct capture *capture = query_capture(recording, job->q.range.selector, from_ns, to_ns);
 	struct series *series;
 	int err = 0;
 	size_t n;

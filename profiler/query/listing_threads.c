@@ -203,7 +203,6 @@ void listing_free_threads(struct listing_job *job)
 int listing_add_threads(struct listing_job *job, const struct capture *capture,
 			const struct series *series)
 {
-	double weight = job->q.samples ? 1 : (double)NS_PER_S / job->plan.hz;
 	struct owner owner = {.job = job, .series = series};
 
 	if (!selector_has_series(job->q.range.selector, owner_label, &owner))
@@ -217,7 +216,7 @@ int listing_add_threads(struct listing_job *job, const struct capture *capture,
 		if (group < 0)
 			return (int)group;
 		sums_add(&job->sums, group, capture->start_ns + job->plan.boot_ns,
-			 capture->end_ns + job->plan.boot_ns, (double)e->samples * weight);
+			 capture->end_ns + job->plan.boot_ns, listing_value(job, e));
 	}
 	return 0;
 }

@@ -142,19 +142,20 @@ static size_t first_at(const struct recording *recording, __u64 from_ns)
 }
 
 struct capture *query_capture(const struct recording *recording, struct selector *selector,
-			      unsigned hz, __u64 from_ns, __u64 to_ns)
+			      __u64 from_ns, __u64 to_ns)
 {
 	struct capture_options options = {.source = SOURCE_CPU, .by_thread = true};
-	struct capture *capture = capture_new(&options, hz);
+	struct capture *capture = capture_new(&options, 1);
 
 	if (!capture)
 		return NULL;
 	capture->start_ns = from_ns;
+	capture->unit_ns = 1;
 	for (size_t i = first_at(recording, from_ns); i < recording->samples.len; i++) {
 		const struct recorded *r = &recording->samples.data[i];
 		struct sample sample = {
 			.time_ns = r->time_ns,
-			.weight = 1,
+			.weight = NS_PER_S / r->hz,
 			.pid = r->image->pid,
 			.tid = r->tid,
 			.cpu = r->cpu,
@@ -166,8 +167,10 @@ struct capture *query_capture(const struct recording *recording, struct selector
 		memcpy(sample.comm, r->comm, sizeof(sample.comm));
 		if (r->time_ns >= to_ns)
 			break;
-		if (selector_has_thread(selector, sample.pid, sample.tid, sample.comm))
-			capture_add(capture, &sample);
+		if (!selector_has_thread(selector, sample.pid, sample.tid, sample.comm))
+			continue;
+		capture->hz = r->hz;
+		capture_add(capture, &sample);
 	}
 	capture_finish(capture, to_ns);
 	return capture;

@@ -114,8 +114,8 @@ static int name_side(struct side *side, struct naming *naming)
 		return 0;
 	recording = recorder_copy(plan->recorder, plan->recorder_from_ns, plan->recorder_to_ns);
 	if (recording)
-		capture = query_capture(recording, side->range->selector, plan->hz,
-					plan->recorder_from_ns, plan->recorder_to_ns);
+		capture = query_capture(recording, side->range->selector, plan->recorder_from_ns,
+					plan->recorder_to_ns);
 	recording_free(recording);
 	if (!capture)
 		return -ENOMEM;

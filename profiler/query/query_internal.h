@@ -46,7 +46,7 @@ void query_task_remove(struct query_task *task);
 /* Where the parts of a range meet. */
 struct query_plan {
 	struct recorder *recorder;
-	unsigned hz;
+	unsigned hz;				/* now */
 	__u64 recorder_from_ns, recorder_to_ns; /* CLOCK_MONOTONIC; equal: nothing */
 	__u64 store_to_ns;			/* CLOCK_REALTIME; <= from: nothing */
 	__u64 boot_ns;				/* CLOCK_REALTIME - CLOCK_MONOTONIC */
@@ -66,8 +66,9 @@ void query_labels_fini(struct query_labels *labels);
 const char *query_label(const struct query_labels *common, const struct series *series,
 			const char *name);
 
-/* Samples of a recording in [from, to) (CLOCK_MONOTONIC) that have these threads. NULL when memory
- * ends. */
+/* Samples of a recording in [from, to) (CLOCK_MONOTONIC) that have these threads. Each counts the
+ * time between two samples at the rate of its own moment: weights are nanoseconds, and the
+ * capture's rate is that of its last sample. NULL when memory ends. */
 struct capture;
 struct capture *query_capture(const struct recording *recording, struct selector *selector,
-			      unsigned hz, __u64 from_ns, __u64 to_ns);
+			      __u64 from_ns, __u64 to_ns);

@@ -175,6 +175,32 @@ def heat_map(t):
   expect(abs(count(stacks) - heat["samples"]) <= 1, count(stacks), heat["samples"])
 
 
+@case("a rate that changes leaves what was recorded as it was")
+def another_rate(t):
+  agent, shares, begin, end = busy(t, seconds=5)
+  query = {"from": begin, "to": end, "match": '{service_name="shares"}'}
+
+  def figures():
+    profile = ask(agent, "profile", **query).json
+    by_name, by_pid = (ask(agent, "series", step="1s", group=group, **query).json["series"][0]["total"]
+                       for group in ("service_name", "pid"))
+    heat = ask(agent, "heatmap", step="100ms", **query).json
+    return [profile["nodes"]["total"][0] * profile["scale"], by_name, by_pid, heat["samples"], heat["hz"]]
+  before = figures()
+  t.write(os.path.basename(agent.config), "profile:\n  hz: 19\n")
+  agent.process.send_signal(signal.SIGHUP)
+  wait_for("the new rate", lambda: agent.metric("bianque_profile_rate_hertz") == 19)
+  time.sleep(2)
+  expect(figures() == before, before, figures())
+  expect(abs(before[0] / 1e9 - shares.used_s) < 0.15 * shares.used_s + 0.2, before, shares.used_s)
+  used, query["to"] = cpu_s(shares.pid), time.time()
+  time.sleep(3)
+  query["from"], query["to"] = query["to"], time.time()
+  used = cpu_s(shares.pid) - used
+  time.sleep(1)
+  expect(abs(figures()[0] / 1e9 - used) < 0.2 * used + 0.3, figures(), used)
+
+
 @case("a comparison: the same range is equal, another one is not, what is gone is there")
 def comparison(t):
   agent, shares, begin, end = busy(t, seconds=6)
