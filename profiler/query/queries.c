@@ -91,6 +91,11 @@ void queries_free(struct queries *queries)
 	free(queries);
 }
 
+__u64 queries_cpu_ns(struct queries *queries)
+{
+	return queries->reader_thread ? builder_stats(queries->reader_thread).urgent_cpu_ns : 0;
+}
+
 /* ---- what all of them need ------------------------------------------------------------------- */
 
 int query_labels_init(struct query_labels *labels, const struct agent *agent)

@@ -39,6 +39,9 @@ void queries_stop(struct queries *queries);
 /* After the builder has ended. NULL is fine. */
 void queries_free(struct queries *queries);
 
+/* CPU time of the reader's thread so far. */
+__u64 queries_cpu_ns(struct queries *queries);
+
 struct query_range {
 	__u64 from_ns, to_ns;	   /* CLOCK_REALTIME; from < to */
 	struct selector *selector; /* NULL: all */
