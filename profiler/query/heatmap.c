@@ -68,13 +68,13 @@ static int want(struct heatmap_job *job, struct image *image)
 static int choose_images(struct heatmap_job *job, const struct recording *recording)
 {
 	struct series_options split = {.max = SERIES_MAX};
-	struct capture *capture = query_capture(recording, NULL, 0, UINT64_MAX);
+	struct capture *capture = query_capture(&job->task, recording, NULL, 0, UINT64_MAX);
 	struct series *series;
 	int err = 0;
 	size_t n;
 
 	if (!capture)
-		return -ENOMEM;
+		return query_task_check(&job->task, NULL) ?: -ENOMEM;
 	series = series_split(capture, &split, &n);
 	for (size_t i = 0; i < n; i++) {
 		struct label_source from = {job, &series[i]};
@@ -115,6 +115,7 @@ static void run(struct builder_job *builder_job, struct naming *naming UNUSED)
 
 	if (!plan->recorder || plan->recorder_to_ns <= from_ns)
 		return;
+	query_task_begin(&job->task);
 	recording = recorder_copy(plan->recorder, from_ns, plan->recorder_to_ns);
 	if (!recording) {
 		job->err = -ENOMEM;
@@ -126,9 +127,10 @@ static void run(struct builder_job *builder_job, struct naming *naming UNUSED)
 	if (highest)
 		job->map.hz = highest;
 	job->err = choose_images(job, recording);
-	vec_for_each (r, &recording->samples)
-		if (!job->err)
-			count(job, r);
+	for (size_t i = 0; i < recording->samples.len && !job->err; i++) {
+		count(job, &recording->samples.data[i]);
+		job->err = query_task_check(&job->task, job->range.selector);
+	}
 	recording_free(recording);
 }
 

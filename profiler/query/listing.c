@@ -113,7 +113,7 @@ static int stored_series(void *arg, const struct index_series *series)
 		if (vec_push(&job->group_of, -1))
 			return -ENOMEM;
 	job->group_of.data[series->id] = group;
-	return atomic_load(&job->task.read.cancelled) ? -ECANCELED : 0;
+	return listing_check(job);
 }
 
 /* ---- sums by time ---------------------------------------------------------------------------- */
@@ -130,7 +130,7 @@ static int stored_point(void *arg, const struct index_point *point)
 		sums_add(&job->sums, group, point->start_ns,
 			 MAX(point->end_ns, point->start_ns + 1),
 			 (double)(job->q.samples ? point->samples : point->value));
-	return atomic_load(&job->task.read.cancelled) ? -ECANCELED : 0;
+	return listing_check(job);
 }
 
 static int read_store(struct listing_job *job)
@@ -237,13 +237,14 @@ static int add_stretch(struct listing_job *job, const struct recording *recordin
 		       __u64 to_ns)
 {
 	struct series_options split = {.max = SERIES_MAX};
-	struct capture *capture = query_capture(recording, job->q.range.selector, from_ns, to_ns);
+	struct capture *capture =
+		query_capture(&job->task, recording, job->q.range.selector, from_ns, to_ns);
 	struct series *series;
 	int err = 0;
 	size_t n;
 
 	if (!capture)
-		return -ENOMEM;
+		return listing_check(job) ?: -ENOMEM;
 	series = series_split(capture, &split, &n);
 	for (size_t i = 0; i < n && !err; i++)
 		err = job->by_thread ? listing_add_threads(job, capture, &series[i])
@@ -290,9 +291,14 @@ static void run(struct builder_job *builder_job, struct naming *naming UNUSED)
 	struct listing_job *job = container_of(builder_job, struct listing_job, task.read);
 	struct listing *out = &job->out;
 
+	query_task_begin(&job->task);
 	job->err = read_store(job);
 	if (!job->err)
 		job->err = read_recorder(job);
+	if (listing_check(job)) { /* what was asked for may have gone unanswered */
+		job->err = listing_check(job);
+		*job->why = 0;
+	}
 	if (!job->err && out->groups.len)
 		qsort(out->groups.data, out->groups.len, sizeof(*out->groups.data), by_total);
 }
@@ -318,7 +324,7 @@ static void finished(struct builder_job *builder_job)
 
 	query_task_remove(&job->task);
 	if (job->done)
-		job->done(job->arg, job->err, *job->why ? job->why : strerror(-job->err),
+		job->done(job->arg, job->err, *job->why ? job->why : query_error_text(job->err),
 			  job->err ? NULL : &job->out);
 	free_job(job);
 }

@@ -28,6 +28,12 @@ struct listing_job {
 	char why[256];
 };
 
+/* 0, or why it ends. */
+static inline int listing_check(const struct listing_job *job)
+{
+	return query_task_check(&job->task, job->q.range.selector);
+}
+
 /* What an entry of a stretch of the recording adds: samples, or nanoseconds. */
 static inline double listing_value(const struct listing_job *job, const struct capture_entry *entry)
 {

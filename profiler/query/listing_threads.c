@@ -117,21 +117,19 @@ static bool wants_series(void *arg, const struct store_labels *labels)
 	struct listing_job *job = arg;
 	struct store_labels of = *labels;
 
-	return selector_has_series(job->q.range.selector, dict_label, &of);
+	return !listing_check(job) && selector_has_series(job->q.range.selector, dict_label, &of);
 }
 
 static bool wants_thread(void *arg, __u32 pid, __u32 tid, const char *comm)
 {
 	struct listing_job *job = arg;
 
-	return selector_has_thread(job->q.range.selector, pid, tid, comm);
+	return !listing_check(job) && selector_has_thread(job->q.range.selector, pid, tid, comm);
 }
 
-static bool is_cancelled(void *arg)
+static bool is_over(void *arg)
 {
-	struct listing_job *job = arg;
-
-	return atomic_load(&job->task.read.cancelled);
+	return listing_check(arg) != 0;
 }
 
 /* The group of a point's thread, asked once a segment. -ENOMEM. */
@@ -183,7 +181,7 @@ int listing_store_threads(struct listing_job *job)
 		.to_ns = job->plan.store_to_ns,
 		.series = wants_series,
 		.thread = wants_thread,
-		.cancelled = is_cancelled,
+		.cancelled = is_over,
 		.arg = job,
 	};
 	enum block_kind coarsest = job->q.step_ns >= 60 * NS_PER_S ? BLOCK_MINUTE : BLOCK_WINDOW;

@@ -11,6 +11,10 @@
 #include "profiler/query/query_internal.h"
 #include "profiler/query/selector.h"
 
+#define TEXT_OF(number) #number
+#define TEXT(number)	TEXT_OF(number)
+#define CHECK_EVERY	64 /* samples: a clock is cheaper than a match, but not free */
+
 /* ---- tasks ----------------------------------------------------------------------------------- */
 
 static const unsigned max_tasks[] = {
@@ -47,6 +51,34 @@ void query_task_remove(struct query_task *task)
 		at = &(*at)->next;
 	*at = task->next;
 	task->queries->n_tasks[task->kind]--;
+}
+
+void query_task_begin(struct query_task *task)
+{
+	task->deadline_ns = clock_monotonic_ns() + QUERY_MAX_S * NS_PER_S;
+}
+
+int query_task_check(const struct query_task *task, const struct selector *selector)
+{
+	if (atomic_load(&task->read.cancelled))
+		return -ECANCELED;
+	if (selector_error(selector))
+		return selector_error(selector);
+	return clock_monotonic_ns() > task->deadline_ns ? -ETIMEDOUT : 0;
+}
+
+const char *query_error_text(int err)
+{
+	switch (err) {
+	case -ETIMEDOUT:
+		return "it took longer than " TEXT(QUERY_MAX_S) " s: ask for a shorter range "
+								"or a simpler match";
+	case -EINVAL:
+		return "a regular expression of the match is too complex: write it without "
+		       "repeats within repeats";
+	default:
+		return strerror(-err);
+	}
 }
 
 struct queries *queries_new(struct agent *agent)
@@ -146,11 +178,13 @@ static size_t first_at(const struct recording *recording, __u64 from_ns)
 	return first;
 }
 
-struct capture *query_capture(const struct recording *recording, struct selector *selector,
-			      __u64 from_ns, __u64 to_ns)
+struct capture *query_capture(const struct query_task *task, const struct recording *recording,
+			      struct selector *selector, __u64 from_ns, __u64 to_ns)
 {
 	struct capture_options options = {.source = SOURCE_CPU, .by_thread = true};
 	struct capture *capture = capture_new(&options, 1);
+	unsigned n = 0;
+	int err = 0;
 
 	if (!capture)
 		return NULL;
@@ -170,14 +204,20 @@ struct capture *query_capture(const struct recording *recording, struct selector
 		};
 
 		memcpy(sample.comm, r->comm, sizeof(sample.comm));
-		if (r->time_ns >= to_ns)
+		if (r->time_ns >= to_ns || err)
 			break;
+		if (++n % CHECK_EVERY == 0)
+			err = query_task_check(task, selector);
 		if (!selector_has_thread(selector, sample.pid, sample.tid, sample.comm))
 			continue;
 		capture->hz = r->hz;
 		capture_add(capture, &sample);
 	}
 	capture_finish(capture, to_ns);
+	if (err || query_task_check(task, selector)) {
+		capture_free(capture);
+		return NULL;
+	}
 	return capture;
 }
 

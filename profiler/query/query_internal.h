@@ -26,6 +26,7 @@ struct query_task {
 	enum query_task_kind kind;
 	struct builder_job read;		 /* in the reader's thread, the last one */
 	void (*cancel)(struct query_task *task); /* nobody waits for it any more */
+	__u64 deadline_ns;			 /* CLOCK_MONOTONIC; of the thread that has it */
 };
 
 struct queries {
@@ -42,6 +43,11 @@ void *query_task_new(struct queries *queries, enum query_task_kind kind, size_t 
 /* It is under way, until it is removed. */
 void query_task_add(struct query_task *task);
 void query_task_remove(struct query_task *task);
+
+/* A thread begins with it: from now on it has QUERY_MAX_S. */
+void query_task_begin(struct query_task *task);
+/* 0, or why work on it ends: -ECANCELED, -ETIMEDOUT or the selector's error. */
+MUST_CHECK int query_task_check(const struct query_task *task, const struct selector *selector);
 
 /* Where the parts of a range meet. */
 struct query_plan {
@@ -68,7 +74,7 @@ const char *query_label(const struct query_labels *common, const struct series *
 
 /* Samples of a recording in [from, to) (CLOCK_MONOTONIC) that have these threads. Each counts the
  * time between two samples at the rate of its own moment: weights are nanoseconds, and the
- * capture's rate is that of its last sample. NULL when memory ends. */
+ * capture's rate is that of its last sample. NULL when memory ends or the task's check says so. */
 struct capture;
-struct capture *query_capture(const struct recording *recording, struct selector *selector,
-			      __u64 from_ns, __u64 to_ns);
+struct capture *query_capture(const struct query_task *task, const struct recording *recording,
+			      struct selector *selector, __u64 from_ns, __u64 to_ns);

@@ -12,7 +12,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-#define MATCH_LIMIT    100000 /* steps of one match: about a millisecond */
+#define MATCH_LIMIT    50000 /* steps of one match: about 0.4 ms */
 #define HEAP_LIMIT_KIB 256
 #define MAX_CODE_BYTES 65536 /* of a compiled expression */
 #define MAX_VALUE      1024
@@ -31,6 +31,7 @@ struct selector {
 	size_t n;
 	pcre2_match_data *data;
 	pcre2_match_context *limits;
+	int err; /* of a match: no answer of it is whole */
 };
 
 struct parser {
@@ -290,6 +291,8 @@ static bool holds(struct selector *s, const struct matcher *m, const char *value
 {
 	int n;
 
+	if (s->err)
+		return false;
 	switch (m->op) {
 	case EQUAL:
 		return !strcmp(value, m->value);
@@ -298,8 +301,10 @@ static bool holds(struct selector *s, const struct matcher *m, const char *value
 	default:
 		n = pcre2_match(m->code, (PCRE2_SPTR)value, strlen(value), 0, 0, s->data,
 				s->limits);
-		/* Beyond a limit it neither matches nor does it not: leave the series out. */
+		/* Beyond a limit it neither matches nor does it not. */
 		if (n < 0 && n != PCRE2_ERROR_NOMATCH)
+			s->err = n == PCRE2_ERROR_NOMEMORY ? -ENOMEM : -EINVAL;
+		if (s->err)
 			return false;
 		return (n >= 0) == (m->op == LIKE);
 	}
@@ -365,6 +370,11 @@ bool selector_has_thread(struct selector *selector, __u32 pid, __u32 tid, const 
 			return false;
 	}
 	return true;
+}
+
+int selector_error(const struct selector *selector)
+{
+	return selector ? selector->err : 0;
 }
 
 bool selector_wants_thread(const struct selector *selector)

@@ -217,6 +217,25 @@ def comparison(t):
   expect(all(line.rsplit(" ", 2)[1:] == [line.split()[-2], "0"] for line in two.splitlines()), two)
 
 
+@case("a match that would take for ever is an error, at once; the next question has its answer")
+def endless_match(t):
+  agent = ready_agent(t, WINDOW)
+  name = "a" * 15
+  begin = time.time()
+  t.start(sys.executable, "-c", f"import ctypes\nctypes.CDLL(None).prctl(15, b'{name}')\nwhile True: pass")
+  stored(agent, 3)
+  time.sleep(1)
+  for operator in ("=~", "!~"):
+    match = f'{{comm{operator}"(a*)*(a*)*(a*)*(a*)*[bc]"}}'
+    for path, query in (("profile", {"from": begin}), ("profile", {"from": begin - 600}), ("heatmap", {}),
+                        ("series", {"step": "1s"}), ("series", {"from": begin - 600, "group": "pid"})):
+      began = time.time()
+      reply = ask(agent, path, match=match, **query)
+      expect(reply.status >= 400 and time.time() - began < 3, path, query, reply.text[:300], time.time() - began)
+      expect(path == "heatmap" or "too complex" in reply.text, path, reply.text)
+  expect(count(folded(agent, **{"from": begin, "match": f'{{comm=~"a+"}}'})) > 100, "the next question")
+
+
 @case("what does not parse is refused, with the place")
 def bad_questions(t):
   agent = ready_agent(t, WINDOW)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What the answers about the past share: captures of a recording whose rate changed. */
+/* What the answers about the past share: captures of a recording, their rate, their ends. */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "bpf/reason.h"
@@ -7,6 +8,7 @@
 #include "profiler/capture.h"
 #include "profiler/process.h"
 #include "profiler/query/query_internal.h"
+#include "profiler/query/selector.h"
 #include "profiler/stack_table.h"
 #include "tests/unit/test.h"
 
@@ -16,6 +18,7 @@ static struct stack_table *stacks;
 static const struct stack *stack;
 static struct image *image;
 static struct recorder *recorder;
+static struct query_task task;
 
 static void setup(void)
 {
@@ -50,7 +53,7 @@ static void busy_second(__u64 second, unsigned hz)
 				   .stack = stack,
 				   .image = image,
 				   .tid = 7,
-				   .comm = "busy"};
+				   .comm = "aaaaaaaaaaaaaaa"};
 
 		recorder_add(recorder, &s);
 	}
@@ -63,7 +66,8 @@ static __u64 captured_ns(__u64 from_ns, __u64 to_ns, unsigned hz, __u64 samples)
 	__u64 ns;
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(recording);
-	capture = query_capture(recording, NULL, from_ns, to_ns);
+	query_task_begin(&task);
+	capture = query_capture(&task, recording, NULL, from_ns, to_ns);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(capture);
 	ASSERT_INT(capture->entries.len, 1);
 	ASSERT_INT(capture->entries.data[0].samples, samples);
@@ -89,4 +93,43 @@ static void a_rate_that_changes(void)
 	teardown();
 }
 
-SUITE(queries, {"a rate that changes", a_rate_that_changes});
+/* Why there is no capture of the recording; 0: there is one. */
+static int ends_with(const char *match, const char *text)
+{
+	struct recording *recording = recorder_copy(recorder, 0, UINT64_MAX);
+	struct selector *selector;
+	struct capture *capture;
+	char error[256];
+	int err;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(recording);
+	CU_ASSERT_FATAL(!selector_parse(match, &selector, error, sizeof(error), NULL));
+	capture = query_capture(&task, recording, selector, 0, UINT64_MAX);
+	err = query_task_check(&task, selector);
+	CU_ASSERT((capture != NULL) == !err);
+	if (err)
+		CU_ASSERT_PTR_NOT_NULL(strstr(query_error_text(err), text));
+	capture_free(capture);
+	selector_free(selector);
+	recording_free(recording);
+	return err;
+}
+
+/* Work that ends early gives nothing, and says why: never a part of the answer. */
+static void ends_of_work(void)
+{
+	setup();
+	busy_second(1, 997);
+	query_task_begin(&task);
+	ASSERT_INT(ends_with("{comm=~\"a.*\"}", ""), 0);
+	ASSERT_INT(ends_with("{comm!~\"(a*)*(a*)*(a*)*(a*)*[bc]\"}", "too complex"), -EINVAL);
+	task.deadline_ns = clock_monotonic_ns() - 1;
+	ASSERT_INT(ends_with("{comm=~\"a.*\"}", "longer than 10 s"), -ETIMEDOUT);
+	query_task_begin(&task);
+	atomic_store(&task.read.cancelled, true);
+	ASSERT_INT(ends_with("{comm=~\"a.*\"}", ""), -ECANCELED);
+	atomic_store(&task.read.cancelled, false);
+	teardown();
+}
+
+SUITE(queries, {"a rate that changes", a_rate_that_changes}, {"ends of work", ends_of_work});
