@@ -4,6 +4,9 @@
  * All matchers must hold; a label that is not there is "". Regular expressions are anchored at both
  * ends. {} is everything.
  *
+ * Values that are not UTF-8 (names of threads may be any bytes) are matched as listings show them, with
+ * U+FFFD for such a byte; = and != take the bytes themselves, too (\xHH).
+ *
  * Strings are quoted by ", ' (with \n \t \\ \" \' and \xHH) or ` (nothing is special). A comma may
  * stand at the end.
  *

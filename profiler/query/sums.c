@@ -58,18 +58,11 @@ bool sums_by_thread(const struct sums *sums)
 
 const char *sums_text(struct arena *arena, const char *text)
 {
-	size_t len = strlen(text), used = 0;
+	size_t len = strlen(text);
 	char *fit = arena_alloc(arena, 3 * len + 1);
 
-	for (size_t i = 0; fit && i < len;) {
-		size_t n = utf8_len(text + i, len - i), add = n ? n : 3;
-
-		memcpy(fit + used, n ? text + i : "\xef\xbf\xbd", add);
-		used += add;
-		i += n ? n : 1;
-	}
 	if (fit)
-		fit[used] = 0;
+		utf8_clean(fit, text, len);
 	return fit;
 }
 
