@@ -17,6 +17,7 @@ struct listing_job {
 	bool by_thread; /* the sums are about threads */
 
 	struct listing out;
+	struct arena scratch; /* of the series at hand */
 	struct sums sums;
 	VEC(__s64) group_of; /* by the index's id of a series: its group; -1: not wanted */
 	struct thread_groups {

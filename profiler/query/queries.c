@@ -76,6 +76,8 @@ const char *query_error_text(int err)
 	case -EINVAL:
 		return "a regular expression of the match is too complex: write it without "
 		       "repeats within repeats";
+	case -EFBIG:
+		return "the answer is too large: ask for a shorter range or fewer series";
 	default:
 		return strerror(-err);
 	}

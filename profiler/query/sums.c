@@ -22,6 +22,7 @@ int sums_init(struct sums *sums, struct listing *out, const struct listing_reque
 		.to_ns = request->range.to_ns,
 		.step_ns = request->step_ns,
 		.held = request->held,
+		.rest = -1,
 	};
 	if (sums->step_ns)
 		out->n_steps = (size_t)MIN((sums->to_ns - sums->from_ns - 1) / sums->step_ns + 1,
@@ -128,9 +129,12 @@ __s64 sums_group(struct sums *sums, const char *(*label)(void *arg, const char *
 	hmap_for_each_match (&sums->index, hash, i)
 		if (!strcmp(out->groups.data[i].key, name))
 			return i;
-	if (out->groups.len == max) /* the rest together, in the last one */
-		return (__s64)max - 1;
-	group = new_group(sums, name, hash, series, out->groups.len == max - 1);
+	if (series == SUMS_UNLISTED || out->groups.len + (sums->rest < 0) >= max) {
+		if (sums->rest < 0)
+			sums->rest = new_group(sums, name, hash, 0, true);
+		return sums->rest;
+	}
+	group = new_group(sums, name, hash, series, false);
 	*ret_new = group >= 0;
 	return group;
 }
