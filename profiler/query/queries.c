@@ -254,3 +254,16 @@ struct query_plan query_plan(struct queries *queries, const struct query_range *
 	plan.recorder_from_ns = MIN(plan.recorder_from_ns, plan.recorder_to_ns);
 	return plan;
 }
+
+void query_plan_exact_end(struct query_plan *plan, struct queries *queries)
+{
+	struct agent_store *store = agent_store(queries->agent);
+	__u64 edge_ns = store ? agent_store_edge(store, plan->recorder_to_ns) : 0;
+
+	if (!plan->recorder || plan->recorder_from_ns < plan->recorder_to_ns ||
+	    edge_ns < recorder_stats(plan->recorder).since_ns ||
+	    edge_ns + plan->boot_ns > plan->store_to_ns)
+		return;
+	plan->recorder_from_ns = edge_ns;
+	plan->store_to_ns = edge_ns + plan->boot_ns;
+}

@@ -344,6 +344,7 @@ static int add_side(struct query *query, struct query_range *range)
 	side->query = query;
 	side->range = range;
 	side->plan = query_plan(query->task.queries, range, true);
+	query_plan_exact_end(&side->plan, query->task.queries);
 	side->profile = profile_new(&limits);
 	return side->profile ? 0 : -ENOMEM;
 }

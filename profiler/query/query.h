@@ -5,7 +5,7 @@
  *
  * A range that the recorder reaches back to comes from it alone, to the sample. An older one comes
  * from the store, by windows, and what is not stored yet from the recorder: the two meet where the
- * last stored window ends, so nothing counts twice.
+ * last stored window ends, or the last before the end of the range, so nothing counts twice.
  *
  * Work goes through two threads: the builder names the recorder's part, the reader merges the
  * store's and encodes. Bounded: QUERY_MAX at a time, QUERY_PROFILE_BYTES a profile (stacks that do

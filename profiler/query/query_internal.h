@@ -60,6 +60,10 @@ struct query_plan {
 /* exact: from the recorder alone where it reaches back so far. Agent thread. */
 struct query_plan query_plan(struct queries *queries, const struct query_range *range, bool exact);
 
+/* For who takes windows whole: where the range ends within what the recorder has, the part behind its
+ * last whole window comes from there, so that neighbouring ranges add up. Agent thread. */
+void query_plan_exact_end(struct query_plan *plan, struct queries *queries);
+
 /* The agent's labels as they are now, copied. 0 or -ENOMEM. */
 struct query_labels {
 	struct agent_label labels[AGENT_MAX_LABELS];

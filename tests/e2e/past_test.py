@@ -136,6 +136,23 @@ def sums_by_thread(agent, shares, wide, everything):
   expect(not lines("pid", match='{pid="1",comm="nobody"}'), "who?")
 
 
+@case("two ranges side by side are their whole, wherever the recorder's part begins")
+def neighbours(t):
+  agent = ready_agent(t, "profile.window=4s")
+  shares = start_shares(t)
+  begin = time.time()
+  time.sleep(17)
+  end = time.time()
+  stored(agent, 3)
+  time.sleep(1.5)
+  match = f'{{pid="{shares.pid}"}}'
+  whole = count(folded(agent, **{"from": begin - 60, "to": end, "match": match}))
+  for middle in (begin + s for s in (5, 6, 7, 8, 9, 10, 11, 14)):
+    parts = [count(folded(agent, **{"from": a, "to": b, "match": match}))
+             for a, b in ((begin - 60, middle), (middle, end))]
+    expect(abs(sum(parts) - whole) <= 0.01 * whole + 2, middle - begin, parts, whole)
+
+
 @case("series: sums by time are those of the profile, a line for each service")
 def sums(t):
   agent, shares, begin, end = busy(t)
