@@ -149,11 +149,21 @@ static __u64 memory_used(const struct agent *agent)
 	return bytes;
 }
 
+__u64 agent_answers_cpu_ns(struct agent *agent)
+{
+	__u64 ns = agent->queries ? queries_cpu_ns(agent->queries) : 0;
+
+	return ns + builder_stats(agent->builder).urgent_cpu_ns +
+	       builder_stats(agent->lister).urgent_cpu_ns;
+}
+
+/* What observing takes. Answers are left out: who asks much is not to slow the sampling down; they
+ * are bounded by how many there may be at a time and by their deadlines. */
 static __u64 cpu_used(struct agent *agent)
 {
 	struct program_counts now = {0};
 	struct router_stats stats;
-	__u64 insns;
+	__u64 insns, process_ns = clock_process_cpu_ns();
 
 	if (agent->engine) {
 		sampler_bpf_stats(engine_sampler(agent->engine), &now.run_ns, &now.run_count,
@@ -163,7 +173,15 @@ static __u64 cpu_used(struct agent *agent)
 			now.runs += stats.kernel.runs[source];
 		now.frames = stats.kernel.frames_total;
 	}
-	return clock_process_cpu_ns() + program_time_add(&agent->program_time, &now);
+	process_ns -= MIN(process_ns, agent_answers_cpu_ns(agent));
+	return process_ns + program_time_add(&agent->program_time, &now);
+}
+
+/* The recorder's samples are worth what they were when they were taken. */
+static void note_rate(struct agent *agent, __u64 from_ns, unsigned hz)
+{
+	if (agent->recorder)
+		recorder_set_hz(agent->recorder, from_ns, hz);
 }
 
 static void apply_budget(struct agent *agent)
@@ -179,6 +197,7 @@ static void apply_budget(struct agent *agent)
 		/* One window has one rate. */
 		if (sampler_set_hz(engine_sampler(agent->engine), wanted_hz(agent)))
 			log_warn(agent, "the sampling rate cannot be changed");
+		note_rate(agent, clock_monotonic_ns(), sampler_hz(engine_sampler(agent->engine)));
 		windows_turn(agent->windows);
 	}
 	sampler_set_copies(engine_sampler(agent->engine), step.copies); /* they follow the rate */
@@ -262,6 +281,7 @@ static int start_sampling(struct agent *agent)
 
 	/* Without one nothing can be asked for that is not stored yet. */
 	options.recorder = agent->recorder = recorder_new(RECORDER_MAX_AGE_NS, RECORDER_MAX_BYTES);
+	note_rate(agent, 0, options.sampler.hz);
 	err = engine_start(&options, &agent->engine, &why);
 	if (!err)
 		err = windows_start(agent, &windows, &agent->windows);

@@ -37,6 +37,10 @@ struct agent {
 	bool sampling_failed;
 };
 
+/* CPU time of work that somebody waits for, which is not in the budget: queries, profiles and lists on
+ * demand. */
+__u64 agent_answers_cpu_ns(struct agent *agent);
+
 /* agent_metrics.c: the parts that the agent itself is. 0 or -ENOSPC. */
 MUST_CHECK int agent_add_parts(struct agent *agent);
 void agent_del_parts(struct agent *agent);

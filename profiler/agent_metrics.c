@@ -46,6 +46,8 @@ METRIC(router_records, COUNTER, "bianque_router_records_total", NULL,
        "Records read from all rings");
 METRIC(builder_seconds, COUNTER, "bianque_builder_cpu_seconds_total", "seconds",
        "CPU time of the thread that names and encodes");
+METRIC(query_seconds, COUNTER, "bianque_query_cpu_seconds_total", "seconds",
+       "CPU time for who asks: queries, profiles and lists on demand; not in agent.cpu_budget_pct");
 METRIC(builder_queue, GAUGE, "bianque_builder_queued_jobs", NULL, "Profiles waiting to be named");
 METRIC(windows_total, COUNTER, "bianque_profile_windows_total", NULL,
        "Windows of the continuous profile that ended");
@@ -262,6 +264,7 @@ static int naming_metrics(void *self, struct metric_out *out)
 	__u64 unknown = s.naming.unknown_total;
 
 	metric_out_f64(out, &builder_seconds, NULL, (double)s.cpu_ns / 1e9);
+	metric_out_f64(out, &query_seconds, NULL, (double)agent_answers_cpu_ns(agent) / 1e9);
 	metric_out_u64(out, &builder_queue, NULL, s.queued);
 	metric_out_u64(out, &objects, NULL, s.naming.n_objects);
 	metric_out_u64(out, &objects_lacking, NULL, s.n_lacking);

@@ -16,6 +16,7 @@
 
 #define RETRY_NS    (10 * NS_PER_S)
 #define ERROR_BYTES 512
+#define MAX_ENDS    512 /* windows are of a second at least */
 
 METRIC(store_bytes, GAUGE, "bianque_store_bytes", "bytes", "Size of the local store on disk");
 METRIC(store_max_bytes, GAUGE, "bianque_store_max_bytes", "bytes",
@@ -41,9 +42,11 @@ struct common_label {
 struct agent_store {
 	struct part part;
 	char *dir;
-	pthread_mutex_t lock; /* of limits, stats, cpu_ns */
+	pthread_mutex_t lock; /* of limits, stats, ends_ns, cpu_ns */
 	struct store_limits limits;
 	struct agent_store_stats stats;
+	__u64 ends_ns[MAX_ENDS]; /* CLOCK_MONOTONIC, of the last windows stored: a ring */
+	size_t n_ends;
 	__u64 cpu_ns;
 	pthread_mutex_t common_lock; /* held over the disk: only a reload waits for it */
 	VEC(struct common_label) common;
@@ -156,10 +159,12 @@ static void publish(struct agent_store *s, __u64 last_mono_ns)
 	s->stats.open = s->store != NULL;
 	if (s->store)
 		s->stats.store = store_stats(s->store);
-	if (last_mono_ns)
+	if (last_mono_ns) {
 		s->stats.last_mono_ns = last_mono_ns;
-	else
+		s->ends_ns[s->n_ends++ % MAX_ENDS] = last_mono_ns;
+	} else {
 		s->stats.failed_total++;
+	}
 	s->cpu_ns += s->used_ns;
 	pthread_mutex_unlock(&s->lock);
 	s->used_ns = 0;
@@ -302,6 +307,18 @@ struct agent_store_stats agent_store_stats(struct agent_store *store)
 	stats = store->stats;
 	pthread_mutex_unlock(&store->lock);
 	return stats;
+}
+
+__u64 agent_store_edge(struct agent_store *store, __u64 at_ns)
+{
+	__u64 edge_ns = 0;
+
+	pthread_mutex_lock(&store->lock);
+	for (size_t i = 0; i < MIN(store->n_ends, (size_t)MAX_ENDS); i++)
+		if (store->ends_ns[i] <= at_ns)
+			edge_ns = MAX(edge_ns, store->ends_ns[i]);
+	pthread_mutex_unlock(&store->lock);
+	return edge_ns;
 }
 
 const char *agent_store_dir(const struct agent_store *store)

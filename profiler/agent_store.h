@@ -50,4 +50,7 @@ struct agent_store_stats {
 };
 /* Any thread. */
 struct agent_store_stats agent_store_stats(struct agent_store *store);
+/* CLOCK_MONOTONIC: where the last stored window that ends by at_ns does, among the last ones (they
+ * reach back farther than the flight recorder); 0: none. Any thread. */
+__u64 agent_store_edge(struct agent_store *store, __u64 at_ns);
 const char *agent_store_dir(const struct agent_store *store);

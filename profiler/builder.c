@@ -39,6 +39,7 @@ struct builder {
 	int fd;
 	struct naming *naming;	 /* the thread's; NULL: it has none */
 	struct builder_job *job; /* in work */
+	__u64 job_began_ns;	 /* the thread's CPU time then */
 	_Atomic double share;
 	atomic_bool hurried;
 	atomic_int tid; /* 0: not running yet */
@@ -139,6 +140,7 @@ static struct builder_job *next_job(struct builder *b)
 			pthread_cond_wait(&b->wake, &b->lock);
 	}
 	b->job = job;
+	b->job_began_ns = clock_thread_cpu_ns();
 	pthread_mutex_unlock(&b->lock);
 	return job;
 }
@@ -168,6 +170,8 @@ static void finish(struct builder *b, struct builder_job *job)
 	b->job = NULL;
 	b->stats.jobs_total++;
 	b->stats.cpu_ns = clock_thread_cpu_ns();
+	if (job->urgent)
+		b->stats.urgent_cpu_ns += b->stats.cpu_ns - b->job_began_ns;
 	if (b->naming)
 		b->stats.naming = naming_stats(b->naming);
 	push(&b->finished, job);
@@ -340,9 +344,12 @@ void builder_stop(struct builder *b)
 struct builder_stats builder_stats(struct builder *b)
 {
 	struct builder_stats stats;
+	clockid_t clock;
 
 	pthread_mutex_lock(&b->lock);
 	stats = b->stats;
+	if (b->job && b->job->urgent && !pthread_getcpuclockid(b->thread, &clock))
+		stats.urgent_cpu_ns += clock_ns(clock) - b->job_began_ns;
 	stats.queued = b->urgent.n + b->normal.n;
 	pthread_mutex_unlock(&b->lock);
 	return stats;

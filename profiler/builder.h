@@ -54,6 +54,7 @@ struct builder_object {
 struct builder_stats {
 	struct naming_stats naming;
 	__u64 jobs_total, cpu_ns, paused_ns;
+	__u64 urgent_cpu_ns; /* for urgent jobs, with the one in work so far */
 	__u32 queued;
 	size_t n_lacking; /* objects without or with partial symbols; the first of them in `lacking`
 			   */

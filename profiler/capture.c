@@ -39,6 +39,7 @@ struct capture *capture_new(const struct capture_options *options, unsigned hz)
 	if (!capture->o.max_entries)
 		capture->o.max_entries = CAPTURE_DEFAULT_ENTRIES;
 	capture->hz = hz;
+	capture->unit_ns = NS_PER_S / hz;
 	capture->start_ns = capture->end_ns = clock_monotonic_ns();
 	capture->start_wall_ns = clock_realtime_ns();
 	return capture;

@@ -34,7 +34,7 @@ struct capture_entry {
 	const struct stack *stack; /* referenced; NULL: the entries ran out */
 	__u32 tid;
 	char comm[COMM_BYTES];
-	__u64 samples, weight;
+	__u64 samples, weight; /* weight: times the capture's unit_ns */
 	/* the image's at the time of sorting (series.h) */
 	const struct identity *identity;
 	const struct object *exe;
@@ -55,6 +55,7 @@ struct capture {
 	__u64 start_ns, end_ns;		  /* CLOCK_MONOTONIC */
 	__u64 start_wall_ns, end_wall_ns; /* CLOCK_REALTIME */
 	unsigned hz;
+	__u64 unit_ns; /* of time for a weight of 1: the period; 1 when weights are nanoseconds */
 	struct capture_counts counts;
 	__u64 overflow_total, refused_total;
 };

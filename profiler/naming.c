@@ -707,14 +707,12 @@ static void describe(const struct capture *capture, struct profile *profile)
 void naming_add(struct naming *n, const struct capture *capture, size_t first, size_t end,
 		const struct naming_labels *labels, struct profile *profile)
 {
-	__u64 period = NS_PER_S / capture->hz;
-
 	hmap_clear(&n->locations);
 	n->location_keys.len = 0;
 	describe(capture, profile);
 	for (size_t i = first; i < end; i++) {
 		const struct capture_entry *e = &capture->entries.data[i];
-		__s64 values[2] = {(__s64)e->samples, (__s64)(e->weight * period)};
+		__s64 values[2] = {(__s64)e->samples, (__s64)(e->weight * capture->unit_ns)};
 		__u32 set = profile_thread_labels(profile, labels->comm ? e->comm : NULL, NULL,
 						  labels->pid ? e->image->pid : 0,
 						  labels->tid ? e->tid : 0);

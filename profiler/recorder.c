@@ -23,6 +23,8 @@ struct recorder {
 	__u64 max_age_ns, since_ns, dropped_total;
 	size_t max_bytes;
 	__u64 asleep_ns; /* of the host since it booted, at the last sweep */
+	unsigned hz, hz_before;
+	__u64 hz_from_ns;
 };
 
 struct recorder *recorder_new(__u64 max_age_ns, size_t max_bytes)
@@ -41,6 +43,7 @@ struct recorder *recorder_new(__u64 max_age_ns, size_t max_bytes)
 	r->max_bytes = max_bytes;
 	r->since_ns = clock_monotonic_ns();
 	r->asleep_ns = clock_asleep_ns();
+	r->hz = r->hz_before = 1;
 	pthread_mutex_init(&r->lock, NULL);
 	return r;
 }
@@ -88,6 +91,16 @@ void recorder_free(struct recorder *recorder)
 	free(recorder);
 }
 
+void recorder_set_hz(struct recorder *recorder, __u64 from_ns, unsigned hz)
+{
+	BUG_ON(!hz || hz > RECORDER_MAX_HZ);
+	pthread_mutex_lock(&recorder->lock);
+	recorder->hz_before = recorder->hz;
+	recorder->hz = hz;
+	recorder->hz_from_ns = from_ns;
+	pthread_mutex_unlock(&recorder->lock);
+}
+
 /* Room for one more: a larger ring, or the oldest goes. */
 static void make_room(struct recorder *r)
 {
@@ -125,7 +138,8 @@ void recorder_add(struct recorder *recorder, const struct sample *sample)
 		.image = image_ref(sample->image),
 		.tid = sample->tid,
 		.cpu = sample->cpu,
-		.source = sample->source,
+		.source = sample->source & 0xf,
+		.hz = (sample->time_ns < r->hz_from_ns ? r->hz_before : r->hz) & RECORDER_MAX_HZ,
 	};
 	memcpy(s->comm, sample->comm, sizeof(s->comm));
 	if (count(s->stack, 1) == 1)

@@ -20,6 +20,7 @@
 
 #define RECORDER_MAX_AGE_NS (300ull * 1000 * 1000 * 1000)
 #define RECORDER_MAX_BYTES  ((size_t)8 << 20)
+#define RECORDER_MAX_HZ	    4095u
 
 struct recorder;
 
@@ -29,13 +30,16 @@ struct recorded {
 	struct image *image;
 	__u32 tid;
 	__u16 cpu;
-	__u8 source, pad; /* enum source */
+	__u16 source : 4, hz : 12; /* enum source; the rate when it was taken */
 	char comm[COMM_BYTES];
 };
 
 /* NULL when memory ends. */
 struct recorder *recorder_new(__u64 max_age_ns, size_t max_bytes);
 void recorder_free(struct recorder *recorder);
+/* Samples from from_ns on are taken at this rate. What comes late from before has the one before:
+ * two changes within the time that samples take to arrive (some 100 ms) would blur. Any thread. */
+void recorder_set_hz(struct recorder *recorder, __u64 from_ns, unsigned hz);
 /* The router. Samples come in about time order; one that is late is found all the same. */
 void recorder_add(struct recorder *recorder, const struct sample *sample);
 /* Drop what is too old: a host where nothing runs adds none. asleep_ns: how long the host was

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 /* Bytes of the well-formed character at s (1 to 4), or 0: not UTF-8 (overlong forms, surrogates and
  * values above U+10FFFF included). len > 0 bytes may be read. */
@@ -39,6 +40,23 @@ static inline size_t utf8_len(const char *s, size_t len)
 		if (p[i] < 0x80 || p[i] > 0xbf)
 			return 0;
 	return n;
+}
+
+/* Copy len bytes with U+FFFD for each that is not UTF-8, NUL-terminated: out has room for 3 * len + 1.
+ * How long it is. */
+static inline size_t utf8_clean(char *out, const char *text, size_t len)
+{
+	size_t used = 0;
+
+	for (size_t i = 0; i < len;) {
+		size_t n = utf8_len(text + i, len - i), add = n ? n : 3;
+
+		memcpy(out + used, n ? text + i : "\xef\xbf\xbd", add);
+		used += add;
+		i += n ? n : 1;
+	}
+	out[used] = 0;
+	return used;
 }
 
 /* The value of the well-formed character at s, of n = utf8_len bytes. */

@@ -68,13 +68,13 @@ static int want(struct heatmap_job *job, struct image *image)
 static int choose_images(struct heatmap_job *job, const struct recording *recording)
 {
 	struct series_options split = {.max = SERIES_MAX};
-	struct capture *capture = query_capture(recording, NULL, job->plan.hz, 0, UINT64_MAX);
+	struct capture *capture = query_capture(&job->task, recording, NULL, 0, UINT64_MAX);
 	struct series *series;
 	int err = 0;
 	size_t n;
 
 	if (!capture)
-		return -ENOMEM;
+		return query_task_check(&job->task, NULL) ?: -ENOMEM;
 	series = series_split(capture, &split, &n);
 	for (size_t i = 0; i < n; i++) {
 		struct label_source from = {job, &series[i]};
@@ -94,14 +94,15 @@ static void count(struct heatmap_job *job, const struct recorded *r)
 	struct heatmap *map = &job->map;
 	__u64 at = r->time_ns + job->plan.boot_ns - map->from_ns, column = at / NS_PER_S;
 	__u32 row = (__u32)(at % NS_PER_S / map->step_ns), *cell;
+	__u32 n = (map->hz + r->hz / 2u) / r->hz; /* of the highest rate */
 
 	if (column >= map->columns || row >= map->rows || !is_wanted(job, r->image) ||
 	    !selector_has_thread(job->range.selector, r->image->pid, r->tid, r->comm))
 		return;
 	cell = &map->cells[column * map->rows + row];
-	++*cell;
+	*cell += n;
 	map->max = MAX(map->max, *cell);
-	map->samples++;
+	map->samples += n;
 }
 
 static void run(struct builder_job *builder_job, struct naming *naming UNUSED)
@@ -110,19 +111,26 @@ static void run(struct builder_job *builder_job, struct naming *naming UNUSED)
 	const struct query_plan *plan = &job->plan;
 	__u64 from_ns = job->map.from_ns > plan->boot_ns ? job->map.from_ns - plan->boot_ns : 0;
 	struct recording *recording;
+	unsigned highest = 0;
 
 	if (!plan->recorder || plan->recorder_to_ns <= from_ns)
 		return;
+	query_task_begin(&job->task);
 	recording = recorder_copy(plan->recorder, from_ns, plan->recorder_to_ns);
 	if (!recording) {
 		job->err = -ENOMEM;
 		return;
 	}
 	job->map.since_ns = recording->since_ns + plan->boot_ns;
-	job->err = choose_images(job, recording);
 	vec_for_each (r, &recording->samples)
-		if (!job->err)
-			count(job, r);
+		highest = MAX(highest, (unsigned)r->hz);
+	if (highest)
+		job->map.hz = highest;
+	job->err = choose_images(job, recording);
+	for (size_t i = 0; i < recording->samples.len && !job->err; i++) {
+		count(job, &recording->samples.data[i]);
+		job->err = query_task_check(&job->task, job->range.selector);
+	}
 	recording_free(recording);
 }
 

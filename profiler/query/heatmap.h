@@ -20,9 +20,9 @@ struct heatmap {
 	__u32 columns, rows;
 	__u32 max;	/* of a cell */
 	__u64 samples;	/* all together */
-	__u32 *cells;	/* samples; column by column, a column's first step first */
+	__u32 *cells;	/* samples at hz; column by column, a column's first step first */
 	__u64 since_ns; /* CLOCK_REALTIME: the recorder reaches back to here; 0: there is none */
-	unsigned hz;
+	unsigned hz;	/* the highest rate of the range; samples of a lower one count for more */
 };
 
 typedef void heatmap_done(void *arg, int err, const struct heatmap *map);

@@ -30,9 +30,9 @@ static const char *listed_label(void *arg, const char *name)
 	return NULL;
 }
 
-static const char *copy(struct listing *out, const char *text)
+static const char *copy(struct arena *arena, const char *text)
 {
-	return arena_strndup(&out->arena, text, strlen(text));
+	return arena_strndup(arena, text, strlen(text));
 }
 
 static int by_name(const void *pa, const void *pb)
@@ -43,7 +43,7 @@ static int by_name(const void *pa, const void *pb)
 }
 
 /* The labels of a series as the index has them: a JSON object. */
-static int parse_labels(struct listing *out, const char *text, struct listed_series *s)
+static int parse_labels(struct arena *arena, const char *text, struct listed_series *s)
 {
 	json_t *root = json_loads(text, 0, NULL), *value;
 	const char *name;
@@ -53,7 +53,7 @@ static int parse_labels(struct listing *out, const char *text, struct listed_ser
 		json_decref(root);
 		return -EBADMSG;
 	}
-	s->labels = arena_alloc(&out->arena, (json_object_size(root) + 1) * sizeof(*s->labels));
+	s->labels = arena_alloc(arena, (json_object_size(root) + 1) * sizeof(*s->labels));
 	if (!s->labels)
 		err = -ENOMEM;
 	json_object_foreach(root, name, value)
@@ -63,57 +63,84 @@ static int parse_labels(struct listing *out, const char *text, struct listed_ser
 		if (err || !json_is_string(value))
 			continue;
 		label = &s->labels[s->n_labels++];
-		label->name = copy(out, name);
-		label->value = copy(out, json_string_value(value));
+		label->name = copy(arena, name);
+		label->value = copy(arena, json_string_value(value));
 		err = label->name && label->value ? 0 : -ENOMEM;
 	}
 	json_decref(root);
 	return err;
 }
 
-/* The group of a series in the list. */
-static __s64 group_of(struct listing_job *job, size_t series)
+/* Into the list. */
+static int add_series(struct listing *out, const struct listed_series *from)
+{
+	struct arena *arena = &out->arena;
+	struct listed_series s = *from;
+
+	s.kind = copy(arena, from->kind);
+	s.type = copy(arena, from->type);
+	s.unit = copy(arena, from->unit);
+	s.labels = arena_alloc(arena, (from->n_labels + 1) * sizeof(*s.labels));
+	if (!s.kind || !s.type || !s.unit || !s.labels)
+		return -ENOMEM;
+	for (size_t i = 0; i < s.n_labels; i++) {
+		s.labels[i].name = copy(arena, from->labels[i].name);
+		s.labels[i].value = copy(arena, from->labels[i].value);
+		if (!s.labels[i].name || !s.labels[i].value)
+			return -ENOMEM;
+	}
+	return vec_push(&out->series, s);
+}
+
+/* The group of a series; series: where in the list it is. */
+static __s64 group_of(struct listing_job *job, struct listed_series *s, size_t series)
 {
 	bool is_new;
 
-	return sums_group(&job->sums, listed_label, &job->out.series.data[series], series, &is_new);
+	return sums_group(&job->sums, listed_label, s, series, &is_new);
 }
 
-/* Keep a series that is wanted; its group, -1 when it is not, or -errno. */
-static __s64 keep_series(struct listing_job *job, struct listed_series *s)
+/* Keep a series of the scratch arena if it is wanted. A list that is full ends a listing; sums go on
+ * without its name. *ret_group: what its values add to, -1 for nothing. 0 or -errno. */
+static int keep_series(struct listing_job *job, struct listed_series *s, __s64 *ret_group)
 {
-	if ((job->q.kind && strcmp(job->q.kind, s->kind)) ||
-	    !selector_has_series(job->q.range.selector, listed_label, s))
-		return -1;
-	if (job->out.series.len >= LISTING_MAX_SERIES)
-		return -1;
-	if (vec_push(&job->out.series, *s))
-		return -ENOMEM;
-	return job->q.step_ns ? group_of(job, job->out.series.len - 1) : -1;
+	bool full = job->out.series.len >= LISTING_MAX_SERIES;
+	__s64 group = -1;
+
+	if ((!job->q.kind || !strcmp(job->q.kind, s->kind)) &&
+	    selector_has_series(job->q.range.selector, listed_label, s)) {
+		if (full && !job->q.step_ns)
+			return -EFBIG;
+		if (!full && add_series(&job->out, s))
+			return -ENOMEM;
+		if (job->q.step_ns)
+			group = group_of(job, s, full ? SUMS_UNLISTED : job->out.series.len - 1);
+	}
+	*ret_group = group;
+	return group < -1 ? -ENOMEM : 0;
 }
 
 static int stored_series(void *arg, const struct index_series *series)
 {
 	struct listing_job *job = arg;
-	struct listed_series s = {.id = series->id,
-				  .kind = copy(&job->out, series->kind),
-				  .type = copy(&job->out, series->type),
-				  .unit = copy(&job->out, series->unit)};
-	int err = parse_labels(&job->out, series->labels, &s);
+	struct listed_series s = {
+		.id = series->id, .kind = series->kind, .type = series->type, .unit = series->unit};
 	__s64 group;
+	int err;
 
+	arena_reset(&job->scratch);
+	err = parse_labels(&job->scratch, series->labels, &s);
 	if (err == -EBADMSG)
 		return 0;
-	if (err || !s.kind || !s.type || !s.unit)
-		return -ENOMEM;
-	group = keep_series(job, &s);
-	if (group < -1)
-		return -ENOMEM;
+	if (!err)
+		err = keep_series(job, &s, &group);
+	if (err)
+		return err;
 	while (job->group_of.len <= (size_t)series->id)
 		if (vec_push(&job->group_of, -1))
 			return -ENOMEM;
 	job->group_of.data[series->id] = group;
-	return atomic_load(&job->task.read.cancelled) ? -ECANCELED : 0;
+	return listing_check(job);
 }
 
 /* ---- sums by time ---------------------------------------------------------------------------- */
@@ -130,7 +157,7 @@ static int stored_point(void *arg, const struct index_point *point)
 		sums_add(&job->sums, group, point->start_ns,
 			 MAX(point->end_ns, point->start_ns + 1),
 			 (double)(job->q.samples ? point->samples : point->value));
-	return atomic_load(&job->task.read.cancelled) ? -ECANCELED : 0;
+	return listing_check(job);
 }
 
 static int read_store(struct listing_job *job)
@@ -156,7 +183,7 @@ static int read_store(struct listing_job *job)
 		err = store_index_points(
 			index, job->q.step_ns >= 60 * NS_PER_S ? BLOCK_MINUTE : BLOCK_WINDOW,
 			range->from_ns, job->plan.store_to_ns, stored_point, job);
-	if (err)
+	if (err && err != -EFBIG)
 		snprintf(job->why, sizeof(job->why), "%s", store_index_error(index));
 	store_reader_end(reader);
 	if (!err && job->by_thread) {
@@ -182,22 +209,22 @@ static bool same_labels(const struct listed_series *a, const struct listed_serie
 
 static int label_series(struct listing_job *job, const struct series *from, struct listed_series *s)
 {
-	struct listing *out = &job->out;
+	struct arena *arena = &job->scratch;
 
+	arena_reset(arena);
 	*s = (struct listed_series){.id = -1, .kind = "cpu", .type = "cpu", .unit = "nanoseconds"};
-	s->labels = arena_alloc(&out->arena, (from->n_labels + job->common.n) * sizeof(*s->labels));
+	s->labels = arena_alloc(arena, (from->n_labels + job->common.n) * sizeof(*s->labels));
 	if (!s->labels)
 		return -ENOMEM;
 	for (size_t i = 0; i < from->n_labels; i++)
-		s->labels[s->n_labels++] =
-			(struct agent_label){copy(out, from->labels[i].name),
-					     sums_text(&out->arena, from->labels[i].value)};
+		s->labels[s->n_labels++] = (struct agent_label){
+			copy(arena, from->labels[i].name), sums_text(arena, from->labels[i].value)};
 	for (size_t i = 0; i < job->common.n; i++) {
 		const struct agent_label *c = &job->common.labels[i];
 
 		if (!listed_label(s, c->name))
-			s->labels[s->n_labels++] = (struct agent_label){
-				copy(out, c->name), sums_text(&out->arena, c->value)};
+			s->labels[s->n_labels++] = (struct agent_label){copy(arena, c->name),
+									sums_text(arena, c->value)};
 	}
 	for (size_t i = 0; i < s->n_labels; i++)
 		if (!s->labels[i].name || !s->labels[i].value)
@@ -210,7 +237,7 @@ static int label_series(struct listing_job *job, const struct series *from, stru
 static int add_recorded(struct listing_job *job, const struct capture *capture,
 			const struct series *from)
 {
-	double samples = 0, weight = job->q.samples ? 1 : (double)NS_PER_S / job->plan.hz;
+	double value = 0;
 	struct listed_series s;
 	__s64 group = -1;
 	int err = label_series(job, from, &s);
@@ -221,15 +248,15 @@ static int add_recorded(struct listing_job *job, const struct capture *capture,
 	while (i < n && !same_labels(&job->out.series.data[i], &s))
 		i++;
 	if (i == n)
-		group = keep_series(job, &s);
+		err = keep_series(job, &s, &group);
 	else if (job->q.step_ns)
-		group = group_of(job, i);
-	if (group < 0)
-		return group < -1 ? -ENOMEM : 0;
+		group = group_of(job, &s, i);
+	if (err || group < 0)
+		return group < -1 ? -ENOMEM : err;
 	for (i = from->first; i < from->end; i++)
-		samples += (double)capture->entries.data[i].samples;
+		value += listing_value(job, &capture->entries.data[i]);
 	sums_add(&job->sums, group, capture->start_ns + job->plan.boot_ns,
-		 capture->end_ns + job->plan.boot_ns, samples * weight);
+		 capture->end_ns + job->plan.boot_ns, value);
 	return 0;
 }
 
@@ -238,13 +265,13 @@ static int add_stretch(struct listing_job *job, const struct recording *recordin
 {
 	struct series_options split = {.max = SERIES_MAX};
 	struct capture *capture =
-		query_capture(recording, job->q.range.selector, job->plan.hz, from_ns, to_ns);
+		query_capture(&job->task, recording, job->q.range.selector, from_ns, to_ns);
 	struct series *series;
 	int err = 0;
 	size_t n;
 
 	if (!capture)
-		return -ENOMEM;
+		return listing_check(job) ?: -ENOMEM;
 	series = series_split(capture, &split, &n);
 	for (size_t i = 0; i < n && !err; i++)
 		err = job->by_thread ? listing_add_threads(job, capture, &series[i])
@@ -291,9 +318,14 @@ static void run(struct builder_job *builder_job, struct naming *naming UNUSED)
 	struct listing_job *job = container_of(builder_job, struct listing_job, task.read);
 	struct listing *out = &job->out;
 
+	query_task_begin(&job->task);
 	job->err = read_store(job);
 	if (!job->err)
 		job->err = read_recorder(job);
+	if (listing_check(job)) { /* what was asked for may have gone unanswered */
+		job->err = listing_check(job);
+		*job->why = 0;
+	}
 	if (!job->err && out->groups.len)
 		qsort(out->groups.data, out->groups.len, sizeof(*out->groups.data), by_total);
 }
@@ -310,6 +342,7 @@ static void free_job(struct listing_job *job)
 	sums_fini(&job->sums);
 	listing_free_threads(job);
 	arena_fini(&job->out.arena);
+	arena_fini(&job->scratch);
 	free(job);
 }
 
@@ -319,7 +352,7 @@ static void finished(struct builder_job *builder_job)
 
 	query_task_remove(&job->task);
 	if (job->done)
-		job->done(job->arg, job->err, *job->why ? job->why : strerror(-job->err),
+		job->done(job->arg, job->err, *job->why ? job->why : query_error_text(job->err),
 			  job->err ? NULL : &job->out);
 	free_job(job);
 }

@@ -66,7 +66,8 @@ struct listing_request {
 };
 
 /* listing NULL: err says why there is none; else borrowed for the call. Agent thread, once, unless
- * cancelled. */
+ * cancelled. -EFBIG: more than LISTING_MAX_SERIES are wanted (sums put what is beyond them under
+ * `other`). */
 typedef void listing_done(void *arg, int err, const char *why, const struct listing *listing);
 
 struct listing_job;

@@ -117,21 +117,19 @@ static bool wants_series(void *arg, const struct store_labels *labels)
 	struct listing_job *job = arg;
 	struct store_labels of = *labels;
 
-	return selector_has_series(job->q.range.selector, dict_label, &of);
+	return !listing_check(job) && selector_has_series(job->q.range.selector, dict_label, &of);
 }
 
 static bool wants_thread(void *arg, __u32 pid, __u32 tid, const char *comm)
 {
 	struct listing_job *job = arg;
 
-	return selector_has_thread(job->q.range.selector, pid, tid, comm);
+	return !listing_check(job) && selector_has_thread(job->q.range.selector, pid, tid, comm);
 }
 
-static bool is_cancelled(void *arg)
+static bool is_over(void *arg)
 {
-	struct listing_job *job = arg;
-
-	return atomic_load(&job->task.read.cancelled);
+	return listing_check(arg) != 0;
 }
 
 /* The group of a point's thread, asked once a segment. -ENOMEM. */
@@ -183,7 +181,7 @@ int listing_store_threads(struct listing_job *job)
 		.to_ns = job->plan.store_to_ns,
 		.series = wants_series,
 		.thread = wants_thread,
-		.cancelled = is_cancelled,
+		.cancelled = is_over,
 		.arg = job,
 	};
 	enum block_kind coarsest = job->q.step_ns >= 60 * NS_PER_S ? BLOCK_MINUTE : BLOCK_WINDOW;
@@ -203,7 +201,6 @@ void listing_free_threads(struct listing_job *job)
 int listing_add_threads(struct listing_job *job, const struct capture *capture,
 			const struct series *series)
 {
-	double weight = job->q.samples ? 1 : (double)NS_PER_S / job->plan.hz;
 	struct owner owner = {.job = job, .series = series};
 
 	if (!selector_has_series(job->q.range.selector, owner_label, &owner))
@@ -217,7 +214,7 @@ int listing_add_threads(struct listing_job *job, const struct capture *capture,
 		if (group < 0)
 			return (int)group;
 		sums_add(&job->sums, group, capture->start_ns + job->plan.boot_ns,
-			 capture->end_ns + job->plan.boot_ns, (double)e->samples * weight);
+			 capture->end_ns + job->plan.boot_ns, listing_value(job, e));
 	}
 	return 0;
 }

@@ -11,6 +11,10 @@
 #include "profiler/query/query_internal.h"
 #include "profiler/query/selector.h"
 
+#define TEXT_OF(number) #number
+#define TEXT(number)	TEXT_OF(number)
+#define CHECK_EVERY	64 /* samples: a clock is cheaper than a match, but not free */
+
 /* ---- tasks ----------------------------------------------------------------------------------- */
 
 static const unsigned max_tasks[] = {
@@ -47,6 +51,36 @@ void query_task_remove(struct query_task *task)
 		at = &(*at)->next;
 	*at = task->next;
 	task->queries->n_tasks[task->kind]--;
+}
+
+void query_task_begin(struct query_task *task)
+{
+	task->deadline_ns = clock_monotonic_ns() + QUERY_MAX_S * NS_PER_S;
+}
+
+int query_task_check(const struct query_task *task, const struct selector *selector)
+{
+	if (atomic_load(&task->read.cancelled))
+		return -ECANCELED;
+	if (selector_error(selector))
+		return selector_error(selector);
+	return clock_monotonic_ns() > task->deadline_ns ? -ETIMEDOUT : 0;
+}
+
+const char *query_error_text(int err)
+{
+	switch (err) {
+	case -ETIMEDOUT:
+		return "it took longer than " TEXT(QUERY_MAX_S) " s: ask for a shorter range "
+								"or a simpler match";
+	case -EINVAL:
+		return "a regular expression of the match is too complex: write it without "
+		       "repeats within repeats";
+	case -EFBIG:
+		return "the answer is too large: ask for a shorter range or fewer series";
+	default:
+		return strerror(-err);
+	}
 }
 
 struct queries *queries_new(struct agent *agent)
@@ -89,6 +123,11 @@ void queries_free(struct queries *queries)
 		return;
 	store_reader_free(queries->reader);
 	free(queries);
+}
+
+__u64 queries_cpu_ns(struct queries *queries)
+{
+	return queries->reader_thread ? builder_stats(queries->reader_thread).urgent_cpu_ns : 0;
 }
 
 /* ---- what all of them need ------------------------------------------------------------------- */
@@ -141,20 +180,23 @@ static size_t first_at(const struct recording *recording, __u64 from_ns)
 	return first;
 }
 
-struct capture *query_capture(const struct recording *recording, struct selector *selector,
-			      unsigned hz, __u64 from_ns, __u64 to_ns)
+struct capture *query_capture(const struct query_task *task, const struct recording *recording,
+			      struct selector *selector, __u64 from_ns, __u64 to_ns)
 {
 	struct capture_options options = {.source = SOURCE_CPU, .by_thread = true};
-	struct capture *capture = capture_new(&options, hz);
+	struct capture *capture = capture_new(&options, 1);
+	unsigned n = 0;
+	int err = 0;
 
 	if (!capture)
 		return NULL;
 	capture->start_ns = from_ns;
+	capture->unit_ns = 1;
 	for (size_t i = first_at(recording, from_ns); i < recording->samples.len; i++) {
 		const struct recorded *r = &recording->samples.data[i];
 		struct sample sample = {
 			.time_ns = r->time_ns,
-			.weight = 1,
+			.weight = NS_PER_S / r->hz,
 			.pid = r->image->pid,
 			.tid = r->tid,
 			.cpu = r->cpu,
@@ -164,12 +206,20 @@ struct capture *query_capture(const struct recording *recording, struct selector
 		};
 
 		memcpy(sample.comm, r->comm, sizeof(sample.comm));
-		if (r->time_ns >= to_ns)
+		if (r->time_ns >= to_ns || err)
 			break;
-		if (selector_has_thread(selector, sample.pid, sample.tid, sample.comm))
-			capture_add(capture, &sample);
+		if (++n % CHECK_EVERY == 0)
+			err = query_task_check(task, selector);
+		if (!selector_has_thread(selector, sample.pid, sample.tid, sample.comm))
+			continue;
+		capture->hz = r->hz;
+		capture_add(capture, &sample);
 	}
 	capture_finish(capture, to_ns);
+	if (err || query_task_check(task, selector)) {
+		capture_free(capture);
+		return NULL;
+	}
 	return capture;
 }
 
@@ -203,4 +253,17 @@ struct query_plan query_plan(struct queries *queries, const struct query_range *
 	}
 	plan.recorder_from_ns = MIN(plan.recorder_from_ns, plan.recorder_to_ns);
 	return plan;
+}
+
+void query_plan_exact_end(struct query_plan *plan, struct queries *queries)
+{
+	struct agent_store *store = agent_store(queries->agent);
+	__u64 edge_ns = store ? agent_store_edge(store, plan->recorder_to_ns) : 0;
+
+	if (!plan->recorder || plan->recorder_from_ns < plan->recorder_to_ns ||
+	    edge_ns < recorder_stats(plan->recorder).since_ns ||
+	    edge_ns + plan->boot_ns > plan->store_to_ns)
+		return;
+	plan->recorder_from_ns = edge_ns;
+	plan->store_to_ns = edge_ns + plan->boot_ns;
 }

@@ -25,7 +25,6 @@ struct query {
 	struct query_request q;
 	query_done *done; /* NULL: cancelled */
 	void *arg;
-	atomic_bool cancelled;
 
 	struct query_labels common;
 	struct side {
@@ -40,6 +39,12 @@ struct query {
 	char why[256];
 	struct buf body;
 };
+
+/* 0, or why the work ends. */
+static int check(const struct side *side)
+{
+	return query_task_check(&side->query->task, side->range->selector);
+}
 
 /* ---- which series ---------------------------------------------------------------------------- */
 
@@ -62,26 +67,24 @@ static bool stored_series(void *arg, const struct store_labels *labels)
 	struct side *side = arg;
 	struct label_source from = {.query = side->query, .stored = labels};
 
-	return selector_has_series(side->range->selector, label_of, &from);
+	return !check(side) && selector_has_series(side->range->selector, label_of, &from);
 }
 
 static bool stored_thread(void *arg, __u32 pid, __u32 tid, const char *comm)
 {
 	struct side *side = arg;
 
-	return selector_has_thread(side->range->selector, pid, tid, comm);
+	return !check(side) && selector_has_thread(side->range->selector, pid, tid, comm);
 }
 
-static bool is_cancelled(void *arg)
+static bool is_over(void *arg)
 {
-	struct side *side = arg;
-
-	return atomic_load(&side->query->cancelled);
+	return check(arg) != 0;
 }
 
 /* ---- the recorder's part: the builder -------------------------------------------------------- */
 
-static void name_capture(struct side *side, struct naming *naming, struct capture *capture)
+static int name_capture(struct side *side, struct naming *naming, struct capture *capture)
 {
 	enum store_group group = side->query->q.group;
 	struct series_options split = {.max = SERIES_MAX};
@@ -92,16 +95,22 @@ static void name_capture(struct side *side, struct naming *naming, struct captur
 	};
 	struct series *series;
 	size_t n;
+	int err = 0;
 
 	series = series_split(capture, &split, &n);
-	for (size_t i = 0; i < n && !is_cancelled(side); i++) {
+	for (size_t i = 0; i < n && !err; i++) {
 		struct label_source from = {.query = side->query, .series = &series[i]};
 
 		if (selector_has_series(side->range->selector, label_of, &from))
 			naming_add(naming, capture, series[i].first, series[i].end, &labels,
 				   side->profile);
+		/* No deadline: symbols that are opened for the first time take what they take. */
+		err = atomic_load(&side->query->task.read.cancelled)
+			      ? -ECANCELED
+			      : selector_error(side->range->selector);
 	}
 	free(series);
+	return err;
 }
 
 static int name_side(struct side *side, struct naming *naming)
@@ -109,19 +118,21 @@ static int name_side(struct side *side, struct naming *naming)
 	const struct query_plan *plan = &side->plan;
 	struct recording *recording;
 	struct capture *capture = NULL;
+	int err;
 
 	if (plan->recorder_from_ns >= plan->recorder_to_ns)
 		return 0;
+	query_task_begin(&side->query->task);
 	recording = recorder_copy(plan->recorder, plan->recorder_from_ns, plan->recorder_to_ns);
 	if (recording)
-		capture = query_capture(recording, side->range->selector, plan->hz,
+		capture = query_capture(&side->query->task, recording, side->range->selector,
 					plan->recorder_from_ns, plan->recorder_to_ns);
 	recording_free(recording);
 	if (!capture)
-		return -ENOMEM;
-	name_capture(side, naming, capture);
+		return check(side) ?: -ENOMEM;
+	err = name_capture(side, naming, capture);
 	capture_free(capture);
-	return 0;
+	return err;
 }
 
 static void run_naming(struct builder_job *job, struct naming *naming)
@@ -143,7 +154,7 @@ static int read_side(struct side *side)
 		.to_ns = side->plan.store_to_ns,
 		.series = stored_series,
 		.thread = selector_wants_thread(side->range->selector) ? stored_thread : NULL,
-		.cancelled = is_cancelled,
+		.cancelled = is_over,
 		.arg = side,
 		.group = query->q.group,
 	};
@@ -155,6 +166,8 @@ static int read_side(struct side *side)
 	err = store_read_profile(reader, &choice, side->profile, &side->result);
 	if (err == -ENOENT) /* nothing was ever stored */
 		return 0;
+	if (check(side)) /* what it was asked for may have gone unanswered */
+		return check(side);
 	if (err)
 		snprintf(query->why, sizeof(query->why), "%s", store_reader_error(reader));
 	return err;
@@ -268,13 +281,14 @@ static void run_reading(struct builder_job *job, struct naming *naming UNUSED)
 {
 	struct query *query = container_of(job, struct query, task.read);
 
+	query_task_begin(&query->task);
 	for (unsigned i = 0; i < query->n_sides && !query->err; i++) {
 		query->err = read_side(&query->sides[i]);
 		describe(&query->sides[i]);
 	}
 	if (!query->err && query->n_sides > 1)
 		query->err = join_base(query->sides[0].profile, query->sides[1].profile);
-	if (!query->err && !atomic_load(&query->cancelled))
+	if (!query->err && !atomic_load(&query->task.read.cancelled))
 		encode(query);
 }
 
@@ -305,7 +319,8 @@ static void finished(struct builder_job *job)
 
 	query_task_remove(&query->task);
 	if (query->done)
-		query->done(query->arg, query->err, query->why, &query->body);
+		query->done(query->arg, query->err,
+			    *query->why ? query->why : query_error_text(query->err), &query->body);
 	free_query(query);
 }
 
@@ -329,6 +344,7 @@ static int add_side(struct query *query, struct query_range *range)
 	side->query = query;
 	side->range = range;
 	side->plan = query_plan(query->task.queries, range, true);
+	query_plan_exact_end(&side->plan, query->task.queries);
 	side->profile = profile_new(&limits);
 	return side->profile ? 0 : -ENOMEM;
 }
@@ -387,7 +403,6 @@ int query_start(struct queries *queries, const struct query_request *request, qu
 void query_cancel(struct query *query)
 {
 	query->done = NULL;
-	atomic_store(&query->cancelled, true);
 	atomic_store(&query->name.cancelled, true);
 	atomic_store(&query->task.read.cancelled, true);
 }

@@ -5,12 +5,12 @@
  *
  * A range that the recorder reaches back to comes from it alone, to the sample. An older one comes
  * from the store, by windows, and what is not stored yet from the recorder: the two meet where the
- * last stored window ends, so nothing counts twice.
+ * last stored window ends, or the last before the end of the range, so nothing counts twice.
  *
  * Work goes through two threads: the builder names the recorder's part, the reader merges the
  * store's and encodes. Bounded: QUERY_MAX at a time, QUERY_PROFILE_BYTES a profile (stacks that do
  * not fit become `[profile full]`, said in a comment; of each hour the largest go in first),
- * QUERY_BODY_BYTES an answer.
+ * QUERY_BODY_BYTES an answer, QUERY_MAX_S of work in a thread.
  *
  * Owner: the agent thread.
  */
@@ -26,6 +26,7 @@
 #define QUERY_MAX	    16
 #define QUERY_PROFILE_BYTES ((size_t)28 << 20)
 #define QUERY_BODY_BYTES    ((size_t)64 << 20)
+#define QUERY_MAX_S	    10 /* each thread works so long on an answer at most */
 
 struct agent;
 struct queries; /* those of an agent */
@@ -38,6 +39,9 @@ struct queries *queries_new(struct agent *agent);
 void queries_stop(struct queries *queries);
 /* After the builder has ended. NULL is fine. */
 void queries_free(struct queries *queries);
+
+/* CPU time of the reader's thread so far. */
+__u64 queries_cpu_ns(struct queries *queries);
 
 struct query_range {
 	__u64 from_ns, to_ns;	   /* CLOCK_REALTIME; from < to */
@@ -58,6 +62,11 @@ struct query_request {
 	 * included; whether the query was cancelled or not. May be NULL. */
 	void (*encode_free)(void *arg);
 };
+
+/* Errors of all answers about the past that its caller brought about: -ETIMEDOUT, it took longer than
+ * QUERY_MAX_S; -EINVAL, an expression of its selector needs too many steps (selector_error). What they
+ * and others mean; static. */
+const char *query_error_text(int err);
 
 /* body: the answer, the callee's to take or leave; err: why there is none, -EFBIG when it is larger
  * than QUERY_BODY_BYTES. Agent thread, once, unless cancelled. */

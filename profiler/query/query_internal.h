@@ -26,6 +26,7 @@ struct query_task {
 	enum query_task_kind kind;
 	struct builder_job read;		 /* in the reader's thread, the last one */
 	void (*cancel)(struct query_task *task); /* nobody waits for it any more */
+	__u64 deadline_ns;			 /* CLOCK_MONOTONIC; of the thread that has it */
 };
 
 struct queries {
@@ -43,16 +44,25 @@ void *query_task_new(struct queries *queries, enum query_task_kind kind, size_t 
 void query_task_add(struct query_task *task);
 void query_task_remove(struct query_task *task);
 
+/* A thread begins with it: from now on it has QUERY_MAX_S. */
+void query_task_begin(struct query_task *task);
+/* 0, or why work on it ends: -ECANCELED, -ETIMEDOUT or the selector's error. */
+MUST_CHECK int query_task_check(const struct query_task *task, const struct selector *selector);
+
 /* Where the parts of a range meet. */
 struct query_plan {
 	struct recorder *recorder;
-	unsigned hz;
+	unsigned hz;				/* now */
 	__u64 recorder_from_ns, recorder_to_ns; /* CLOCK_MONOTONIC; equal: nothing */
 	__u64 store_to_ns;			/* CLOCK_REALTIME; <= from: nothing */
 	__u64 boot_ns;				/* CLOCK_REALTIME - CLOCK_MONOTONIC */
 };
 /* exact: from the recorder alone where it reaches back so far. Agent thread. */
 struct query_plan query_plan(struct queries *queries, const struct query_range *range, bool exact);
+
+/* For who takes windows whole: where the range ends within what the recorder has, the part behind its
+ * last whole window comes from there, so that neighbouring ranges add up. Agent thread. */
+void query_plan_exact_end(struct query_plan *plan, struct queries *queries);
 
 /* The agent's labels as they are now, copied. 0 or -ENOMEM. */
 struct query_labels {
@@ -66,8 +76,9 @@ void query_labels_fini(struct query_labels *labels);
 const char *query_label(const struct query_labels *common, const struct series *series,
 			const char *name);
 
-/* Samples of a recording in [from, to) (CLOCK_MONOTONIC) that have these threads. NULL when memory
- * ends. */
+/* Samples of a recording in [from, to) (CLOCK_MONOTONIC) that have these threads. Each counts the
+ * time between two samples at the rate of its own moment: weights are nanoseconds, and the
+ * capture's rate is that of its last sample. NULL when memory ends or the task's check says so. */
 struct capture;
-struct capture *query_capture(const struct recording *recording, struct selector *selector,
-			      unsigned hz, __u64 from_ns, __u64 to_ns);
+struct capture *query_capture(const struct query_task *task, const struct recording *recording,
+			      struct selector *selector, __u64 from_ns, __u64 to_ns);

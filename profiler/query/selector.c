@@ -9,10 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "profiler/base/buf.h"
+#include "profiler/base/utf8.h"
+
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-#define MATCH_LIMIT    100000 /* steps of one match: about a millisecond */
+#define MATCH_LIMIT    50000 /* steps of one match: about 0.4 ms */
 #define HEAP_LIMIT_KIB 256
 #define MAX_CODE_BYTES 65536 /* of a compiled expression */
 #define MAX_VALUE      1024
@@ -31,6 +34,8 @@ struct selector {
 	size_t n;
 	pcre2_match_data *data;
 	pcre2_match_context *limits;
+	int err;	  /* of a match: no answer of it is whole */
+	struct buf clean; /* the value at hand, when it is not UTF-8 */
 };
 
 struct parser {
@@ -283,23 +288,52 @@ void selector_free(struct selector *selector)
 		free_matcher(&selector->matchers[i]);
 	pcre2_match_data_free(selector->data);
 	pcre2_match_context_free(selector->limits);
+	buf_fini(&selector->clean);
 	free(selector);
+}
+
+/* The value as listings show it: itself when it is UTF-8. */
+static const char *shown(struct selector *s, const char *value)
+{
+	size_t len = strlen(value), i = 0, n;
+
+	while (i < len && (n = utf8_len(value + i, len - i)))
+		i += n;
+	if (i == len)
+		return value;
+	buf_reset(&s->clean);
+	if (buf_reserve(&s->clean, 3 * len)) {
+		s->err = -ENOMEM;
+		return value;
+	}
+	utf8_clean(s->clean.data, value, len);
+	return s->clean.data;
+}
+
+static bool is_equal(struct selector *s, const char *value, const char *wanted)
+{
+	return !strcmp(value, wanted) || !strcmp(shown(s, value), wanted);
 }
 
 static bool holds(struct selector *s, const struct matcher *m, const char *value)
 {
 	int n;
 
+	if (s->err)
+		return false;
 	switch (m->op) {
 	case EQUAL:
-		return !strcmp(value, m->value);
+		return is_equal(s, value, m->value);
 	case NOT_EQUAL:
-		return strcmp(value, m->value) != 0;
+		return !is_equal(s, value, m->value) && !s->err;
 	default:
+		value = shown(s, value);
 		n = pcre2_match(m->code, (PCRE2_SPTR)value, strlen(value), 0, 0, s->data,
 				s->limits);
-		/* Beyond a limit it neither matches nor does it not: leave the series out. */
+		/* Beyond a limit it neither matches nor does it not. */
 		if (n < 0 && n != PCRE2_ERROR_NOMATCH)
+			s->err = n == PCRE2_ERROR_NOMEMORY ? -ENOMEM : -EINVAL;
+		if (s->err)
 			return false;
 		return (n >= 0) == (m->op == LIKE);
 	}
@@ -365,6 +399,11 @@ bool selector_has_thread(struct selector *selector, __u32 pid, __u32 tid, const 
 			return false;
 	}
 	return true;
+}
+
+int selector_error(const struct selector *selector)
+{
+	return selector ? selector->err : 0;
 }
 
 bool selector_wants_thread(const struct selector *selector)

@@ -4,11 +4,15 @@
  * All matchers must hold; a label that is not there is "". Regular expressions are anchored at both
  * ends. {} is everything.
  *
+ * Values that are not UTF-8 (names of threads may be any bytes) are matched as listings show them, with
+ * U+FFFD for such a byte; = and != take the bytes themselves, too (\xHH).
+ *
  * Strings are quoted by ", ' (with \n \t \\ \" \' and \xHH) or ` (nothing is special). A comma may
  * stand at the end.
  *
  * Regular expressions run in PCRE2 with limits on steps and memory, so a hostile one is an error
- * ("too complex") or does not match; the syntax is a superset of RE2's.
+ * ("too complex"), at once or when a value needs more than that (selector_error); the syntax is a
+ * superset of RE2's.
  *
  * Labels of a series and of a thread are told apart: pid, tid and comm are the thread's, all others
  * the series'. One thread a selector.
@@ -42,5 +46,8 @@ bool selector_decide(struct selector *selector, const char *(*label)(void *arg, 
 bool selector_has_series(struct selector *selector,
 			 const char *(*label)(void *arg, const char *name), void *arg);
 bool selector_has_thread(struct selector *selector, __u32 pid, __u32 tid, const char *comm);
+/* -EINVAL: an expression needed more steps than it may have; -ENOMEM. From then on nothing is chosen:
+ * an answer made of it would lack something. 0 else, and for NULL. */
+int selector_error(const struct selector *selector);
 /* Whether there is anything about threads in it. */
 bool selector_wants_thread(const struct selector *selector);

@@ -22,6 +22,7 @@ int sums_init(struct sums *sums, struct listing *out, const struct listing_reque
 		.to_ns = request->range.to_ns,
 		.step_ns = request->step_ns,
 		.held = request->held,
+		.rest = -1,
 	};
 	if (sums->step_ns)
 		out->n_steps = (size_t)MIN((sums->to_ns - sums->from_ns - 1) / sums->step_ns + 1,
@@ -58,18 +59,11 @@ bool sums_by_thread(const struct sums *sums)
 
 const char *sums_text(struct arena *arena, const char *text)
 {
-	size_t len = strlen(text), used = 0;
+	size_t len = strlen(text);
 	char *fit = arena_alloc(arena, 3 * len + 1);
 
-	for (size_t i = 0; fit && i < len;) {
-		size_t n = utf8_len(text + i, len - i), add = n ? n : 3;
-
-		memcpy(fit + used, n ? text + i : "\xef\xbf\xbd", add);
-		used += add;
-		i += n ? n : 1;
-	}
 	if (fit)
-		fit[used] = 0;
+		utf8_clean(fit, text, len);
 	return fit;
 }
 
@@ -135,9 +129,12 @@ __s64 sums_group(struct sums *sums, const char *(*label)(void *arg, const char *
 	hmap_for_each_match (&sums->index, hash, i)
 		if (!strcmp(out->groups.data[i].key, name))
 			return i;
-	if (out->groups.len == max) /* the rest together, in the last one */
-		return (__s64)max - 1;
-	group = new_group(sums, name, hash, series, out->groups.len == max - 1);
+	if (series == SUMS_UNLISTED || out->groups.len + (sums->rest < 0) >= max) {
+		if (sums->rest < 0)
+			sums->rest = new_group(sums, name, hash, 0, true);
+		return sums->rest;
+	}
+	group = new_group(sums, name, hash, series, false);
 	*ret_new = group >= 0;
 	return group;
 }

@@ -4,7 +4,7 @@
  * labels to sum by. Any of these may be the thread's: pid, tid, comm.
  *
  * Bounded: groups beyond LISTING_MAX_GROUPS, or beyond what LISTING_MAX_SUMS steps hold, count
- * together in the last one.
+ * together in one of their own, `other`.
  */
 #pragma once
 
@@ -20,6 +20,7 @@ struct sums {
 	size_t n_by;
 	struct hmap index; /* of out's groups, by name */
 	struct buf name;   /* the one at hand */
+	__s64 rest;	   /* the group of what is beyond the bounds; -1: there is none yet */
 };
 
 /* 0 or -ENOMEM; sums_fini even then. */
@@ -32,8 +33,10 @@ bool sums_is_thread_label(const char *name);
 /* Whether threads must be told apart for what is summed by. */
 bool sums_by_thread(const struct sums *sums);
 
+#define SUMS_UNLISTED SIZE_MAX
 /* The group of what has these labels (label: NULL for none). When it is new, series becomes the
- * group's: the caller adds it to the list then. -ENOMEM. */
+ * group's: the caller adds it to the list then. SUMS_UNLISTED: the list is full, so that there can be
+ * no new group; it is one that is there or `other`. -ENOMEM. */
 __s64 sums_group(struct sums *sums, const char *(*label)(void *arg, const char *name), void *arg,
 		 size_t series, bool *ret_new);
 /* A value that was gathered over [start, end) counts in each step for the part it shares. */

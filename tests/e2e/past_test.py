@@ -136,6 +136,23 @@ def sums_by_thread(agent, shares, wide, everything):
   expect(not lines("pid", match='{pid="1",comm="nobody"}'), "who?")
 
 
+@case("two ranges side by side are their whole, wherever the recorder's part begins")
+def neighbours(t):
+  agent = ready_agent(t, "profile.window=4s")
+  shares = start_shares(t)
+  begin = time.time()
+  time.sleep(17)
+  end = time.time()
+  stored(agent, 3)
+  time.sleep(1.5)
+  match = f'{{pid="{shares.pid}"}}'
+  whole = count(folded(agent, **{"from": begin - 60, "to": end, "match": match}))
+  for middle in (begin + s for s in (5, 6, 7, 8, 9, 10, 11, 14)):
+    parts = [count(folded(agent, **{"from": a, "to": b, "match": match}))
+             for a, b in ((begin - 60, middle), (middle, end))]
+    expect(abs(sum(parts) - whole) <= 0.01 * whole + 2, middle - begin, parts, whole)
+
+
 @case("series: sums by time are those of the profile, a line for each service")
 def sums(t):
   agent, shares, begin, end = busy(t)
@@ -175,6 +192,32 @@ def heat_map(t):
   expect(abs(count(stacks) - heat["samples"]) <= 1, count(stacks), heat["samples"])
 
 
+@case("a rate that changes leaves what was recorded as it was")
+def another_rate(t):
+  agent, shares, begin, end = busy(t, seconds=5)
+  query = {"from": begin, "to": end, "match": '{service_name="shares"}'}
+
+  def figures():
+    profile = ask(agent, "profile", **query).json
+    by_name, by_pid = (ask(agent, "series", step="1s", group=group, **query).json["series"][0]["total"]
+                       for group in ("service_name", "pid"))
+    heat = ask(agent, "heatmap", step="100ms", **query).json
+    return [profile["nodes"]["total"][0] * profile["scale"], by_name, by_pid, heat["samples"], heat["hz"]]
+  before = figures()
+  t.write(os.path.basename(agent.config), "profile:\n  hz: 19\n")
+  agent.process.send_signal(signal.SIGHUP)
+  wait_for("the new rate", lambda: agent.metric("bianque_profile_rate_hertz") == 19)
+  time.sleep(2)
+  expect(figures() == before, before, figures())
+  expect(abs(before[0] / 1e9 - shares.used_s) < 0.15 * shares.used_s + 0.2, before, shares.used_s)
+  used, query["to"] = cpu_s(shares.pid), time.time()
+  time.sleep(3)
+  query["from"], query["to"] = query["to"], time.time()
+  used = cpu_s(shares.pid) - used
+  time.sleep(1)
+  expect(abs(figures()[0] / 1e9 - used) < 0.2 * used + 0.3, figures(), used)
+
+
 @case("a comparison: the same range is equal, another one is not, what is gone is there")
 def comparison(t):
   agent, shares, begin, end = busy(t, seconds=6)
@@ -189,6 +232,25 @@ def comparison(t):
   expect(gone["total"][0] == 0 and gone["base_total"][0] > 0, gone["total"], gone["base_total"])
   two = ask(agent, "profile", format="folded", match='{service_name="shares"}', **query).text
   expect(all(line.rsplit(" ", 2)[1:] == [line.split()[-2], "0"] for line in two.splitlines()), two)
+
+
+@case("a match that would take for ever is an error, at once; the next question has its answer")
+def endless_match(t):
+  agent = ready_agent(t, WINDOW)
+  name = "a" * 15
+  begin = time.time()
+  t.start(sys.executable, "-c", f"import ctypes\nctypes.CDLL(None).prctl(15, b'{name}')\nwhile True: pass")
+  stored(agent, 3)
+  time.sleep(1)
+  for operator in ("=~", "!~"):
+    match = f'{{comm{operator}"(a*)*(a*)*(a*)*(a*)*[bc]"}}'
+    for path, query in (("profile", {"from": begin}), ("profile", {"from": begin - 600}), ("heatmap", {}),
+                        ("series", {"step": "1s"}), ("series", {"from": begin - 600, "group": "pid"})):
+      began = time.time()
+      reply = ask(agent, path, match=match, **query)
+      expect(reply.status >= 400 and time.time() - began < 3, path, query, reply.text[:300], time.time() - began)
+      expect(path == "heatmap" or "too complex" in reply.text, path, reply.text)
+  expect(count(folded(agent, **{"from": begin, "match": f'{{comm=~"a+"}}'})) > 100, "the next question")
 
 
 @case("what does not parse is refused, with the place")

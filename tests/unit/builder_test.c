@@ -90,5 +90,56 @@ static void cancelled_and_stopped(void)
 	sem_destroy(&go);
 }
 
-SUITE(builder, {"waiting counts", waiting_counts},
-      {"cancelled and stopped", cancelled_and_stopped});
+static void burn(struct builder_job *job, struct naming *naming UNUSED)
+{
+	struct step *step = container_of(job, struct step, job);
+	__u64 until_ns = clock_thread_cpu_ns() + 30 * NS_PER_MS;
+
+	while (clock_thread_cpu_ns() < until_ns)
+		;
+	step->ran_ns = clock_monotonic_ns();
+	if (step->go)
+		sem_wait(step->go);
+}
+
+/* CPU time for somebody who waits is told apart, that of the job in work included. */
+static void urgent_time(void)
+{
+	struct loop *loop = loop_new();
+	struct builder *builder;
+	struct step normal, urgent;
+	struct builder_stats s;
+	__u64 at_work_ns = 0;
+	sem_t go;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(loop);
+	sem_init(&go, 0, 0);
+	normal = step_of(NULL);
+	urgent = step_of(&go);
+	normal.job.run = urgent.job.run = burn;
+	urgent.job.urgent = true;
+	ASSERT_INT(builder_start(loop, "lister", NULL, &builder), 0);
+	builder_submit(builder, &normal.job);
+	for (int i = 0; i < 200 && !normal.done; i++)
+		ASSERT_INT(loop_once(loop, 50), 0);
+	s = builder_stats(builder);
+	ASSERT_INT(s.urgent_cpu_ns, 0);
+	CU_ASSERT(s.cpu_ns >= 30 * NS_PER_MS);
+	builder_submit(builder, &urgent.job);
+	for (int i = 0; i < 2000 && at_work_ns < 30 * NS_PER_MS; i++) {
+		ASSERT_INT(loop_once(loop, 5), 0);
+		at_work_ns = builder_stats(builder).urgent_cpu_ns;
+	}
+	CU_ASSERT(at_work_ns >= 30 * NS_PER_MS && !urgent.done);
+	sem_post(&go);
+	for (int i = 0; i < 200 && !urgent.done; i++)
+		ASSERT_INT(loop_once(loop, 50), 0);
+	s = builder_stats(builder);
+	CU_ASSERT(s.urgent_cpu_ns >= at_work_ns && s.urgent_cpu_ns + 30 * NS_PER_MS <= s.cpu_ns);
+	builder_stop(builder);
+	loop_free(loop);
+	sem_destroy(&go);
+}
+
+SUITE(builder, {"waiting counts", waiting_counts}, {"cancelled and stopped", cancelled_and_stopped},
+      {"urgent time", urgent_time});

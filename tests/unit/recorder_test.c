@@ -157,6 +157,33 @@ static void copies_beside_the_router(void)
 	teardown();
 }
 
+/* A sample has the rate of its own moment, also when it comes late. */
+static void each_has_its_rate(void)
+{
+	static const unsigned wanted[] = {97, 97, 19, 19, 1};
+	struct recorder *r;
+	struct recording *c;
+
+	setup();
+	r = recorder_new(RECORDER_MAX_AGE_NS, RECORDER_MAX_BYTES);
+	recorder_set_hz(r, 0, 97);
+	add(r, 1000, 0);
+	recorder_set_hz(r, 2000, 19);
+	add(r, 2000, 1);
+	add(r, 1999, 2);
+	add(r, 2500, 3);
+	recorder_set_hz(r, 3000, 1);
+	add(r, 3100, 4);
+	c = recorder_copy(r, 0, UINT64_MAX);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(c);
+	ASSERT_INT(c->samples.len, ARRAY_SIZE(wanted));
+	for (size_t i = 0; i < c->samples.len; i++)
+		ASSERT_INT(c->samples.data[i].hz, wanted[i]);
+	recording_free(c);
+	recorder_free(r);
+	teardown();
+}
+
 SUITE(recorder, {"any stretch of time", any_stretch}, {"age and room", age_and_room},
-      {"a night of suspend", a_night_of_suspend},
+      {"a night of suspend", a_night_of_suspend}, {"each has its rate", each_has_its_rate},
       {"copies beside the router", copies_beside_the_router});

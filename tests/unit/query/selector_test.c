@@ -90,6 +90,46 @@ static void what_is_chosen(void)
 	}
 }
 
+/* Names of threads may be any bytes: each holds for a matcher or for its opposite, and what a listing
+ * shows finds them. */
+static void names_that_are_no_utf8(void)
+{
+	static const struct {
+		const char *text, *comm;
+		bool holds;
+	} rows[] = {
+		{"{comm=~\".*\"}", "caf\xe9", true},
+		{"{comm=~\"caf.\"}", "caf\xe9", true},
+		{"{comm=~\"caf\xef\xbf\xbd\"}", "caf\xe9", true},
+		{"{comm=~\"caf..\"}", "caf\xe9", false},
+		{"{comm=~\"nginx\"}", "caf\xe9", false},
+		{"{comm!~\"nginx\"}", "caf\xe9", true},
+		{"{comm!~\".*\"}", "caf\xe9", false},
+		{"{comm=\"caf\\xe9\"}", "caf\xe9", true},
+		{"{comm=\"caf\xef\xbf\xbd\"}", "caf\xe9", true},
+		{"{comm!=\"caf\xef\xbf\xbd\"}", "caf\xe9", false},
+		{"{comm!=\"caf\\xe9\"}", "caf\xe9", false},
+		{"{comm=\"caf\\xe9\"}", "caf\xe8", false},
+		{"{comm=\"caf\xc3\xa9\"}", "caf\xe9", false},
+		{"{comm=\"caf\xc3\xa9\"}", "caf\xc3\xa9", true},
+		{"{comm=~\"caf.\"}", "caf\xc3\xa9", true},
+		{"{comm=~\"\xef\xbf\xbd+b\"}",
+		 "\xff\xed\xa0\x80"
+		 "b",
+		 true}, /* and a surrogate */
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct selector *s;
+		char error[256];
+
+		CU_ASSERT_FATAL(!selector_parse(rows[i].text, &s, error, sizeof(error), NULL));
+		ASSERT_INT(selector_has_thread(s, 1, 1, rows[i].comm), rows[i].holds);
+		ASSERT_INT(selector_error(s), 0);
+		selector_free(s);
+	}
+}
+
 static void errors_say_where(void)
 {
 	static const struct {
@@ -118,14 +158,15 @@ static void errors_say_where(void)
 static void hostile_expressions_end(void)
 {
 	static const char *const texts[] = {
-		"{a=~\"(x+x+)+y\"}",
-		"{a=~\"(((((x*)*)*)*)*)*y\"}",
+		"{a=~\"(x+x+)+[yz]\"}",
+		"{a=~\"(((((x*)*)*)*)*)*[yz]\"}",
 		"{a=~\"(x?){500}x{500}\"}",
 		"{a=~\"((((x{99}){99}){99}){99})\"}",
 	};
 	char value[801];
 	const char *labels[] = {"a", value, NULL};
 	struct timespec a, b;
+	int n_errors = 0;
 
 	memset(value, 'x', 800);
 	value[800] = 0;
@@ -136,9 +177,16 @@ static void hostile_expressions_end(void)
 
 		if (selector_parse(texts[i], &s, error, sizeof(error), NULL))
 			continue;
+		ASSERT_INT(selector_error(s), 0);
 		CU_ASSERT(!selector_has_series(s, label, labels));
+		n_errors += selector_error(s) == -EINVAL;
+		/* Not even what it could answer: what was asked before lacks something. */
+		labels[1] = "xy";
+		CU_ASSERT(!selector_error(s) || !selector_has_series(s, label, labels));
+		labels[1] = value;
 		selector_free(s);
 	}
+	ASSERT_INT(n_errors, 3);
 	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &b);
 	CU_ASSERT(b.tv_sec - a.tv_sec < 3);
 }
@@ -190,4 +238,5 @@ static void known_labels_are_decided(void)
 
 SUITE(selector, {"what is chosen", what_is_chosen}, {"both must hold", both_must_hold},
       {"known labels are decided", known_labels_are_decided},
-      {"errors say where", errors_say_where}, {"hostile expressions end", hostile_expressions_end});
+      {"errors say where", errors_say_where}, {"names that are no UTF-8", names_that_are_no_utf8},
+      {"hostile expressions end", hostile_expressions_end});
