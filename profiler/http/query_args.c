@@ -66,3 +66,18 @@ void query_args_refuse(struct http_request *req, int err, const char *what, unsi
 	else
 		http_error(req, 500, "no_memory", "no memory for %s; try again later", what);
 }
+
+void query_args_fail(struct http_request *req, int err, const char *what, const char *why)
+{
+	if (err == -ETIMEDOUT)
+		http_error(req, 503, "too_slow", "%s", why);
+	else if (err == -EINVAL)
+		http_error(req, 422, "too_complex", "%s", why);
+	else if (err == -EFBIG || err == -E2BIG)
+		http_error(req, 413, "too_large",
+			   "the %s is too large: ask for a shorter range, fewer series, or another "
+			   "format (%s)",
+			   what, why);
+	else
+		http_error(req, 500, "failed", "the %s cannot be made: %s", what, why);
+}

@@ -26,3 +26,5 @@ bool query_args_range(struct http_request *req, const struct range_args *args,
 
 /* Answer a *_start that failed: 429 when max `what` (profiles) are being made, else 500. */
 void query_args_refuse(struct http_request *req, int err, const char *what, unsigned max);
+/* Answer one that was begun and failed; what: "profile". */
+void query_args_fail(struct http_request *req, int err, const char *what, const char *why);

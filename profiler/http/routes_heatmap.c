@@ -58,8 +58,7 @@ static void answer(void *arg, int err, const struct heatmap *map)
 	struct json j = json_into(&body);
 
 	if (err) {
-		http_error(w->req, 500, "failed", "the heat map cannot be made: %s",
-			   strerror(-err));
+		query_args_fail(w->req, err, "heat map", query_error_text(err));
 	} else {
 		write_map(&j, map);
 		buf_char(&body, '\n');

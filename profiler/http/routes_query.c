@@ -51,14 +51,8 @@ static void answer(void *arg, int err, const char *why, struct buf *body)
 {
 	struct waiting *w = arg;
 
-	if (err == -EFBIG || err == -E2BIG)
-		http_error(w->req, 413, "too_large",
-			   "the profile is larger than %zu MiB in this format: ask for a shorter "
-			   "range, fewer series, or another format",
-			   QUERY_BODY_BYTES >> 20);
-	else if (err)
-		http_error(w->req, 500, "failed", "the profile cannot be made: %s",
-			   *why ? why : strerror(-err));
+	if (err)
+		query_args_fail(w->req, err, "profile", why);
 	else
 		http_reply(w->req, 200, w->format->content_type, body);
 	free(w);

@@ -189,7 +189,7 @@ static void answer(void *arg, int err, const char *why, const struct listing *li
 	struct json j = json_into(&body);
 
 	if (err) {
-		http_error(w->req, 500, "failed", "the list cannot be made: %s", why);
+		query_args_fail(w->req, err, "list", why);
 	} else {
 		json_object(&j, NULL);
 		w->write(w, &j, listing);

@@ -23,6 +23,7 @@ struct http_request;
 	X(RESOURCE_EXHAUSTED, "resource_exhausted", 429)                                           \
 	X(UNIMPLEMENTED, "unimplemented", 501)                                                     \
 	X(INTERNAL, "internal", 500)                                                               \
+	X(DEADLINE_EXCEEDED, "deadline_exceeded", 504)                                             \
 	X(UNAVAILABLE, "unavailable", 503)
 
 enum connect_code {

@@ -58,6 +58,10 @@ void call_failed(struct call *call, int err, const char *what, const char *why)
 	else if (err == -EFBIG)
 		call_error(call, CONNECT_RESOURCE_EXHAUSTED,
 			   "the answer is too large: ask for a shorter range or fewer series");
+	else if (err == -ETIMEDOUT)
+		call_error(call, CONNECT_DEADLINE_EXCEEDED, "%s", why);
+	else if (err == -EINVAL)
+		call_error(call, CONNECT_INVALID_ARGUMENT, "%s", why);
 	else if (err == -ENOMEM)
 		call_error(call, CONNECT_UNAVAILABLE, "no memory for the %s; try again later",
 			   what);

@@ -11,7 +11,7 @@
 #include "profiler/query/query.h"
 
 #define HEATMAP_MAX	    8
-#define HEATMAP_MAX_COLUMNS 3600
+#define HEATMAP_MAX_COLUMNS 3601 /* an hour that begins within a second */
 #define HEATMAP_MIN_STEP_NS 5000000ull
 
 struct heatmap {

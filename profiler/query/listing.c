@@ -272,6 +272,8 @@ static int add_stretch(struct listing_job *job, const struct recording *recordin
 
 	if (!capture)
 		return listing_check(job) ?: -ENOMEM;
+	job->out.facts.samples += capture->counts.samples_total;
+	job->out.facts.whole += capture->counts.whole_total;
 	series = series_split(capture, &split, &n);
 	for (size_t i = 0; i < n && !err; i++)
 		err = job->by_thread ? listing_add_threads(job, capture, &series[i])
@@ -288,6 +290,8 @@ static int read_recorder(struct listing_job *job)
 	struct recording *recording;
 	int err = 0;
 
+	if (plan->recorder && !job->out.since_ns) /* nothing is stored yet */
+		job->out.since_ns = recorder_stats(plan->recorder).since_ns + plan->boot_ns;
 	if (at >= plan->recorder_to_ns || (job->q.kind && strcmp(job->q.kind, "cpu")))
 		return 0;
 	recording = recorder_copy(plan->recorder, at, plan->recorder_to_ns);
@@ -300,8 +304,6 @@ static int read_recorder(struct listing_job *job)
 		err = add_stretch(job, recording, at, next);
 		at = next;
 	}
-	if (!job->out.since_ns)
-		job->out.since_ns = recording->since_ns + plan->boot_ns;
 	recording_free(recording);
 	return err;
 }

@@ -45,7 +45,7 @@ struct listing {
 	VEC(struct listed_series) series; /* distinct; those that the selector wants */
 	VEC(struct listed_group) groups;  /* largest first; with steps only */
 	size_t n_steps;
-	struct facts facts; /* of the host in the range, what is stored of it */
+	struct facts facts; /* of the range: stored, of the host; recorded, of chosen threads */
 	__u64 since_ns;	    /* CLOCK_REALTIME: how far back there is anything; 0: nothing */
 	struct arena arena;
 };

@@ -26,7 +26,7 @@
 #define QUERY_MAX	    16
 #define QUERY_PROFILE_BYTES ((size_t)28 << 20)
 #define QUERY_BODY_BYTES    ((size_t)64 << 20)
-#define QUERY_MAX_S	    10 /* each thread works so long on an answer at most */
+#define QUERY_MAX_S	    20 /* each thread works so long on an answer at most */
 
 struct agent;
 struct queries; /* those of an agent */

@@ -271,7 +271,7 @@ def bad_questions(t):
       ("profile", {"nodes": 3}, 400, "nodes"),
       ("series", {"from": 0, "step": "1s"}, 422, "step"),
       ("heatmap", {"step": "7ms"}, 400, "step"),
-      ("heatmap", {"from": "now-2h"}, 422, "3600"),
+      ("heatmap", {"from": "now-2h"}, 422, "3601"),
       ("label/x", {}, 404, "NAME"),
       ("label//values", {}, 404, "NAME")):
     reply = ask(agent, path, **query)
