@@ -124,7 +124,7 @@ static void ends_of_work(void)
 	ASSERT_INT(ends_with("{comm=~\"a.*\"}", ""), 0);
 	ASSERT_INT(ends_with("{comm!~\"(a*)*(a*)*(a*)*(a*)*[bc]\"}", "too complex"), -EINVAL);
 	task.deadline_ns = clock_monotonic_ns() - 1;
-	ASSERT_INT(ends_with("{comm=~\"a.*\"}", "longer than 10 s"), -ETIMEDOUT);
+	ASSERT_INT(ends_with("{comm=~\"a.*\"}", "it took longer than"), -ETIMEDOUT);
 	query_task_begin(&task);
 	atomic_store(&task.read.cancelled, true);
 	ASSERT_INT(ends_with("{comm=~\"a.*\"}", ""), -ECANCELED);
