@@ -178,7 +178,8 @@ struct profile {
 	VEC(struct profile_label_set) label_sets;
 	VEC(struct profile_sample) samples; /* entry 0 may be all zeros: nothing was too much */
 	__u64 refused_total[PROFILE_TABLE_COUNT];
-	/* A value of the default type: parts below it are `[other]` (profile_fold). 0: none. */
+	/* A value of the default type: no node of a label set's tree has lost more to `[other]`
+	 * (profile_fold), so all that is worth more is there. 0: nothing was folded. */
 	__u64 folded_below;
 
 	/* Private. */
@@ -243,10 +244,10 @@ MUST_CHECK int profile_set_base(struct profile *profile, const struct profile *b
 /* Whether one more stack, sample or label set, and what they need, would still find a place. */
 bool profile_has_room(const struct profile *profile);
 /* profile_fold.c: make room by folding what is small. Stacks are a tree from the root; a subtree that
- * is worth less than `folded_below` (found here) becomes one frame `[other]` below its caller. So what
- * is large stays as it is, sums stay right at every frame that is left, and what comes later finds
- * room, large or small. Ids of before are void. Tables then take at most half of the limit, when
- * that can be reached. 0 or -ENOMEM (nothing changed). */
+ * is worth less than a floor (found here, added to `folded_below`) becomes one frame `[other]` below
+ * its caller. So what is large stays as it is, sums stay right at every frame that is left, and what
+ * comes later finds room, large or small. Ids of before are void. Tables then take at most half of
+ * the limit, when that can be reached. 0 or -ENOMEM (nothing changed). */
 MUST_CHECK int profile_fold(struct profile *profile);
 
 /* The label of a set by key; NULL for none. */

@@ -49,11 +49,6 @@ static int by_path(const void *pa, const void *pb)
 	return a->n_frames < b->n_frames ? -1 : a->n_frames > b->n_frames;
 }
 
-static void keep(struct folding *f, size_t i, __u32 depth)
-{
-	f->walkers[i].kept = depth;
-}
-
 static void count_stack(struct folding *f, __u32 n_frames)
 {
 	f->bytes += SAMPLE_BYTES + n_frames * sizeof(__u32);
@@ -79,7 +74,7 @@ static void walk(struct folding *f, size_t first, size_t end, __u32 depth, unsig
 
 	for (;; depth++) { /* down to where it ends or forks */
 		for (; first < end && f->walkers[first].n_frames == depth; first++) {
-			keep(f, first, depth);
+			f->walkers[first].kept = depth;
 			count_stack(f, depth);
 		}
 		if (first == end || child_of(f, first, end, depth, &total) != end ||
@@ -93,7 +88,7 @@ static void walk(struct folding *f, size_t first, size_t end, __u32 depth, unsig
 			continue;
 		}
 		for (size_t k = i; k < next; k++)
-			keep(f, k, depth);
+			f->walkers[k].kept = depth;
 		rest = true;
 	}
 	if (rest)
@@ -110,10 +105,10 @@ static void walk_all(struct folding *f)
 	}
 }
 
-/* The smallest power of two of a floor that lets stacks fit into max_bytes. */
-static void find_floor(struct folding *f, __u64 first, size_t max_bytes)
+/* The smallest floor, to a factor of two, that lets stacks fit into max_bytes. */
+static void find_floor(struct folding *f, __u64 total, size_t max_bytes)
 {
-	for (f->floor = MAX(first, 1ull);; f->floor *= 2) {
+	for (f->floor = MAX(total / FIRST_PARTS, 1ull);; f->floor *= 2) {
 		walk_all(f);
 		if (f->bytes <= max_bytes || f->floor > INT64_MAX)
 			return;
@@ -143,7 +138,7 @@ static int start(struct folding *f, const struct profile *p)
 
 /* ---- into a new one -------------------------------------------------------------------------- */
 
-static struct profile *like(const struct profile *p, __u64 floor)
+static struct profile *like(const struct profile *p)
 {
 	struct profile *n = profile_new(&p->limits);
 
@@ -164,7 +159,6 @@ static struct profile *like(const struct profile *p, __u64 floor)
 	n->base_types = p->base_types;
 	n->base_time_ns = p->base_time_ns;
 	n->base_duration_ns = p->base_duration_ns;
-	n->folded_below = floor;
 	memcpy(n->refused_total, p->refused_total, sizeof(n->refused_total));
 	return n;
 }
@@ -190,7 +184,7 @@ static int add_walkers(struct merge *m, const struct folding *f)
 /* The folded profile in place of the whole one. */
 static int rebuild(struct profile *p, const struct folding *f)
 {
-	struct profile *folded = like(p, f->floor), whole = *p;
+	struct profile *folded = like(p), whole = *p;
 	struct merge m = {0};
 	int err = -ENOMEM;
 
@@ -205,6 +199,7 @@ static int rebuild(struct profile *p, const struct folding *f)
 		profile_free(folded);
 		return err;
 	}
+	folded->folded_below = p->folded_below + f->floor;
 	*p = *folded;
 	*folded = whole;
 	profile_free(folded);
@@ -217,7 +212,7 @@ int profile_fold(struct profile *p)
 	int err = start(&f, p);
 
 	if (!err) {
-		find_floor(&f, MAX(p->folded_below, p->totals[p->default_type] / FIRST_PARTS),
+		find_floor(&f, p->totals[p->default_type],
 			   p->limits.max_bytes / 2 / TARGET_PARTS * TARGET_STACKS);
 		err = rebuild(p, &f);
 	}

@@ -100,8 +100,9 @@ struct http_file {
 };
 void http_reply_file(struct http_request *req, const struct http_file *file);
 
-/* Answer later, not for a HEAD. Until then cancel(arg) may run once, when the client goes away or the server stops;
- * afterwards req is gone and must not be answered. After an answer cancel does not run. */
+/* Answer later, not for a HEAD (http_reply_head). Until then cancel(arg) may run once, when the client
+ * goes away or the server stops; afterwards req is gone and must not be answered. After an answer
+ * cancel does not run. */
 void http_suspend(struct http_request *req, void (*cancel)(void *arg), void *arg);
 
 /* The value of a request header, or NULL. */

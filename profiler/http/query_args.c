@@ -74,10 +74,7 @@ void query_args_fail(struct http_request *req, int err, const char *what, const 
 	else if (err == -EINVAL)
 		http_error(req, 422, "too_complex", "%s", why);
 	else if (err == -EFBIG || err == -E2BIG)
-		http_error(req, 413, "too_large",
-			   "the %s is too large: ask for a shorter range, fewer series, or another "
-			   "format (%s)",
-			   what, why);
+		http_error(req, 413, "too_large", "%s", why);
 	else
 		http_error(req, 500, "failed", "the %s cannot be made: %s", what, why);
 }

@@ -12,7 +12,7 @@
 #include "profiler/query/listing_internal.h"
 #include "profiler/query/selector.h"
 
-/* What a thread of a series adds to; -1: it was not asked yet. */
+/* The group that a thread of a series adds to. */
 struct thread_group {
 	__u32 series, thread;
 	__s64 group;

@@ -77,7 +77,9 @@ const char *query_error_text(int err)
 		return "a regular expression of the match is too complex: write it without "
 		       "repeats within repeats";
 	case -EFBIG:
-		return "the answer is too large: ask for a shorter range or fewer series";
+	case -E2BIG:
+		return "the answer is too large: ask for a shorter range, fewer series or another "
+		       "format";
 	default:
 		return strerror(-err);
 	}

@@ -218,8 +218,9 @@ static void describe(struct side *side)
 	}
 	if (p->folded_below) {
 		snprintf(text, sizeof(text),
-			 "more distinct stacks than %zu MiB hold: what is below %.2g %% of this is "
-			 "[other] under its caller; a shorter range or fewer series show it",
+			 "more distinct stacks than %zu MiB hold: parts below %.2g %% of this may "
+			 "be "
+			 "[other] under their callers; a shorter range or fewer series show them",
 			 QUERY_PROFILE_BYTES >> 20,
 			 100.0 * (double)p->folded_below /
 				 (double)MAX(profile_total(p, p->default_type), 1ull));

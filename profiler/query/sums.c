@@ -42,7 +42,7 @@ void sums_fini(struct sums *sums)
 	buf_fini(&sums->name);
 }
 
-bool sums_is_thread_label(const char *name)
+static bool is_thread_label(const char *name)
 {
 	return !strcmp(name, "pid") || !strcmp(name, "tid") || !strcmp(name, "comm");
 }
@@ -50,7 +50,7 @@ bool sums_is_thread_label(const char *name)
 bool sums_by_thread(const struct sums *sums)
 {
 	for (size_t i = 0; i < sums->n_by; i++)
-		if (sums_is_thread_label(sums->by[i]))
+		if (is_thread_label(sums->by[i]))
 			return true;
 	return false;
 }

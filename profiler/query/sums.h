@@ -28,8 +28,6 @@ MUST_CHECK int sums_init(struct sums *sums, struct listing *out,
 			 const struct listing_request *request);
 void sums_fini(struct sums *sums);
 
-/* A label that only threads have. */
-bool sums_is_thread_label(const char *name);
 /* Whether threads must be told apart for what is summed by. */
 bool sums_by_thread(const struct sums *sums);
 

@@ -17,7 +17,7 @@
 
 #define ERROR_BYTES 512
 #define MAX_BLOCKS  (1u << 20)
-#define FLOOR_PARTS 10000 /* 0.01 %: a fifth of a pixel on a wide screen */
+#define FLOOR_PARTS 10000 /* of a segment: 0.01 %, a fifth of a pixel on a wide screen */
 
 struct store_reader {
 	char *dir;
@@ -76,7 +76,7 @@ struct reading {
 	 * is below the floor need not come into the profile at all. */
 	VEC(__u64) totals;
 	__u64 floor;
-	unsigned n_segments, n_read; /* n_read: with the one at hand */
+	unsigned n_read; /* segments, with the one at hand */
 };
 
 struct store_reader *store_reader_new(const char *dir)
@@ -522,23 +522,14 @@ static int make_room(struct reading *r)
 	return err;
 }
 
-/* All segments together may lose as much of a node as the profile did, or a part that nobody sees. */
-static __u64 floor_of(const struct reading *r)
+/* A profile that had to be folded needs no parts of a segment that nobody would see. */
+static int set_floor(struct reading *r)
 {
 	struct profile *p = r->profile;
-	__u64 unseen = p->totals[p->default_type] / r->n_read / FLOOR_PARTS;
-
-	if (!p->folded_below)
-		return 0;
-	p->folded_below = MAX(p->folded_below, unseen * r->n_segments);
-	return p->folded_below / r->n_segments;
-}
-
-static int add_up_nodes(struct reading *r)
-{
 	size_t n = r->dict.nodes.len;
 
-	r->floor = floor_of(r);
+	r->floor = p->folded_below ? p->totals[p->default_type] / r->n_read / FLOOR_PARTS : 0;
+	p->folded_below += r->floor;
 	if (!r->floor)
 		return 0;
 	if (vec_reserve(&r->totals, n))
@@ -558,7 +549,7 @@ static int put_sums(struct reading *r)
 
 	r->n_read++;
 	if (!err)
-		err = add_up_nodes(r);
+		err = set_floor(r);
 	if (!err)
 		err = clear_segment_ids(r);
 	if (!err && r->sums.len)
@@ -656,8 +647,6 @@ static int read_all(struct reading *r)
 	struct planned *b = r->plan.data;
 	int err = 0;
 
-	for (size_t i = 0; i < r->plan.len; i++)
-		r->n_segments += !i || b[i].block.segment != b[i - 1].block.segment;
 	for (size_t i = 0, n; i < r->plan.len && !err; i += n) {
 		for (n = 1; i + n < r->plan.len && b[i + n].block.segment == b[i].block.segment;
 		     n++)

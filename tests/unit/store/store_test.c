@@ -571,40 +571,6 @@ static __u64 nth_block(const char *dir, enum block_kind kind, unsigned n)
 	return found;
 }
 
-/* The minute behind a damaged one stands for fewer windows than lie before it: nothing is lost. */
-static void a_damaged_sum_loses_nothing(void)
-{
-	static char dir[512], copy[512], path[1200];
-	struct store_report report;
-	struct store *store, *again;
-	__u64 at;
-	FILE *f;
-
-	snprintf(dir, sizeof(dir), "%s", fresh_dir("sum"));
-	snprintf(copy, sizeof(copy), "%s/sum-copy", test_dir());
-	store = open_store(dir, &wide, NULL);
-	if (!store)
-		return;
-	fill(store, 0, 60);
-	copy_store(dir, copy); /* still open: no sum of the hour */
-	at = nth_block(copy, BLOCK_MINUTE, 5);
-	CU_ASSERT_FATAL(at > 0);
-	path_of(path, sizeof(path), copy, 1);
-	f = fopen(path, "r+");
-	CU_ASSERT_PTR_NOT_NULL_FATAL(f);
-	fseek(f, (long)(at + BLOCK_HEAD + 9), SEEK_SET);
-	fputs("damage", f);
-	fclose(f);
-	snprintf(path, sizeof(path), "%s/" STORE_INDEX_NAME, copy);
-	ASSERT_INT(unlink(path), 0);
-	again = open_store(copy, &wide, &report);
-	ASSERT_INT(report.dropped_blocks, 1);
-	compare(copy, 0, ~0ull, (struct want){-1, -1}, STORE_GROUP_NONE);
-	any_range(copy, 60);
-	store_close(again);
-	store_close(store);
-}
-
 static void damage_block(const char *dir, enum block_kind kind, unsigned nth)
 {
 	__u64 at = nth_block(dir, kind, nth);
@@ -618,6 +584,31 @@ static void damage_block(const char *dir, enum block_kind kind, unsigned nth)
 	fseek(f, (long)(at + BLOCK_HEAD + 9), SEEK_SET);
 	fputs("damage", f);
 	fclose(f);
+}
+
+/* The minute behind a damaged one stands for fewer windows than lie before it: nothing is lost. */
+static void a_damaged_sum_loses_nothing(void)
+{
+	static char dir[512], copy[512], path[1200];
+	struct store_report report;
+	struct store *store, *again;
+
+	snprintf(dir, sizeof(dir), "%s", fresh_dir("sum"));
+	snprintf(copy, sizeof(copy), "%s/sum-copy", test_dir());
+	store = open_store(dir, &wide, NULL);
+	if (!store)
+		return;
+	fill(store, 0, 60);
+	copy_store(dir, copy); /* still open: no sum of the hour */
+	damage_block(copy, BLOCK_MINUTE, 5);
+	snprintf(path, sizeof(path), "%s/" STORE_INDEX_NAME, copy);
+	ASSERT_INT(unlink(path), 0);
+	again = open_store(copy, &wide, &report);
+	ASSERT_INT(report.dropped_blocks, 1);
+	compare(copy, 0, ~0ull, (struct want){-1, -1}, STORE_GROUP_NONE);
+	any_range(copy, 60);
+	store_close(again);
+	store_close(store);
 }
 
 /* Sums that the index still trusts: what they hold is read in their place. */
