@@ -7,7 +7,7 @@
 import {ApiError, download, getJson, saveBlob, setToken, takeToken} from './api.js';
 import {copyText, h} from './dom.js';
 import {formatChange, formatCount, formatShare, formatValue} from './format.js';
-import {buildDiffBar, buildTop} from './head.js';
+import {buildTop} from './head.js';
 import {decode, emptyTree, pathOf} from './nodes.js';
 import {clock, formatMatch, iso, lengthText, parseMatch, rangesOf, readState} from './state.js';
 import {SPLITS, writeState} from './state.js';
@@ -91,9 +91,7 @@ export class App extends View {
     });
     const keys = async () => new (await this.part('line_keys')).LineKeys(this.line);
     this.line.canvas.addEventListener('focus', () => this.attempt(keys), {once: true});
-    this.diffBar = buildDiffBar(page);
     this.extra = h('div', {class: 'extra'});
-    this.panesBox.before(this.diffBar.element);
     this.panesBox.after(this.extra);
     this.footer = document.getElementById('status');
     this.setTheme(this.themeName);
@@ -280,7 +278,7 @@ export class App extends View {
     const zoom = this.loaded ? null : this.zoomNames;
     this.loaded = true;
     this.flame.setTree(tree, zoom);
-    this.showDiff();
+    await this.showDiff();
     this.showStatus(tree);
     if (pane === 'sandwich') this.sandwich.show(this.sandwich.name || this.heaviest());
   }
@@ -327,10 +325,15 @@ export class App extends View {
     this.tools.kind.value = state.kind;
   }
 
-  showDiff() {
-    const {diff} = this.flame.base,
-      unit = this.about.unit;
+  async showDiff() {
     if (this.pane !== 'diff') return;
+    const {buildDiffBar} = await this.part('diff_bar'),
+      {diff, about} = this.flame.base,
+      {unit} = about;
+    if (!this.diffBar) {
+      this.diffBar = buildDiffBar(this);
+      this.panesBox.before(this.diffBar.element);
+    }
     const now = diff?.now.total[0] ?? 0,
       base = diff?.base.total[0] ?? 0;
     this.diffBar.update(
@@ -457,7 +460,7 @@ export class App extends View {
     super.setTheme(name);
     this.line?.setTheme(name);
     this.shownPanel?.setTheme?.(name);
-    if (this.diffBar && this.about) this.showDiff();
+    if (this.diffBar) this.showDiff();
   }
 
   // ---- what the reader does ----
@@ -607,11 +610,16 @@ export class App extends View {
     setTimeout(() => (this.tools.link.textContent = 'Copy link'), 1500);
   }
 
-  // Modules that are seldom needed are loaded when they are.
+  // Modules that are seldom needed are loaded when they are, with the styles of them all.
   async part(name) {
+    this.styles ??= new Promise((onload, onerror) =>
+      document.head.append(h('link', {rel: 'stylesheet', href: 'web/parts.css', onload, onerror})),
+    );
     try {
+      await this.styles;
       return await import(`./${name}.js`);
     } catch {
+      this.styles = null; // a module that is here stays, a style is asked for again
       throw new ApiError(0, 'gone', 'the agent does not answer');
     }
   }
