@@ -288,7 +288,6 @@ export class App extends View {
     this.status = await getJson('api/v1/status', 'parts', {}, signal);
     this.statusAt = Date.now();
     this.host = this.status.host;
-    document.title = `${this.host} · Bianque`;
     this.top.update(this.state, this.host);
   }
 
@@ -312,6 +311,7 @@ export class App extends View {
   showLine() {
     const {state} = this,
       {base} = this.ranges(),
+      values = state.match.map(m => m[2]),
       only = state.match.find(m => m[0] === state.group && m[1] === '=');
     this.line.set(this.doc, {
       sel: state.sel,
@@ -320,6 +320,7 @@ export class App extends View {
       now: this.now(),
       filtered: only?.[2],
     });
+    document.title = [...values, this.host, 'Bianque'].join(' · ');
     this.tools.split.value = state.split;
     this.tools.group.value = state.group;
     this.tools.kind.value = state.kind;
@@ -348,7 +349,8 @@ export class App extends View {
 
   collecting() {
     const {doc} = this;
-    return !!doc?.since_ms && this.state?.to === 'now' && this.now() - doc.since_ms < 60000;
+    if (!doc || this.state?.to !== 'now') return false;
+    return (doc.since_ms ? this.now() - doc.since_ms : this.status.uptime_seconds * 1000) < 60000;
   }
 
   // One line for each thing that is in the way, with what can be done.
@@ -375,25 +377,38 @@ export class App extends View {
             : act('Start over', () => this.startOver()),
       );
     } else if (doc) {
-      const since = doc.since_ms,
-        seconds = Math.round((this.now() - since) / 1000);
+      const since = doc.since_ms;
       if (since && graph[1] <= since)
         say(
           `Nothing is kept from then: the store begins at ${this.when(since)}.`,
           false,
           act('Show from there', () => this.change({from: `${since}`, to: 'now', sel: null})),
         );
-      else if (!since || this.collecting())
-        say(`Collecting: ${since ? seconds : 0} s of samples so far.`, false);
-      else if (this.about && !this.about.samples && state.match.length)
+      else if (this.collecting())
+        say(
+          since
+            ? `Collecting: ${lengthText(this.now() - since)} of samples so far.`
+            : 'Collecting: the first samples come in a moment.',
+          false,
+        );
+      else if (doc.gaps?.some(([from, to]) => from <= graph[0] && graph[1] <= to))
+        say('No agent ran in this range: nothing was recorded.', false);
+      else if (this.about?.samples === 0 && state.match.length)
         say(
           'Nothing in this range matches all filters. Without',
           false,
           ...state.match.map((m, i) => act(`${m.join(' ')} ✕`, () => this.dropFilter(i))),
         );
-      else if (this.about && !this.about.samples) say('No samples in this range.', false);
+      else if (this.about?.samples === 0) say('No samples in this range.', false);
       for (const text of this.about?.comments ?? []) say(text, true);
     }
+    const {store} = this.status ?? {};
+    if (store && !store.ok)
+      say(
+        `The store ${store.enabled ? 'keeps nothing now' : 'is off'}: only the last 5 minutes are ` +
+          `kept. ${store.reason}`,
+        store.enabled,
+      );
     this.notices.replaceChildren(...list);
   }
 
@@ -406,20 +421,35 @@ export class App extends View {
   showStatus(tree) {
     const {about, status} = this,
       figure = (n, text, warn) => h('span', {class: warn ? 'warn' : ''}, h('b', {}, n), ` ${text}`),
-      why = text =>
-        h('button', {type: 'button', title: 'why', onclick: () => this.showTrust()}, `${text} ▸`);
+      why = (n, text, part, warn) => {
+        const onclick = () => this.showTrust(part, tree);
+        return h('button', {type: 'button', title: 'why', onclick}, figure(n, `${text} ▸`, warn));
+      };
     const {samples, whole, lost} = about,
-      items = [figure(formatCount(samples), 'samples'), ...this.sums(tree, figure)];
-    if (samples && whole >= 0)
-      items.push(figure(formatShare(whole, samples), 'whole stacks', whole < 0.97 * samples));
-    if (lost >= 0) items.push(figure(formatCount(lost), 'lost', lost > 0));
-    const lacking = status.symbols?.lacking?.length ?? 0;
+      items = samples >= 0 ? [figure(formatCount(samples), 'samples')] : [];
+    items.push(...this.sums(tree, figure));
+    if (samples && whole >= 0) {
+      const say = tree && whole < samples ? why : figure,
+        warn = whole < 0.97 * samples;
+      items.push(say(formatShare(whole, samples), 'whole stacks', 'stacks', warn));
+    }
+    if (lost >= 0) items.push((lost ? why : figure)(formatCount(lost), 'lost', 'lost', lost > 0));
+    const lacking = this.lacking(tree).length;
     if (lacking)
-      items.push(why(`${lacking} ${lacking === 1 ? 'object' : 'objects'} without symbols`));
+      items.push(
+        why(lacking, `${lacking === 1 ? 'object' : 'objects'} without symbols`, 'symbols'),
+      );
     for (const part of status.parts ?? [])
-      if (part.state === 'degraded') items.push(why(part.reason.split(':')[0]));
+      if (part.state === 'degraded') items.push(why('', part.reason.split(':')[0], 'parts'));
     this.footer.replaceChildren(...items, h('span', {class: 'kinds'}, ...this.kindShares(tree)));
     super.setTheme(this.themeName); // of the swatches
+  }
+
+  // Objects without symbols, as far as frames of theirs are in what is chosen.
+  lacking(tree) {
+    const seen = new Set(tree?.frames.module),
+      list = this.status.symbols?.lacking ?? [];
+    return list.filter(o => seen.has(o.path.replace(/.*\//, '')));
   }
 
   sums(tree, figure) {
@@ -502,14 +532,18 @@ export class App extends View {
     };
     this.attempt(async () => {
       const {askFilter} = await this.part('dialogs');
-      askFilter(this.labels ?? ['service_name'], values, filter =>
-        this.change({match: [...this.state.match, filter]}),
+      askFilter(this.labels ?? ['service_name'], values, filters =>
+        this.change({match: [...this.state.match, ...filters]}),
       );
     });
   }
 
-  showTrust() {
-    this.attempt(async () => (await this.part('dialogs')).showTrust(this.status));
+  showTrust(part, tree) {
+    const {status, about} = this,
+      lacking = this.lacking(tree);
+    this.attempt(async () =>
+      (await this.part('dialogs')).showTrust({status, about, tree, lacking}, part),
+    );
   }
 
   setLength(length) {
@@ -585,7 +619,13 @@ export class App extends View {
 
   save(format) {
     const stamp = iso(this.ranges().graph[0]).slice(0, 19).replace(/:/g, '-'),
-      name = ending => `${this.host ?? 'bianque'}-${this.state.kind}-${stamp}.${ending}`;
+      {kind, match} = this.state,
+      parts = [this.host ?? 'bianque', kind, ...match.map(m => m[2]), stamp],
+      name = ending =>
+        `${parts
+          .join('-')
+          .replace(/[^\w.-]+/g, '_')
+          .slice(-200)}.${ending}`;
     if (format === 'png') this.flame.picture.toBlob(blob => blob && saveBlob(blob, name('png')));
     if (!FORMATS.includes(format)) return;
     const args = {...this.profileArgs(), format};

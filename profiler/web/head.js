@@ -3,9 +3,10 @@
 // Everything is told to the page, `app`, by its methods.
 
 import {h} from './dom.js';
-import {formatMatch} from './state.js';
+import {formatMatch, lengthText, timeOf} from './state.js';
 
-const LENGTHS = ['5m', '15m', '30m', '1h', '3h', '6h', '12h', '24h'];
+const lastOf = length => `Last ${lengthText(-timeOf(`now-${length}`, 0))}`,
+  LENGTHS = ['5m', '15m', '30m', '1h', '3h', '6h', '12h', '24h'];
 const button = (text, title, onclick, attributes = {}) =>
   h('button', {type: 'button', title, onclick, ...attributes}, text);
 
@@ -14,9 +15,7 @@ export function buildTop(page, tools) {
   const length = h(
     'select',
     {'aria-label': 'Time range', onchange: () => page.app.setLength(length.value)},
-    ...LENGTHS.map(l =>
-      h('option', {value: l}, `Last ${l.replace('m', ' min').replace('h', ' h')}`),
-    ),
+    ...LENGTHS.map(l => h('option', {value: l}, lastOf(l))),
     h('option', {value: '', hidden: true}),
   );
   const zone = Object.fromEntries(
@@ -51,7 +50,7 @@ export function buildTop(page, tools) {
   const press = (b, on) => b.setAttribute('aria-pressed', on ? 'true' : 'false');
   const update = (state, hostName) => {
     const own = /^now-(\w+)$/.exec(state.from)?.[1];
-    length.lastChild.textContent = state.to === 'now' ? `Last ${own}` : 'Own range';
+    length.lastChild.textContent = own && state.to === 'now' ? lastOf(own) : 'Own range';
     length.value = state.to === 'now' && LENGTHS.includes(own) ? own : '';
     press(zone.local, !state.utc);
     press(zone.UTC, state.utc);

@@ -57,8 +57,8 @@ export class LineKeys {
     line.drag = {a: from, b: to, isBase: false};
     line.paint();
     line.hover({clientX: canvas.getBoundingClientRect().left + line.x(at)});
-    const cores = line.stack.sums[this.step].toFixed(2),
-      text = `${clock(from, marks.utc).time}, ${lengthText(to - from)}, ${cores} cores`;
+    const said = line.sumText(this.step, at),
+      text = `${clock(from, marks.utc).time}, ${lengthText(to - from)}, ${said}`;
     for (const [name, value] of Object.entries({max: last, min: 0, now: this.step, text}))
       canvas.setAttribute(`aria-value${name}`, value);
   }

@@ -8,7 +8,7 @@ import {KEYS, View} from './view.js';
 
 class Snapshot extends View {
   constructor(tree) {
-    super(tree, {keys: [...KEYS, ['d', 'dark, light']]});
+    super(tree, {keys: [...KEYS, ['+  −', 'zoom in, out'], ['d', 'dark, light']]});
     addEventListener('hashchange', () => this.fromAddress());
     this.fromAddress();
     this.changed();

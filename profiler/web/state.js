@@ -65,20 +65,23 @@ export function readState(p) {
     value = (key, makesSense) => (makesSense(p.get(key) ?? '') ? p.get(key) : DEFAULTS[key]),
     time = key => value(key, text => sensible(timeOf(text, now))),
     word = key => value(key, text => /^\w{1,100}$/.test(text));
-  const base = p.get('base');
+  const base = p.get('base'),
+    baseMatch = p.has('base_match') ? parseMatch(p.get('base_match')) : null,
+    view = word('view'),
+    against = view === 'diff' && !baseMatch ? 'before' : DEFAULTS.base; // not with itself
   const [from, to] = [time('from'), time('to')],
     ordered = timeOf(from, now) < timeOf(to, now);
   return {
     from: ordered ? from : DEFAULTS.from,
     to: ordered ? to : DEFAULTS.to,
     sel: range(p.get('sel')),
-    base: base === 'before' || base === 'yesterday' ? base : range(base),
+    base: base === 'before' || base === 'yesterday' ? base : (range(base) ?? against),
     match: parseMatch(p.get('match') ?? '') ?? [],
-    baseMatch: p.has('base_match') ? parseMatch(p.get('base_match')) : null,
+    baseMatch,
     kind: word('kind'),
     group: word('group'),
     split: value('split', text => SPLITS.includes(text)),
-    view: word('view'),
+    view,
     utc: p.has('utc'),
     live: p.has('live'),
   };
@@ -134,8 +137,9 @@ export function rangeText([from, to], utc, now) {
   );
 }
 
-// 3 min 30 s
+// 3 min 30 s, 2.5 s, 160 ms
 export function lengthText(ms) {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
   if (ms < 10000) return `${+(ms / 1000).toFixed(1)} s`;
   const parts = [];
   let left = Math.round(ms / 1000);

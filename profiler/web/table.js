@@ -101,10 +101,16 @@ export class Table {
       this.body.contains(document.activeElement) && document.activeElement.dataset.frame;
     this.body.replaceChildren(...shown.map(f => this.row(f)));
     if (focused) this.body.querySelector(`[data-frame="${focused}"]`)?.focus();
-    this.foot.textContent =
+    const {tree, totals} = this.flame,
+      rest = totals.total[1]; // of the frame `other`
+    this.foot.replaceChildren(
       rows.length > shown.length
         ? `${formatCount(shown.length)} of ${formatCount(rows.length)} functions; search for others`
-        : `${formatCount(rows.length)} ${rows.length === 1 ? 'function' : 'functions'}`;
+        : `${formatCount(rows.length)} ${rows.length === 1 ? 'function' : 'functions'}`,
+      rest > 0
+        ? h('div', {}, `${formatShare(rest, tree.total[0])} is in small stacks, not listed`)
+        : '',
+    );
   }
 
   // Beside a sandwich a row is its function, else it is searched for.

@@ -200,7 +200,10 @@ export class Timeline {
     if (marks.sel && !(drag && !this.drag.isBase))
       this.frame(context, marks.sel, theme.select, false);
     if (drag) this.frame(context, drag, theme.select, this.drag.isBase);
-    if (doc.since_ms > doc.from_ms) this.beforeStore(context, theme);
+    const shade = (...args) => this.shade(context, theme, ...args);
+    if (doc.since_ms > doc.from_ms)
+      shade(doc.from_ms, doc.since_ms, 0.07, 'nothing kept from before here');
+    for (const [from, to] of doc.gaps ?? []) shade(from, to, 0.2, 'no agent');
   }
 
   paintBars(context, y) {
@@ -233,15 +236,24 @@ export class Timeline {
     context.restore();
   }
 
-  beforeStore(context, theme) {
-    const x = Math.min(this.x(this.doc.since_ms), this.canvas.clientWidth);
+  // Time of which there is nothing, and why.
+  shade(context, theme, from, to, alpha, text) {
+    const left = Math.max(this.x(from), 0),
+      width = Math.min(this.x(to), this.canvas.clientWidth) - left,
+      room = width - context.measureText(text).width;
     context.save();
     context.fillStyle = theme.dim;
-    context.globalAlpha = 0.07;
-    context.fillRect(0, 0, x, HEIGHT);
+    context.globalAlpha = alpha;
+    context.fillRect(left, 0, Math.max(width, 1), HEIGHT);
     context.globalAlpha = 1;
-    if (x > 170) context.fillText('nothing kept from before here', 24, HEIGHT / 2);
+    if (room > 16) context.fillText(text, left + room / 2, HEIGHT / 2);
     context.restore();
+  }
+
+  // What is said of a step: its cores, unless there was nobody to count them at `at`.
+  sumText(step, at) {
+    const gap = this.doc.gaps?.some(([from, to]) => from <= at && at < to);
+    return gap ? 'no agent: nothing was recorded' : `${this.stack.sums[step].toFixed(2)} cores`;
   }
 
   at(event) {
@@ -288,19 +300,14 @@ export class Timeline {
       .sort((a, b) => b.v - a.v);
     this.tip.replaceChildren(
       h('b', {}, clock(doc.from_ms + step * doc.step_ms, marks.utc).time),
-      ` ${stack.sums[step].toFixed(2)} cores`,
+      ` ${this.sumText(step, at)}`,
       h(
         'table',
         {},
         ...rows.slice(0, TOP + 1).map(({row, i, v}) => {
           const swatch = h('i', {class: 'swatch'});
           swatch.style.background = this.colour(i);
-          return h(
-            'tr',
-            {},
-            h('th', {scope: 'row'}, swatch, row.text),
-            h('td', {}, v.toFixed(2)),
-          );
+          return h('tr', {}, h('th', {scope: 'row'}, swatch, row.text), h('td', {}, v.toFixed(2)));
         }),
       ),
     );

@@ -129,7 +129,7 @@ page('loads: time line, graph, table, figures', async (p, agent) => {
   for (const part of [
     '100 samples',
     'cores × 15 min',
-    '1 object without symbols',
+    '1 object without symbols', // of two: the other is not in the profile
     'no hardware counter',
   ])
     assert.ok(foot.includes(part), `${part} in ${foot}`);
@@ -212,6 +212,35 @@ page('filters: legend, dialog, pills', async (p, agent) => {
   await idle(p);
   assert.equal(last(agent, 'profile').get('match'), '{pid="7"}');
   assert.equal(last(agent, 'series').get('match'), '{pid="7"}');
+  assert.equal(await p.title(), '7 · box-1 · Bianque');
+});
+
+page('a whole selector pasted for a filter', async (p, agent) => {
+  const value = p.locator('.dialog [aria-label=Value]');
+  await p.locator('text=+ filter').click();
+  await value.fill('{service_name=nginx}');
+  await p.keyboard.press('Enter');
+  assert.match(await p.locator('.dialog').innerText(), /This is not like/);
+  await value.fill(' {service_name="nginx",host!~"b.*"} ');
+  await p.keyboard.press('Enter');
+  await idle(p);
+  assert.equal(last(agent, 'profile').get('match'), '{service_name="nginx",host!~"b.*"}');
+  assert.equal(await p.locator('.filter').count(), 2);
+  const [file] = await Promise.all([
+    p.waitForEvent('download'),
+    p.locator('[aria-label=Download]').selectOption('html'),
+  ]);
+  assert.match(file.suggestedFilename(), /^box-1-cpu-nginx-b\._-20[\dT-]+\.html$/);
+});
+
+page('the search stays where it is', async p => {
+  await p.setViewportSize({width: 1280, height: 760});
+  const place = async () => JSON.stringify(await p.locator('.bar input').boundingBox()),
+    before = await place();
+  await p.locator('.bar input').fill('parse');
+  await p.waitForFunction(() => window.bianque.flame.asked.query === 'parse');
+  assert.ok(await p.locator('.found').isVisible());
+  assert.equal(await place(), before);
 });
 
 page('the time line by process: its name, and its pid as the filter', async (p, agent) => {
@@ -305,15 +334,33 @@ page('heat map', async (p, agent) => {
   assert.equal(last(agent, 'heatmap').get('step'), '20ms');
   await shot(p, 'heat');
   const box = await p.locator('.heat-box canvas').boundingBox();
-  await p.mouse.move(box.x + box.width * 0.5, box.y + box.height * 0.31);
+  await p.mouse.move(box.x + box.width * 0.5, box.y + (box.height - 18) * 0.31);
   await p.mouse.down();
-  await p.mouse.move(box.x + box.width * 0.5, box.y + box.height * 0.45);
+  await p.mouse.move(box.x + box.width * 0.5, box.y + (box.height - 18) * 0.45);
   await p.mouse.up();
   await idle(p);
   const {sel} = await state(p);
   assert.equal(sel[1] - sel[0], 160);
   assert.equal(await p.evaluate(() => window.bianque.pane), 'both');
 });
+
+page(
+  'heat map by keyboard; a legend, times below',
+  async p => {
+    assert.match(await p.locator('.heat-legend').innerText(), /^1\s*2\s*3\s*4\s*samples$/);
+    const canvas = p.locator('.heat-box canvas');
+    await canvas.focus();
+    for (const key of ['Home', 'ArrowRight', 'ArrowDown', 'Shift+ArrowDown'])
+      await p.keyboard.press(key);
+    assert.match(await p.locator('.heat-said').innerText(), /:\d\d\.020, 40 ms/);
+    await p.keyboard.press('Enter');
+    await idle(p);
+    const {sel} = await state(p);
+    assert.deepEqual([sel[0] % 1000, sel[1] - sel[0]], [20, 40]);
+    assert.equal(await p.evaluate(() => window.bianque.pane), 'both');
+  },
+  {hash: '#view=heat'},
+);
 
 const PROCESSES_ASKED = ['pid', '1000', '900000ms']; // a step over the range
 page('processes', async (p, agent) => {
@@ -323,7 +370,8 @@ page('processes', async (p, agent) => {
   assert.deepEqual([asked.get('group'), asked.get('limit'), asked.get('step')], PROCESSES_ASKED);
   const row = await p.locator('.list tbody tr').first().innerText();
   assert.match(row, /^100\s+nginx\s+900 s\s+1\.00\s/);
-  assert.match(await p.locator('.list').innerText(), /101\s+postgres.*gone/s);
+  assert.match(await p.locator('.list').innerText(), /101\s+postgres gone\s[^]*postgres\.service/);
+  assert.match(await p.locator('.list').innerText(), /8\s+idle/, 'those that used nothing');
   assert.match(await p.locator('.extra').innerText(), /^11 processes/);
   await shot(p, 'processes');
   await p.locator('.list tbody button', {hasText: 'nginx'}).click();
@@ -331,10 +379,24 @@ page('processes', async (p, agent) => {
   assert.equal(last(agent, 'profile').get('match'), '{pid="100"}');
 });
 
+page(
+  'processes with a filter: only what it lets through',
+  async p => {
+    assert.match(await p.locator('.extra').innerText(), /^1 process that the filters let through/);
+    assert.equal(await p.locator('.list tbody tr').count(), 1);
+    assert.match(await p.locator('.list tbody').innerText(), /101\s+postgres gone/);
+    assert.equal(await p.locator('.banner').count(), 0);
+    assert.doesNotMatch(await p.locator('#status').innerText(), /samples/, 'those of the host');
+  },
+  {hash: '#view=processes&match={service_name="postgres"}'},
+);
+
 page('keyboard: range, length, live', async (p, agent) => {
   await p.keyboard.press('-');
   await idle(p);
   assert.equal(last(agent, 'series').get('from'), 'now-1800s');
+  const length = p.locator('[aria-label="Time range"] option:checked');
+  assert.equal(await length.innerText(), 'Last 30 min');
   await p.keyboard.press('[');
   await idle(p);
   assert.ok(Math.abs(Date.parse(last(agent, 'series').get('to')) - (Date.now() - 900000)) < 5000);
@@ -347,6 +409,7 @@ page('keyboard: range, length, live', async (p, agent) => {
   await p.keyboard.press('l');
   await p.keyboard.press('?');
   assert.ok(await p.locator('dialog').isVisible());
+  assert.equal((await p.locator('dialog').innerText()).match(/\+\s+−/g).length, 1, 'said once');
   await p.keyboard.press('Escape');
   const unnamed = await p.evaluate(
     () =>
@@ -357,6 +420,134 @@ page('keyboard: range, length, live', async (p, agent) => {
   assert.equal(unnamed, 0);
 });
 
+// Every element that Tab reaches, from the first to the last: [what it is, whether its focus shows].
+async function walk(p) {
+  const seen = [];
+  await p.evaluate(() => document.activeElement.blur());
+  for (let i = 0; i < 120; i++) {
+    await p.keyboard.press('Tab');
+    const at = await p.evaluate(() => {
+      const e = document.activeElement,
+        {outlineStyle, outlineWidth} = getComputedStyle(e),
+        name = e.getAttribute('aria-label') || e.textContent.trim() || e.title;
+      if (e === document.body || e.dataset.walked) return null;
+      e.dataset.walked = 'yes';
+      return [name, outlineStyle !== 'none' && parseFloat(outlineWidth) >= 1];
+    });
+    if (!at) break;
+    seen.push(at);
+  }
+  return seen;
+}
+
+page('everything by keyboard: each pane is reached, the focus is seen, Escape closes', async p => {
+  const first = await walk(p),
+    names = first.map(([name]) => name);
+  for (const name of [
+    ...['Time range', '+ filter', 'Kind', 'Download', 'Time line', 'Processes', 'Reset'],
+    ...['Search functions, files, modules', 'keys', 'function', 'lex'],
+  ])
+    assert.ok(names.includes(name), `${name} in ${names}`);
+  assert.ok(names.some(name => /^Flame graph/.test(name)));
+  assert.ok(names.some(name => /without symbols/.test(name)));
+  assert.deepEqual(
+    first.filter(([, seen]) => !seen),
+    [],
+  );
+  for (const [pane, inside] of [
+    ['Table', /^lex$/],
+    ['Sandwich', /^Flame graph/],
+    ['Diff', /^Baseline$/],
+    ['Heat map', /^Heat map\./],
+    ['Processes', /^nginx$/],
+  ]) {
+    await p.locator('.bar button', {hasText: pane}).first().focus();
+    await p.keyboard.press('Enter');
+    await idle(p);
+    await p.evaluate(() => document.querySelectorAll('*').forEach(e => delete e.dataset.walked));
+    const there = await walk(p);
+    assert.ok(
+      there.some(([name]) => inside.test(name)),
+      `${pane}: ${there.map(([name]) => name)}`,
+    );
+    assert.deepEqual(
+      there.filter(([, seen]) => !seen),
+      [],
+      pane,
+    );
+  }
+  for (const [button, dialog] of [
+    ['+ filter', '.dialog'],
+    ['?', '.help'],
+    ['no hardware counter', '.dialog'],
+  ]) {
+    await p.locator('button', {hasText: button}).last().focus();
+    await p.keyboard.press('Enter');
+    await p.waitForSelector(`${dialog}[open]`);
+    await p.keyboard.press('Escape');
+    assert.equal(await p.locator('dialog[open]').count(), 0, button);
+  }
+  await p.locator('.bar button', {hasText: 'Flame'}).press('Enter');
+  await idle(p);
+  await p.locator('.scroll').first().focus();
+  await p.keyboard.press('ArrowDown');
+  await p.keyboard.press('ContextMenu');
+  await p.waitForSelector('.menu:not([hidden])');
+  await p.keyboard.press('ArrowDown');
+  const style = await p.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
+  assert.notEqual(style, 'none');
+  await p.keyboard.press('Escape');
+  assert.equal(await p.locator('.menu:not([hidden])').count(), 0);
+});
+
+// Text that is seen, against what is behind it: those below 4.5 : 1, by the text.
+const faint = p =>
+  p.evaluate(async () => {
+    const {contrast, mix} = await import('./web/theme.js'),
+      parse = colour => colour.match(/[\d.]+/g).map(Number),
+      hex = rgb => `#${rgb.map(v => Math.round(v).toString(16).padStart(2, '0')).join('')}`,
+      bad = [],
+      words = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    // What is behind an element: colours from the page up, laid over one another.
+    const behind = element => {
+      const under = element.parentElement ? behind(element.parentElement) : '#ffffff',
+        [r, g, b, a = 1] = parse(getComputedStyle(element).backgroundColor);
+      return mix(under, hex([r, g, b]), a);
+    };
+    let n = 0;
+    while (words.nextNode()) {
+      const {parentElement: e, data} = words.currentNode;
+      if (!data.trim() || !e.checkVisibility() || e.closest('.unseen, option, noscript')) continue;
+      const [r, g, b, a = 1] = parse(getComputedStyle(e).color),
+        ground = behind(e),
+        ratio = contrast(mix(ground, hex([r, g, b]), a), ground);
+      n++;
+      if (ratio < 4.5) bad.push(`${data.trim().slice(0, 40)}: ${ratio.toFixed(2)}`);
+    }
+    return n > 30 ? bad : [`only ${n} texts`];
+  });
+for (const colorScheme of ['light', 'dark'])
+  page(
+    `every text has contrast 4.5, ${colorScheme}`,
+    async p => {
+      for (const pane of ['both', 'sandwich', 'diff', 'heat', 'processes']) {
+        await p.evaluate(which => window.bianque.show(which), pane);
+        await idle(p);
+        await p.waitForTimeout(400); // colours that change slowly
+        assert.deepEqual(await faint(p), [], pane);
+      }
+      await p.locator('#status button').first().click();
+      assert.deepEqual(await faint(p), []);
+      await p.evaluate(() => document.documentElement.style.setProperty('--quiet', '#808080'));
+      await p.waitForTimeout(400);
+      assert.notDeepEqual(await faint(p), [], 'what is measured is what is drawn');
+    },
+    {
+      context: {colorScheme},
+      agent: () => ({lost: 5, store: {enabled: false, ok: false, reason: 'x'}, gaps: [[1, 2]]}),
+    },
+  );
+
 page('downloads', async p => {
   const [file] = await Promise.all([
     p.waitForEvent('download'),
@@ -365,12 +556,99 @@ page('downloads', async p => {
   assert.match(file.suggestedFilename(), /^box-1-cpu-.*\.folded$/);
 });
 
-page('why: what is lost, what lacks symbols', async p => {
-  await p.locator('#status button').first().click();
-  const text = await p.locator('.dialog').innerText();
-  for (const part of ['no hardware counter', 'nested', 'install libx-dbgsym'])
-    assert.ok(text.includes(part), part);
+const NOT_WHOLE = `worker;[incomplete:no_row];serve;parse [libjson.so] 30
+worker;[truncated];deep 10
+worker;_start;main;serve 60
+`;
+page(
+  'why: stacks that are not whole, what is lost, what lacks symbols',
+  async p => {
+    const foot = p.locator('#status');
+    await foot.locator('button', {hasText: '60.0 % whole stacks'}).click();
+    const text = await p.locator('.dialog').innerText();
+    for (const part of [
+      /no_row\s+30\.0 %\s+code without unwind rows/,
+      /truncated\s+10\.0 %\s+deeper than profile.max_frames/,
+      /lost on this host in this range: 5/,
+      /not_run\s+41\s+an estimate/,
+      /nested\s+3/,
+      /libjson.so\s+install libjson-dbgsym/,
+      /no hardware counter/,
+    ])
+      assert.match(text, part);
+    assert.ok(!text.includes('elsewhere'), 'of what is chosen');
+    await p.keyboard.press('Escape');
+    assert.equal(await p.locator('.dialog').count(), 0);
+    await foot.locator('button', {hasText: '5 lost'}).press('Enter');
+    const top = await p.locator('.dialog [data-part=lost]').boundingBox(),
+      box = await p.locator('.dialog .scrolled').boundingBox();
+    assert.ok(top.y >= box.y - 1 && top.y < box.y + box.height, 'what was asked for is in sight');
+    await shot(p, 'why');
+  },
+  {
+    agent: () => {
+      writeFileSync(join(folder, 'not-whole'), NOT_WHOLE);
+      return {table: tableOf(join(folder, 'not-whole')), lost: 5};
+    },
+  },
+);
+
+page('what is in small stacks is in no row', async (p, agent) => {
+  const foot = p.locator('.table-foot');
+  assert.doesNotMatch(await foot.innerText(), /small stacks/);
+  agent.table = tableOf('-n', '12', join(folder, 'folded'));
+  await p.evaluate(() => window.bianque.load());
+  await idle(p);
+  const share = await p.evaluate(() => {
+    const {totals, tree} = window.bianque.flame;
+    return ((100 * totals.total[1]) / tree.total[0]).toFixed(1);
+  });
+  assert.ok(share > 1);
+  assert.ok((await foot.innerText()).includes(`${share} % is in small stacks, not listed`));
 });
+
+page(
+  'time without an agent',
+  async (p, agent) => {
+    const box = await p.locator('.line-canvas').boundingBox(),
+      [gap, other] = await p.evaluate(() => {
+        const {width} = document.querySelector('.line-canvas'),
+          context = document.querySelector('.line-canvas').getContext('2d'),
+          {data} = context.getImageData(0, 8, width, 1);
+        return [0.35, 0.8].map(part => data[4 * Math.round(width * part) + 3]);
+      });
+    assert.ok(gap > 30 && other === 0, `grey: ${gap}, elsewhere ${other}`);
+    await p.mouse.move(box.x + box.width * 0.35, box.y + 40);
+    assert.match(await p.locator('.line .tip').innerText(), /no agent: nothing was recorded/);
+    await p.mouse.move(box.x + box.width * 0.8, box.y + 40);
+    assert.match(await p.locator('.line .tip').innerText(), /cores/);
+    const [[from, to]] = agent.gaps;
+    agent.table = tableOf('/dev/null');
+    await p.evaluate(sel => window.bianque.change({sel}), [from + 1000, to - 1000]);
+    await idle(p);
+    assert.match(await p.locator('.banner').innerText(), /No agent ran in this range/);
+    await shot(p, 'gap');
+  },
+  {agent: () => ({gaps: [[Date.now() - 700000, Date.now() - 500000]]})},
+);
+
+page(
+  'the store that is off, and one that fails',
+  async (p, agent) => {
+    assert.match(
+      await p.locator('.banner').innerText(),
+      /The store is off: only the last 5 minutes are kept\. Set store\.enabled/,
+    );
+    agent.store = {ok: false, reason: 'No space left on device'};
+    await p.reload();
+    await idle(p);
+    assert.match(
+      await p.locator('.banner.warn').innerText(),
+      /keeps nothing now: only the last 5 minutes are kept\. No space left/,
+    );
+  },
+  {agent: () => ({store: {enabled: false, ok: false, reason: 'Set store.enabled: true.'}})},
+);
 
 page(
   'nothing matches: the filter can be dropped',
@@ -397,6 +675,17 @@ page(
     assert.equal(Date.parse(last(agent, 'series').get('from')), agent.since);
   },
   {agent: () => ({since: Date.now() - 12000})},
+);
+
+page(
+  'nothing yet: a past range is not said to be collected',
+  async p => {
+    assert.match(await p.locator('.banner').innerText(), /No samples in this range/);
+  },
+  {
+    agent: () => ({since: 0, table: tableOf('/dev/null')}),
+    hash: '#from=1790000000000&to=1790000900000',
+  },
 );
 
 page(

@@ -45,7 +45,8 @@ function series(q, agent) {
         (_, k) => (step * 1e6 * (1 + (k % 7 === i))) / (i + 2),
       );
       const total = values.reduce((a, b) => a + b, 0);
-      return byPid ? {name: pidOf(name), process: name, total, values} : {name, total, values};
+      const owner = {process: name, service_name: `${name}.service`, container: ''};
+      return byPid ? {name: pidOf(name), ...owner, total, values} : {name, total, values};
     };
   return {
     from_ms: from,
@@ -58,7 +59,8 @@ function series(q, agent) {
     since_ms: agent.since,
     samples: 100,
     whole: 99,
-    lost: 0,
+    lost: agent.lost,
+    gaps: agent.gaps,
     series: SERIES.filter(s => (!only || s === only) && (!pid || pidOf(s) === pid)).map(line),
   };
 }
@@ -69,6 +71,7 @@ function profile(q, agent) {
     {nodes} = doc;
   doc.time_ms = timeOf(q.get('from'), now);
   doc.duration_ms = timeOf(q.get('to'), now) - doc.time_ms;
+  doc.lost = agent.lost;
   if (/nope/.test(q.get('match') ?? '')) {
     doc.samples = doc.whole = 0;
     for (const column of Object.values(nodes)) column.length = 1;
@@ -101,10 +104,20 @@ const STATUS = {
     {name: 'sampling', state: 'degraded', reason: 'no hardware counter: samples by cpu-clock'},
     {name: 'store', state: 'ok', reason: ''},
   ],
-  sampling: {hz: 99, lost_total: {ring_full: 0, nested: 3}, objects_without_rows: []},
+  sampling: {hz: 99, lost_total: {ring_full: 0, nested: 3, not_run: 41}, objects_without_rows: []},
+  store: {
+    enabled: true,
+    ok: true,
+    reason: '',
+    since_ms: 1790000000000,
+    bytes: 1000000,
+    max_bytes: 2147483648,
+    retention_s: 86400,
+  },
   symbols: {
     lacking: [
-      {path: '/usr/lib/libx.so', build_id: 'ab12', note: 'no file', package: 'libx-dbgsym'},
+      {path: '/usr/lib/libjson.so', build_id: 'ab12', note: 'no file', package: 'libjson-dbgsym'},
+      {path: '/usr/bin/elsewhere', build_id: 'cd34', note: 'no file', package: ''},
     ],
   },
 };
@@ -113,7 +126,7 @@ const ANSWERS = {
   series,
   profile,
   heatmap,
-  status: () => STATUS,
+  status: (q, agent) => ({...STATUS, store: {...STATUS.store, ...agent.store}}),
   kinds: () => ({kinds: ['cpu']}),
   labels: () => ({labels: ['host', 'service_name']}),
   'label/service_name/values': () => ({values: SERIES}),
@@ -128,11 +141,14 @@ const ANSWERS = {
   }),
 };
 
-// fields: table (of the profile), since (ms), token ('': none), down, delay (ms), broken (texts that
-// are answered instead, by name).
+// fields: table (of the profile), since (ms), gaps, lost, store (what differs from one that is well),
+// token ('': none), down, delay (ms), broken (texts that are answered instead, by name).
 export async function startAgent(fields) {
   const agent = {
     since: Date.now() - 3600000,
+    gaps: [],
+    lost: 0,
+    store: {},
     token: '',
     down: false,
     delay: 0,

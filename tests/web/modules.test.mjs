@@ -16,7 +16,8 @@ const nodes = await load('nodes.js'),
   format = await load('format.js');
 const state = await load('state.js'),
   timeline = await load('timeline.js'),
-  panels = await load('panels.js');
+  panels = await load('panels.js'),
+  dialogs = await load('dialogs.js');
 const theme = await load('theme.js'),
   drawing = await load('draw.js');
 
@@ -523,6 +524,10 @@ test('the address holds the whole state, and nothing by default', () => {
     'sel=-1789999000000&base=1789999000000-1789999500000-1789999900000',
   ])
     assert.deepEqual(state.readState(new URLSearchParams(bad)), state.DEFAULTS, bad);
+  const baseOf = text => state.readState(new URLSearchParams(text)).base;
+  assert.equal(baseOf('view=diff'), 'before', 'a diff is not with itself');
+  assert.equal(baseOf('view=diff&base=yesterday'), 'yesterday');
+  assert.equal(baseOf('view=diff&base_match={a="b"}'), null, 'but with another filter it may be');
 });
 
 test('ranges and times', () => {
@@ -534,7 +539,10 @@ test('ranges and times', () => {
   assert.deepEqual(at({sel: [1000, 3000], base: [5, 6]}).base, [5, 6]);
   assert.equal(state.readState(new URLSearchParams('from=now-1h&to=now-2h')).from, 'now-15m');
   assert.equal(state.lengthText(210000), '3 min 30 s');
-  assert.equal(state.lengthText(200), '0.2 s');
+  assert.equal(state.lengthText(200), '200 ms');
+  assert.equal(state.lengthText(2500), '2.5 s');
+  assert.equal(state.lengthText(33650), '34 s');
+  assert.equal(state.lengthText(2402000), '40 min 2 s');
   assert.equal(state.lengthText(86400000), '1 d');
   assert.equal(state.clock(0, true).time, '00:00:00');
   for (const span of [1000, 60000, 900000, 86400000, 30 * 86400000])
@@ -579,29 +587,77 @@ test('a time line stacks the largest, a heat map finds its moments', () => {
   assert.deepEqual(panels.heatRange(heat, {column: 2, row: 3}, {column: 1, row: 9}), [6900, 7400]);
 });
 
+test('a heat map: one sample is seen, half of the most is clearly paler than the most', () => {
+  for (const name of ['light', 'dark']) {
+    const apart = (a, b, max) =>
+      theme.contrast(panels.heatShade(a, max, name), panels.heatShade(b, max, name));
+    assert.equal(panels.heatShade(0, 9, name), theme.THEMES[name].page);
+    for (const max of [1, 2, 4, 300]) assert.ok(apart(0, 1, max) >= 1.15, `1 of ${max}, ${name}`);
+    for (const max of [2, 4, 300])
+      assert.ok(apart(max / 2, max, max) >= 2, `half of ${max}, ${name}`);
+    assert.ok(apart(1, 2, 4) >= 1.3);
+  }
+});
+
 test('processes are joined with what they used', () => {
   const series = [
     {name: '7', process: 'worker', total: 8},
-    {name: '9', process: 'x (y)', total: 6},
+    {name: '9', process: 'x (y)', service_name: 'web', container: 'c1', total: 6},
+    {name: '10', process: 'old', total: 1}, // of an agent that does not say whose it was
     {name: 'other', other: true, total: 3},
   ];
-  const rows = panels.joinProcesses(
-    {
-      processes: [
-        {pid: 7, comm: 'worker'},
-        {pid: 8, comm: 'z'},
-      ],
-    },
-    {series},
-  );
+  const processes = [
+    {pid: 7, comm: 'worker', service_name: 'w', container: ''},
+    {pid: 8, comm: 'z', service_name: 'z', container: ''},
+  ];
+  const joined = all =>
+    panels
+      .joinProcesses({processes}, {series}, all)
+      .map(r => [r.pid, r.comm, r.value, r.service_name, r.container, !!r.gone]);
+  const rows = [
+    [7, 'worker', 8, 'w', '', false],
+    [8, 'z', 0, 'z', '', false],
+    [9, 'x (y)', 6, 'web', 'c1', true],
+    [10, 'old', 1, '', '', true],
+  ];
+  assert.deepEqual(joined(true), rows);
   assert.deepEqual(
-    rows.map(r => [r.pid, r.comm, r.value, !!r.gone]),
-    [
-      [7, 'worker', 8, false],
-      [8, 'z', 0, false],
-      [9, 'x (y)', 6, true],
-    ],
+    joined(false),
+    rows.filter(r => r[2]),
+    'with a filter only those that match',
   );
+});
+
+test('why stacks are not whole: the marks nearest the root, summed by reason', () => {
+  const doc = table([
+    'all',
+    0,
+    ['[incomplete:no_row]', 1, ['f', 30, ['[truncated]', 4]]],
+    ['w (1)', 0, ['[truncated]', 0, ['g', 10]], ['[incomplete:no_row]', 2], ['g', 50]],
+    ['h', 1, ['[other]', 2]],
+  ]);
+  const kind = name => doc.frames.name.indexOf(name);
+  doc.frames.kinds = ['native', 'group', 'mark'];
+  for (const name of ['all', 'w (1)']) doc.frames.kind[kind(name)] = 1;
+  for (const name of ['[incomplete:no_row]', '[truncated]', '[other]'])
+    doc.frames.kind[kind(name)] = 2;
+  assert.deepEqual(dialogs.stopsOf(doc), [
+    ['no_row', 74],
+    ['truncated', 20],
+  ]);
+  const reasons = readFileSync(new URL('../../bpf/reason.h', WEB), 'utf8'),
+    labels = (list, whole) =>
+      [
+        ...reasons
+          .split(`define ${list}`)[1]
+          .split('\nenum')[0]
+          .matchAll(/"(\w+)"(,\s*1\))?/g),
+      ]
+        .filter(m => !m[2] || whole)
+        .map(m => m[1]);
+  const explained = Object.keys(dialogs.STOPS).filter(s => s !== 'other');
+  assert.deepEqual(explained.sort(), labels('STOP_LIST', false).sort());
+  assert.deepEqual(Object.keys(dialogs.LOSSES).sort(), labels('LOSS_LIST', true).sort());
 });
 
 // ---- sandwich and diff ----
