@@ -405,8 +405,10 @@ export class App extends View {
     const {store} = this.status ?? {};
     if (store && !store.ok)
       say(
-        `The store ${store.enabled ? 'keeps nothing now' : 'is off'}: only the last 5 minutes are ` +
-          `kept. ${store.reason}`,
+        store.enabled
+          ? `The store keeps nothing now, only the last 5 minutes are there: ${store.reason}`
+          : 'The store is off: only the last 5 minutes are kept. To keep more, set store.enabled to ' +
+              'true and start the agent again.',
         store.enabled,
       );
     this.notices.replaceChildren(...list);

@@ -119,6 +119,8 @@ export function showTrust({status, about, tree, lacking}, part) {
   const {sampling, parts = []} = status,
     all = tree?.diff?.now.total[0] ?? tree?.total[0],
     stops = tree ? stopsOf(tree) : [],
+    // one that is well may have had to set something aside
+    store = status.store?.ok && status.store.reason ? [['store', status.store.reason]] : [],
     degraded = parts.filter(p => p.state === 'degraded'),
     lost = Object.entries(sampling?.lost_total ?? {}).filter(([, n]) => n),
     noRows = sampling?.objects_without_rows ?? [];
@@ -171,7 +173,7 @@ export function showTrust({status, about, tree, lacking}, part) {
       section(
         'parts',
         'What is degraded now',
-        degraded.map(p => [h('b', {}, p.name), p.reason]),
+        degraded.map(p => [h('b', {}, p.name), p.reason]).concat(store),
         'nothing',
         '`bianque check` on the host says what this kernel and these rights allow, and how to get more.',
       ),

@@ -127,8 +127,8 @@ export class View {
         () => this.resetAll(),
       ),
       h('span', {class: 'gap'}),
-      this.found,
       this.input,
+      this.found,
       ...tools,
       this.button('◐', 'dark or light', () => this.toggleTheme(), {
         'aria-label': 'dark or light',

@@ -233,14 +233,17 @@ page('a whole selector pasted for a filter', async (p, agent) => {
   assert.match(file.suggestedFilename(), /^box-1-cpu-nginx-b\._-20[\dT-]+\.html$/);
 });
 
-page('the search stays where it is', async p => {
-  await p.setViewportSize({width: 1280, height: 760});
-  const place = async () => JSON.stringify(await p.locator('.bar input').boundingBox()),
-    before = await place();
-  await p.locator('.bar input').fill('parse');
-  await p.waitForFunction(() => window.bianque.flame.asked.query === 'parse');
-  assert.ok(await p.locator('.found').isVisible());
-  assert.equal(await place(), before);
+page('the search stays where it is, on a bar with room and without', async p => {
+  const place = async () => JSON.stringify(await p.locator('.bar input').boundingBox());
+  for (const width of [1280, 2200]) {
+    await p.setViewportSize({width, height: 760});
+    const before = await place();
+    await p.locator('.bar input').fill('parse');
+    await p.waitForFunction(() => window.bianque.flame.asked.query === 'parse');
+    assert.ok(await p.locator('.found').isVisible());
+    assert.equal(await place(), before);
+    await p.keyboard.press('Escape');
+  }
 });
 
 page('the time line by process: its name, and its pid as the filter', async (p, agent) => {
@@ -637,17 +640,17 @@ page(
   async (p, agent) => {
     assert.match(
       await p.locator('.banner').innerText(),
-      /The store is off: only the last 5 minutes are kept\. Set store\.enabled/,
+      /The store is off: only the last 5 minutes are kept\. .* set store\.enabled to true/,
     );
     agent.store = {ok: false, reason: 'No space left on device'};
     await p.reload();
     await idle(p);
     assert.match(
       await p.locator('.banner.warn').innerText(),
-      /keeps nothing now: only the last 5 minutes are kept\. No space left/,
+      /keeps nothing now, only the last 5 minutes are there: No space left/,
     );
   },
-  {agent: () => ({store: {enabled: false, ok: false, reason: 'Set store.enabled: true.'}})},
+  {agent: () => ({store: {enabled: false, ok: false, reason: 'store.enabled is false'}})},
 );
 
 page(
