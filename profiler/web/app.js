@@ -5,12 +5,12 @@
 // the new one is there.
 
 import {ApiError, download, getJson, saveBlob, setToken, takeToken} from './api.js';
-import {copyText, h} from './dom.js';
+import {copyText, h, refill} from './dom.js';
 import {formatChange, formatCount, formatShare, formatValue} from './format.js';
 import {buildTop} from './head.js';
 import {decode, emptyTree, pathOf} from './nodes.js';
 import {clock, formatMatch, iso, lengthText, parseMatch, rangesOf, readState} from './state.js';
-import {SPLITS, writeState} from './state.js';
+import {recorded, SPLITS, writeState} from './state.js';
 import {DIFF} from './theme.js';
 import {Timeline} from './timeline.js';
 import {KEYS, View} from './view.js';
@@ -411,7 +411,7 @@ export class App extends View {
               'true and start the agent again.',
         store.enabled,
       );
-    this.notices.replaceChildren(...list);
+    refill(this.notices, ...list);
   }
 
   when(ms) {
@@ -423,7 +423,7 @@ export class App extends View {
   showStatus(tree) {
     const {about, status} = this,
       figure = (n, text, warn) => h('span', {class: warn ? 'warn' : ''}, h('b', {}, n), ` ${text}`),
-      why = (n, text, part, warn) => {
+      why = (n, text, warn, part) => {
         const onclick = () => this.showTrust(part, tree);
         return h('button', {type: 'button', title: 'why', onclick}, figure(n, `${text} ▸`, warn));
       };
@@ -433,17 +433,17 @@ export class App extends View {
     if (samples && whole >= 0) {
       const say = tree && whole < samples ? why : figure,
         warn = whole < 0.97 * samples;
-      items.push(say(formatShare(whole, samples), 'whole stacks', 'stacks', warn));
+      items.push(say(formatShare(whole, samples), 'whole stacks', warn, 'stacks'));
     }
-    if (lost >= 0) items.push((lost ? why : figure)(formatCount(lost), 'lost', 'lost', lost > 0));
+    if (lost >= 0) items.push((lost ? why : figure)(formatCount(lost), 'lost', lost > 0, 'lost'));
     const lacking = this.lacking(tree).length;
     if (lacking)
       items.push(
-        why(lacking, `${lacking === 1 ? 'object' : 'objects'} without symbols`, 'symbols'),
+        why(lacking, `${lacking === 1 ? 'object' : 'objects'} without symbols`, false, 'symbols'),
       );
     for (const part of status.parts ?? [])
-      if (part.state === 'degraded') items.push(why('', part.reason.split(':')[0], 'parts'));
-    this.footer.replaceChildren(...items, h('span', {class: 'kinds'}, ...this.kindShares(tree)));
+      if (part.state === 'degraded') items.push(why('', part.reason.split(':')[0], false, 'parts'));
+    refill(this.footer, ...items, h('span', {class: 'kinds'}, ...this.kindShares(tree)));
     super.setTheme(this.themeName); // of the swatches
   }
 
@@ -459,8 +459,8 @@ export class App extends View {
       list = [];
     if (!tree) return list;
     const all = tree.diff ? tree.diff.now.total[0] : tree.total[0],
-      length = about.duration_ms;
-    if (about.unit === 'nanoseconds' && length)
+      length = recorded([about.time_ms, about.time_ms + about.duration_ms], this.doc);
+    if (about.unit === 'nanoseconds' && length > 0)
       list.push(
         figure(
           (all / 1e6 / length).toFixed(2),

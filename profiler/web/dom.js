@@ -14,6 +14,14 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 
+// Other children; the focus stays on the button that stands where the focused one stood, or last.
+export function refill(element, ...children) {
+  const buttons = () => [...element.querySelectorAll('button')],
+    at = buttons().indexOf(document.activeElement);
+  element.replaceChildren(...children);
+  if (at >= 0) (buttons()[at] ?? buttons().at(-1))?.focus({preventScroll: true});
+}
+
 // A canvas as large as asked for, sharp on any screen; its context, in CSS pixels.
 export function sizeCanvas(canvas, width, height) {
   const ratio = window.devicePixelRatio || 1;

@@ -4,7 +4,7 @@
 // data, so that a link can hold it; the element it lives in gets a `change` event when that
 // changes.
 
-import {calm, copyText, h, narrow, sizeCanvas, typing} from './dom.js';
+import {calm, copyText, h, narrow, refill, sizeCanvas, typing} from './dom.js';
 import {draw, drawOverview, edges, outline, rowAt, rowTop, TextFitter} from './draw.js';
 import {formatShare, formatValue, shortName} from './format.js';
 import {hit, layout, neighbour, occurrences, within} from './layout.js';
@@ -206,7 +206,8 @@ export class Flame {
         text,
         h('span', {'aria-label': 'remove'}, ' ✕'),
       );
-    this.pills.replaceChildren(
+    refill(
+      this.pills,
       ...focus.map(f =>
         pill(`focus ${shortName(f)}`, () => ({focus: without(this.asked.focus, f)})),
       ),
@@ -323,7 +324,8 @@ export class Flame {
     const [first, last] = narrow() ? [1, 1] : [2, 4],
       left = path.length - first - last; // out
     const shown = left > 1 ? [...path.slice(0, first), -1, ...path.slice(-last)] : path;
-    this.crumbs.replaceChildren(
+    refill(
+      this.crumbs,
       ...shown.flatMap((node, i) => [
         ...(i ? [h('span', {class: 'sep', 'aria-hidden': 'true'}, '▸')] : []),
         node < 0 ? h('span', {class: 'sep'}, `… ${left} …`) : crumb(node),

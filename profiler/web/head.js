@@ -2,7 +2,7 @@
 // What stands around the panes of the agent's page: the bar on top, the pills of filters.
 // Everything is told to the page, `app`, by its methods.
 
-import {h} from './dom.js';
+import {h, refill} from './dom.js';
 import {formatMatch, lengthText, timeOf} from './state.js';
 
 const lastOf = length => `Last ${lengthText(-timeOf(`now-${length}`, 0))}`,
@@ -57,7 +57,8 @@ export function buildTop(page, tools) {
     press(live, state.live);
     zoomLine.hidden = !state.sel;
     host.textContent = hostName;
-    filters.replaceChildren(
+    refill(
+      filters,
       ...state.match.map(([label, op, value], i) =>
         button(`${label} ${op} ${value} ✕`, 'remove', () => page.app.dropFilter(i), {
           class: 'filter',

@@ -5,9 +5,9 @@
 // how many samples that rests on is returned, if there is one.
 
 import {getJson} from './api.js';
-import {h, sizeCanvas} from './dom.js';
+import {h, refill, sizeCanvas} from './dom.js';
 import {formatCount, formatShare, formatValue} from './format.js';
-import {clock, iso, lengthText, rangeText, ticks} from './state.js';
+import {clock, iso, lengthText, rangeText, recorded, ticks} from './state.js';
 import {mix, THEMES} from './theme.js';
 
 const HEAT_MS = 300000,
@@ -294,7 +294,8 @@ export class Processes {
     const sum = series => series.reduce((all, s) => all + s.total, 0),
       rows = joinProcesses(list, doc, !args.match),
       rest = sum(doc.series.filter(s => s.other));
-    Object.assign(this, {rows, unit: doc.unit, all: sum(doc.series), seconds: length / 1000});
+    Object.assign(this, {rows, unit: doc.unit, all: sum(doc.series)});
+    this.seconds = recorded(range, doc) / 1000;
     this.said.textContent =
       `${formatCount(rows.length)} ${rows.length === 1 ? 'process' : 'processes'}` +
       `${args.match ? ' that the filters let through' : ''}, ${rangeText(range, utc, now)}; ` +
@@ -317,7 +318,8 @@ export class Processes {
         {class: type, scope: 'col', 'aria-sort': this.sort === id ? 'other' : null},
         name && h('button', {type: 'button', onclick: () => this.sortBy(id)}, name),
       );
-    this.box.replaceChildren(
+    refill(
+      this.box,
       h(
         'table',
         {},

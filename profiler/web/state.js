@@ -112,6 +112,13 @@ export function rangesOf(s, now) {
   return {line, graph, base};
 }
 
+// How much of a range was recorded: what a series answer says of its beginning and its gaps.
+export function recorded([from, to], {since_ms: since, gaps = []}) {
+  const start = Math.max(from, since || 0),
+    missing = ([a, b]) => Math.max(0, Math.min(b, to) - Math.max(a, start));
+  return gaps.reduce((ms, gap) => ms - missing(gap), Math.max(to - start, 0));
+}
+
 export const iso = ms => new Date(ms).toISOString();
 
 // ---- times as people read them ----

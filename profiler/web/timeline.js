@@ -2,7 +2,7 @@
 // Cores used over time, stacked by a label. A drag selects the range of the graph, with shift the
 // baseline of a diff; a name of the legend is a filter.
 
-import {h, sizeCanvas} from './dom.js';
+import {h, refill, sizeCanvas} from './dom.js';
 import {formatValue} from './format.js';
 import {clock, lengthText, rangeText, ticks} from './state.js';
 import {hashOf, SERIES, THEMES} from './theme.js';
@@ -111,7 +111,8 @@ export class Timeline {
   showLegend() {
     if (!this.doc) return;
     const {marks, stack, doc} = this;
-    this.legend.replaceChildren(
+    refill(
+      this.legend,
       h('span', {class: 'quiet'}, doc.unit === 'nanoseconds' ? 'cores used' : doc.unit),
       ...stack.rows.map((row, i) => {
         const swatch = h('i', {class: 'swatch'});

@@ -133,6 +133,7 @@ page('loads: time line, graph, table, figures', async (p, agent) => {
     'no hardware counter',
   ])
     assert.ok(foot.includes(part), `${part} in ${foot}`);
+  assert.equal(await p.locator('#status .warn').count(), 0);
   assert.equal(last(agent, 'profile').get('from'), 'now-15m');
   assert.equal(last(agent, 'profile').get('to'), 'now');
   assert.equal(await p.locator('.table tbody tr').first().locator('button').innerText(), 'lex');
@@ -447,10 +448,11 @@ page('everything by keyboard: each pane is reached, the focus is seen, Escape cl
   const first = await walk(p),
     names = first.map(([name]) => name);
   for (const name of [
-    ...['Time range', '+ filter', 'Kind', 'Download', 'Time line', 'Processes', 'Reset'],
+    ...['Time range', '+ filter', 'Kind', 'Download', 'Processes', 'Reset'],
     ...['Search functions, files, modules', 'keys', 'function', 'lex'],
   ])
     assert.ok(names.includes(name), `${name} in ${names}`);
+  assert.ok(names.some(name => /^Time line(\.|$)/.test(name)));
   assert.ok(names.some(name => /^Flame graph/.test(name)));
   assert.ok(names.some(name => /without symbols/.test(name)));
   assert.deepEqual(
@@ -501,6 +503,29 @@ page('everything by keyboard: each pane is reached, the focus is seen, Escape cl
   assert.notEqual(style, 'none');
   await p.keyboard.press('Escape');
   assert.equal(await p.locator('.menu:not([hidden])').count(), 0);
+});
+
+page('the focus stays where it is when something new is shown', async p => {
+  const focused = () => p.evaluate(() => document.activeElement.textContent);
+  for (const selector of ['#status button', 'button.legend-item']) {
+    await p.locator(selector).last().focus();
+    const text = await focused();
+    await p.evaluate(() => window.bianque.load());
+    await idle(p);
+    assert.equal(await focused(), text, selector);
+  }
+  await p.evaluate(() => window.bianque.flame.enter(4));
+  await idle(p);
+  await p.locator('.crumbs button').last().focus();
+  await p.keyboard.press('Enter');
+  await idle(p);
+  assert.equal(await focused(), 'all', 'out of the zoom, to the last crumb there is');
+  await p.evaluate(() => window.bianque.show('processes'));
+  await idle(p);
+  await p.locator('.list th button', {hasText: 'name'}).focus();
+  await p.keyboard.press('Enter');
+  assert.equal(await focused(), 'name');
+  assert.match(await p.locator('.list tbody tr').first().innerText(), /a gone/, 'sorted');
 });
 
 // Text that is seen, against what is behind it: those below 4.5 : 1, by the text.
@@ -626,6 +651,7 @@ page(
     await p.mouse.move(box.x + box.width * 0.8, box.y + 40);
     assert.match(await p.locator('.line .tip').innerText(), /cores/);
     const [[from, to]] = agent.gaps;
+    assert.match(await p.locator('#status').innerText(), /cores × 11 min 40 s/);
     agent.table = tableOf('/dev/null');
     await p.evaluate(sel => window.bianque.change({sel}), [from + 1000, to - 1000]);
     await idle(p);

@@ -538,6 +538,14 @@ test('ranges and times', () => {
   assert.deepEqual(at({sel: [1000, 3000], base: 'before'}).base, [0, 1000]);
   assert.deepEqual(at({sel: [1000, 3000], base: [5, 6]}).base, [5, 6]);
   assert.equal(state.readState(new URLSearchParams('from=now-1h&to=now-2h')).from, 'now-15m');
+  const gaps = [
+    [0, 150],
+    [180, 200],
+    [290, 400],
+  ];
+  assert.equal(state.recorded([100, 300], {}), 200, 'of an agent that says nothing about it');
+  assert.equal(state.recorded([100, 300], {since_ms: 160, gaps}), 140 - 20 - 10);
+  assert.equal(state.recorded([100, 300], {since_ms: 500, gaps}), 0);
   assert.equal(state.lengthText(210000), '3 min 30 s');
   assert.equal(state.lengthText(200), '200 ms');
   assert.equal(state.lengthText(2500), '2.5 s');
