@@ -1,125 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// The agent's page in Chromium, over agent_stub.mjs: no test leaves a console error, a violation of
-// the policy or a request to anywhere else. Screenshots stay in the build folder.
+// The agent's page in Chromium, over agent_stub.mjs.
 
 import assert from 'node:assert/strict';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  readdirSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import {createRequire} from 'node:module';
-import {tmpdir} from 'node:os';
+import {readFileSync, readdirSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
-import {after, before, test} from 'node:test';
+import {test} from 'node:test';
+import {
+  browser,
+  drag,
+  folder,
+  hashOf,
+  idle,
+  last,
+  missing,
+  page,
+  shot,
+  small,
+  state,
+} from './agent_page.mjs';
 import {startAgent, tableOf} from './agent_stub.mjs';
-
-const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find(existsSync);
-const SHOTS = join(process.env.NODE_TOOLS, 'screenshots');
-const require = createRequire(join(process.env.NODE_TOOLS, 'node_modules', 'x.js'));
-let playwright;
-try {
-  playwright = require('playwright-core');
-} catch {
-  /* said below */
-}
-const missing = !playwright
-  ? 'playwright-core is not installed (npm)'
-  : !CHROMIUM
-    ? 'no chromium'
-    : false;
-
-const FOLDED = `worker;_start;main;serve;parse [libjson.so];lex 30
-worker;_start;main;serve;parse [libjson.so];scan_[i] 10
-worker;_start;main;serve;handle [app/h.py:12];query [app/db.py:7];sys_read_[k] 25
-worker;_start;main;serve;handle [app/h.py:12];render [app/h.py:90] 15
-worker;_start;main;walk;walk;walk;visit 12
-nginx (7);_start;main;parse [libjson.so] 8
-`;
-
-let browser, folder, small;
-before(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'bianque-agent-page-'));
-  mkdirSync(SHOTS, {recursive: true});
-  writeFileSync(join(folder, 'folded'), FOLDED);
-  small = tableOf(join(folder, 'folded'));
-  if (!missing)
-    browser = await playwright.chromium.launch({
-      executablePath: CHROMIUM,
-      args: ['--no-sandbox', '--enable-unsafe-swiftshader'],
-    });
-});
-after(async () => {
-  await browser?.close();
-  rmSync(folder, {recursive: true, force: true});
-});
-
-// The page over an agent. expected: console errors that belong to the test.
-function page(
-  name,
-  steps,
-  {agent: fields = () => ({}), hash = '', context = {}, expected = null} = {},
-) {
-  test(name, {skip: missing, timeout: 120000}, async t => {
-    const agent = await startAgent({table: small, ...fields()}),
-      where = await browser.newContext({viewport: {width: 1440, height: 900}, ...context}),
-      p = await where.newPage(),
-      bad = [];
-    p.on('console', m => {
-      if (['error', 'warning'].includes(m.type()) && !expected?.test(m.text())) bad.push(m.text());
-    });
-    p.on('pageerror', error => bad.push(error.message));
-    p.on(
-      'request',
-      r =>
-        r.url().startsWith(agent.url) ||
-        r.url().startsWith('data:') ||
-        r.url().startsWith('blob:') ||
-        bad.push(`asks ${r.url()}`),
-    );
-    await p.addInitScript(() => {
-      window.violations = [];
-      document.addEventListener('securitypolicyviolation', event =>
-        window.violations.push(event.violatedDirective),
-      );
-    });
-    try {
-      await p.goto(agent.url + hash);
-      await idle(p);
-      await steps(p, agent, t);
-      assert.deepEqual(await p.evaluate(() => window.violations), []);
-      assert.deepEqual(bad, []);
-    } finally {
-      await where.close();
-      agent.stop();
-    }
-  });
-}
-
-const idle = p =>
-  p.waitForFunction(() => {
-    const page = window.bianque;
-    return page?.busy.hidden && !page.flame.run && !page.flame.waiting && !page.line.waiting;
-  });
-const last = (agent, name) => agent.asked.filter(a => a.name === name).at(-1)?.query;
-const shot = (p, name) => p.screenshot({path: join(SHOTS, `${name}.png`)});
-
-// Drag on a canvas between two parts of its width.
-async function drag(p, selector, from, to, y = 0.5) {
-  const box = await p.locator(selector).boundingBox(),
-    at = part => box.x + part * box.width;
-  await p.mouse.move(at(from), box.y + y * box.height);
-  await p.mouse.down();
-  await p.mouse.move(at(to), box.y + y * box.height, {steps: 4});
-  await p.mouse.up();
-  await idle(p);
-}
-const state = p => p.evaluate(() => window.bianque.state);
-const hashOf = p => p.evaluate(() => location.hash);
 
 page('loads: time line, graph, table, figures', async (p, agent) => {
   assert.equal(await p.title(), 'box-1 · Bianque');
@@ -167,36 +66,6 @@ page('a drag selects, with shift a baseline; the link opens it', async (p, agent
   await p.goBack();
   await idle(p);
   assert.deepEqual((await state(p)).sel, sel, 'back is a view back');
-});
-
-page('the time line by keyboard: a step, a stretch, a baseline', async (p, agent) => {
-  const canvas = p.locator('.line-canvas');
-  const press = async (...keys) => {
-    for (const key of keys) await p.keyboard.press(key);
-  };
-  await p.locator('button.legend-item').last().focus();
-  await p.keyboard.press('Tab');
-  await p.waitForSelector('.line-canvas[role=slider]');
-  const shown = () =>
-    p.evaluate(() => {
-      const {from_ms, step_ms, steps} = window.bianque.line.doc;
-      return {from_ms, step_ms, steps};
-    });
-  let doc = await shown();
-  await press('Home', 'ArrowRight', 'ArrowRight', 'Shift+ArrowRight');
-  assert.match(await canvas.getAttribute('aria-valuetext'), /cores$/);
-  assert.equal(await canvas.getAttribute('aria-valuenow'), '3');
-  await p.keyboard.press('Enter');
-  await idle(p);
-  const from = doc.from_ms + 2 * doc.step_ms;
-  assert.deepEqual((await state(p)).sel, [from, from + 2 * doc.step_ms]);
-  doc = await shown();
-  await press('End', 'ArrowRight', 'b');
-  await idle(p);
-  const {base} = await state(p);
-  assert.equal(base[0], doc.from_ms + (doc.steps - 1) * doc.step_ms, 'the last step');
-  assert.ok(base[1] > base[0] && base[1] <= base[0] + doc.step_ms, 'which the end may cut');
-  assert.ok(last(agent, 'profile').get('base_from'));
 });
 
 page('filters: legend, dialog, pills', async (p, agent) => {
@@ -348,24 +217,6 @@ page('heat map', async (p, agent) => {
   assert.equal(await p.evaluate(() => window.bianque.pane), 'both');
 });
 
-page(
-  'heat map by keyboard; a legend, times below',
-  async p => {
-    assert.match(await p.locator('.heat-legend').innerText(), /^1\s*2\s*3\s*4\s*samples$/);
-    const canvas = p.locator('.heat-box canvas');
-    await canvas.focus();
-    for (const key of ['Home', 'ArrowRight', 'ArrowDown', 'Shift+ArrowDown'])
-      await p.keyboard.press(key);
-    assert.match(await p.locator('.heat-said').innerText(), /:\d\d\.020, 40 ms/);
-    await p.keyboard.press('Enter');
-    await idle(p);
-    const {sel} = await state(p);
-    assert.deepEqual([sel[0] % 1000, sel[1] - sel[0]], [20, 40]);
-    assert.equal(await p.evaluate(() => window.bianque.pane), 'both');
-  },
-  {hash: '#view=heat'},
-);
-
 const PROCESSES_ASKED = ['pid', '1000', '900000ms']; // a step over the range
 page('processes', async (p, agent) => {
   await p.keyboard.press('p');
@@ -423,158 +274,6 @@ page('keyboard: range, length, live', async (p, agent) => {
   );
   assert.equal(unnamed, 0);
 });
-
-// Every element that Tab reaches, from the first to the last: [what it is, whether its focus shows].
-async function walk(p) {
-  const seen = [];
-  await p.evaluate(() => document.activeElement.blur());
-  for (let i = 0; i < 120; i++) {
-    await p.keyboard.press('Tab');
-    const at = await p.evaluate(() => {
-      const e = document.activeElement,
-        {outlineStyle, outlineWidth} = getComputedStyle(e),
-        name = e.getAttribute('aria-label') || e.textContent.trim() || e.title;
-      if (e === document.body || e.dataset.walked) return null;
-      e.dataset.walked = 'yes';
-      return [name, outlineStyle !== 'none' && parseFloat(outlineWidth) >= 1];
-    });
-    if (!at) break;
-    seen.push(at);
-  }
-  return seen;
-}
-
-page('everything by keyboard: each pane is reached, the focus is seen, Escape closes', async p => {
-  const first = await walk(p),
-    names = first.map(([name]) => name);
-  for (const name of [
-    ...['Time range', '+ filter', 'Kind', 'Download', 'Processes', 'Reset'],
-    ...['Search functions, files, modules', 'keys', 'function', 'lex'],
-  ])
-    assert.ok(names.includes(name), `${name} in ${names}`);
-  assert.ok(names.some(name => /^Time line(\.|$)/.test(name)));
-  assert.ok(names.some(name => /^Flame graph/.test(name)));
-  assert.ok(names.some(name => /without symbols/.test(name)));
-  assert.deepEqual(
-    first.filter(([, seen]) => !seen),
-    [],
-  );
-  for (const [pane, inside] of [
-    ['Table', /^lex$/],
-    ['Sandwich', /^Flame graph/],
-    ['Diff', /^Baseline$/],
-    ['Heat map', /^Heat map\./],
-    ['Processes', /^nginx$/],
-  ]) {
-    await p.locator('.bar button', {hasText: pane}).first().focus();
-    await p.keyboard.press('Enter');
-    await idle(p);
-    await p.evaluate(() => document.querySelectorAll('*').forEach(e => delete e.dataset.walked));
-    const there = await walk(p);
-    assert.ok(
-      there.some(([name]) => inside.test(name)),
-      `${pane}: ${there.map(([name]) => name)}`,
-    );
-    assert.deepEqual(
-      there.filter(([, seen]) => !seen),
-      [],
-      pane,
-    );
-  }
-  for (const [button, dialog] of [
-    ['+ filter', '.dialog'],
-    ['?', '.help'],
-    ['no hardware counter', '.dialog'],
-  ]) {
-    await p.locator('button', {hasText: button}).last().focus();
-    await p.keyboard.press('Enter');
-    await p.waitForSelector(`${dialog}[open]`);
-    await p.keyboard.press('Escape');
-    assert.equal(await p.locator('dialog[open]').count(), 0, button);
-  }
-  await p.locator('.bar button', {hasText: 'Flame'}).press('Enter');
-  await idle(p);
-  await p.locator('.scroll').first().focus();
-  await p.keyboard.press('ArrowDown');
-  await p.keyboard.press('ContextMenu');
-  await p.waitForSelector('.menu:not([hidden])');
-  await p.keyboard.press('ArrowDown');
-  const style = await p.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
-  assert.notEqual(style, 'none');
-  await p.keyboard.press('Escape');
-  assert.equal(await p.locator('.menu:not([hidden])').count(), 0);
-});
-
-page('the focus stays where it is when something new is shown', async p => {
-  const focused = () => p.evaluate(() => document.activeElement.textContent);
-  for (const selector of ['#status button', 'button.legend-item']) {
-    await p.locator(selector).last().focus();
-    const text = await focused();
-    await p.evaluate(() => window.bianque.load());
-    await idle(p);
-    assert.equal(await focused(), text, selector);
-  }
-  await p.evaluate(() => window.bianque.flame.enter(4));
-  await idle(p);
-  await p.locator('.crumbs button').last().focus();
-  await p.keyboard.press('Enter');
-  await idle(p);
-  assert.equal(await focused(), 'all', 'out of the zoom, to the last crumb there is');
-  await p.evaluate(() => window.bianque.show('processes'));
-  await idle(p);
-  await p.locator('.list th button', {hasText: 'name'}).focus();
-  await p.keyboard.press('Enter');
-  assert.equal(await focused(), 'name');
-  assert.match(await p.locator('.list tbody tr').first().innerText(), /a gone/, 'sorted');
-});
-
-// Text that is seen, against what is behind it: those below 4.5 : 1, by the text.
-const faint = p =>
-  p.evaluate(async () => {
-    const {contrast, mix} = await import('./web/theme.js'),
-      parse = colour => colour.match(/[\d.]+/g).map(Number),
-      hex = rgb => `#${rgb.map(v => Math.round(v).toString(16).padStart(2, '0')).join('')}`,
-      bad = [],
-      words = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-    // What is behind an element: colours from the page up, laid over one another.
-    const behind = element => {
-      const under = element.parentElement ? behind(element.parentElement) : '#ffffff',
-        [r, g, b, a = 1] = parse(getComputedStyle(element).backgroundColor);
-      return mix(under, hex([r, g, b]), a);
-    };
-    let n = 0;
-    while (words.nextNode()) {
-      const {parentElement: e, data} = words.currentNode;
-      if (!data.trim() || !e.checkVisibility() || e.closest('.unseen, option, noscript')) continue;
-      const [r, g, b, a = 1] = parse(getComputedStyle(e).color),
-        ground = behind(e),
-        ratio = contrast(mix(ground, hex([r, g, b]), a), ground);
-      n++;
-      if (ratio < 4.5) bad.push(`${data.trim().slice(0, 40)}: ${ratio.toFixed(2)}`);
-    }
-    return n > 30 ? bad : [`only ${n} texts`];
-  });
-for (const colorScheme of ['light', 'dark'])
-  page(
-    `every text has contrast 4.5, ${colorScheme}`,
-    async p => {
-      for (const pane of ['both', 'sandwich', 'diff', 'heat', 'processes']) {
-        await p.evaluate(which => window.bianque.show(which), pane);
-        await idle(p);
-        await p.waitForTimeout(400); // colours that change slowly
-        assert.deepEqual(await faint(p), [], pane);
-      }
-      await p.locator('#status button').first().click();
-      assert.deepEqual(await faint(p), []);
-      await p.evaluate(() => document.documentElement.style.setProperty('--quiet', '#808080'));
-      await p.waitForTimeout(400);
-      assert.notDeepEqual(await faint(p), [], 'what is measured is what is drawn');
-    },
-    {
-      context: {colorScheme},
-      agent: () => ({lost: 5, store: {enabled: false, ok: false, reason: 'x'}, gaps: [[1, 2]]}),
-    },
-  );
 
 page('downloads', async p => {
   const [file] = await Promise.all([
