@@ -341,7 +341,7 @@ export class App extends View {
       this.state,
       diff
         ? `now ${formatValue(now, unit)}, baseline ${formatValue(base, unit)} at the same length: ` +
-            (formatChange(now, base) || 'nothing in either')
+            (base ? formatChange(now, base) : `nothing in ${now ? 'the baseline' : 'either'}`)
         : '',
       DIFF[this.themeName],
     );

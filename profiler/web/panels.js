@@ -73,6 +73,7 @@ export class HeatMap {
     });
     this.canvas.addEventListener('pointermove', event => this.move(event));
     this.canvas.addEventListener('pointerup', () => this.pressed && this.take());
+    this.canvas.addEventListener('pointercancel', () => this.drop());
     new ResizeObserver(() => this.paint()).observe(this.canvas);
   }
 
@@ -194,6 +195,12 @@ export class HeatMap {
         context.fillStyle = shade(doc.cells[c * doc.rows + r]);
         context.fillRect(c * w, r * high, Math.ceil(w), Math.ceil(high));
       }
+    // before there were single samples
+    const since = (width * (doc.since_ms - doc.from_ms)) / (doc.to_ms - doc.from_ms);
+    context.globalAlpha = 0.07;
+    context.fillStyle = theme.dim;
+    if (since > 0) context.fillRect(0, 0, Math.min(since, width), height - AXIS);
+    context.globalAlpha = 1;
     if (this.from) this.paintChosen(context, theme, w, high);
     this.paintAxis(context, theme, width, height);
     this.showLegend(doc.max, shade);

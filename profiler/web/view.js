@@ -266,6 +266,7 @@ export class View {
     this.pane = which;
     for (const [key, button] of Object.entries(this.panes))
       button.setAttribute('aria-pressed', key === which ? 'true' : 'false');
+    this.panes[which].scrollIntoView({block: 'nearest', inline: 'center'}); // of a phone's bar
     this.root.dataset.show = which;
     this.table?.update();
     if (which === 'sandwich') this.sandwich?.show(this.sandwich.name || this.heaviest());

@@ -532,6 +532,10 @@ page(
     assert.ok(await p.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
     assert.equal(await p.evaluate(() => window.bianque.pane), 'flame');
     await shot(p, 'phone');
+    await p.evaluate(() => window.bianque.show('processes'));
+    await idle(p);
+    const pane = await p.locator('.bar [aria-pressed=true]').boundingBox();
+    assert.ok(pane.x >= 0 && pane.x + pane.width <= 420 - 36, 'the pane shown is in sight');
     await p.evaluate(() => window.bianque.show('diff'));
     await idle(p);
     assert.ok(await p.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
