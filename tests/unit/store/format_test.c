@@ -19,6 +19,7 @@
 #include "profiler/profile.h"
 #include "profiler/store/store.h"
 #include "profiler/store/store_read.h"
+#include "tests/support/stores.h"
 #include "tests/unit/test.h"
 
 #define T0     (1700000000 * NS_PER_S)
@@ -193,17 +194,6 @@ static void check_profile(const struct profile *p)
 	ASSERT_INT(seen, 2);
 }
 
-static struct store *open_store(const char *dir, struct store_report *report)
-{
-	static const struct store_limits wide = {.retention_ns = ~0ull >> 2,
-						 .max_bytes = 1ull << 30};
-	struct store *store = NULL;
-	char error[512];
-
-	ASSERT_INT(store_open(dir, &wide, &store, report, error, sizeof(error)), 0);
-	return store;
-}
-
 static void version_1_is_read(void)
 {
 	struct store_choice choice = {.kind = "cpu", .to_ns = ~0ull};
@@ -223,7 +213,7 @@ static void version_1_is_read(void)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(f);
 	ASSERT_INT(fwrite(file.data, 1, file.len, f), file.len);
 	fclose(f);
-	store = open_store(dir, &report);
+	store = stores_open(dir, NULL, &report);
 	ASSERT_INT(report.dropped_blocks, 0);
 	ASSERT_INT(report.recovered_blocks, 2);
 	store_close(store);
@@ -304,7 +294,7 @@ static void version_1_is_written(void)
 	int fd;
 
 	snprintf(dir, sizeof(dir), "%s/new", test_dir());
-	store = open_store(dir, &report);
+	store = stores_open(dir, NULL, &report);
 	ASSERT_INT(store_begin(store, &facts), 0);
 	ASSERT_INT(store_add(store, &label, 1, p), 0);
 	ASSERT_INT(store_end(store), 0);

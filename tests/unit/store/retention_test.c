@@ -16,9 +16,9 @@
 #include "profiler/profile.h"
 #include "profiler/store/store.h"
 #include "profiler/store/store_read.h"
+#include "tests/support/stores.h"
 #include "tests/unit/test.h"
 
-#define T0	 (1700000000 * NS_PER_S)
 #define WINDOW_S 15
 #define HOUR_S	 3600
 #define DAY_S	 86400
@@ -27,39 +27,15 @@ static const struct store_limits day = {.retention_ns = DAY_S * NS_PER_S, .max_b
 static const struct store_limits two_hours = {.retention_ns = 2 * HOUR_S * NS_PER_S,
 					      .max_bytes = 1ull << 30};
 
-static struct store *open_store(const char *dir, const struct store_limits *limits,
-				struct store_report *report)
-{
-	struct store_report ignored;
-	struct store *store = NULL;
-	char error[512] = "";
-
-	ASSERT_INT(
-		store_open(dir, limits, &store, report ? report : &ignored, error, sizeof(error)),
-		0);
-	CU_ASSERT_PTR_NOT_NULL_FATAL(store);
-	return store;
-}
-
-/* A window of one sample, `at_s` after T0 by the host's clock, which may be any. */
+/* A window of one sample, `at_s` after STORES_T0 by the host's clock, which may be any. */
 static void put(struct store *store, __s64 at_s, __s64 length_s)
 {
-	struct dict_label_text label = {"service_name", "s"};
-	struct facts facts = {.start_ns = T0 + (__u64)at_s * NS_PER_S,
-			      .end_ns = T0 + (__u64)(at_s + length_s) * NS_PER_S,
-			      .samples = 1};
-	struct profile *p = profile_new(NULL);
-	__u32 frame;
+	__u64 at_ns = STORES_T0 + (__u64)at_s * NS_PER_S;
+	struct profile *p = stores_profile(1);
+	__u32 frame = profile_named_location(p, FRAME_NATIVE, "f");
 
-	profile_add_type(p, "samples", "count");
-	profile_set_period(p, "cpu", "nanoseconds", 1);
-	p->name = profile_cstring(p, "cpu");
-	frame = profile_named_location(p, FRAME_NATIVE, "f");
-	profile_add(p, profile_stack(p, &frame, 1), 0, (__s64[]){1});
-	ASSERT_INT(store_begin(store, &facts), 0);
-	ASSERT_INT(store_add(store, &label, 1, p), 0);
-	ASSERT_INT(store_end(store), 0);
-	profile_free(p);
+	profile_add(p, profile_stack(p, &frame, 1), 0, (__s64[]){1, 1});
+	ASSERT_INT(stores_put(store, "s", at_ns, at_ns + (__u64)length_s * NS_PER_S, p), 0);
 }
 
 /* The agent runs for `length_s`, its clock says `at_s` at the start. */
@@ -96,7 +72,7 @@ static const char *fresh_dir(const char *name)
 static void what_is_old_goes(void)
 {
 	const char *dir = fresh_dir("old");
-	struct store *store = open_store(dir, &two_hours, NULL);
+	struct store *store = stores_open(dir, &two_hours, NULL);
 	struct store_stats stats;
 
 	run(store, 0, 6 * HOUR_S);
@@ -104,7 +80,7 @@ static void what_is_old_goes(void)
 	CU_ASSERT(stats.n_segments >= 3 && stats.n_segments <= 4);
 	CU_ASSERT(stats.expired_total >= 3);
 	ASSERT_INT(stats.evicted_total, 0);
-	CU_ASSERT(stats.oldest_ns >= T0 + 3 * HOUR_S * NS_PER_S);
+	CU_ASSERT(stats.oldest_ns >= STORES_T0 + 3 * HOUR_S * NS_PER_S);
 	CU_ASSERT(samples(dir) >= 2 * HOUR_S / WINDOW_S && samples(dir) <= 3 * HOUR_S / WINDOW_S);
 	store_close(store);
 }
@@ -115,7 +91,7 @@ static void restarts_do_not_make_it_younger(void)
 	const char *dir = fresh_dir("restarts");
 
 	for (__s64 i = 0; i < 20; i++) {
-		struct store *store = open_store(dir, &two_hours, NULL);
+		struct store *store = stores_open(dir, &two_hours, NULL);
 
 		run(store, i * HOUR_S / 2, HOUR_S / 2);
 		CU_ASSERT(store_stats(store).n_segments <= 7);
@@ -138,7 +114,7 @@ static void no_jump_loses_anything(void)
 
 		snprintf(name, sizeof(name), "jump-%zu", i);
 		dir = fresh_dir(name);
-		store = open_store(dir, &day, NULL);
+		store = stores_open(dir, &day, NULL);
 		run(store, 0, 3 * HOUR_S);
 		put(store, 3 * HOUR_S + jumps_s[i], WINDOW_S);
 		ASSERT_INT(samples(dir), n + 1);
@@ -146,7 +122,7 @@ static void no_jump_loses_anything(void)
 		run(store, 3 * HOUR_S + WINDOW_S + jumps_s[i], 3 * HOUR_S);
 		store_close(store);
 		ASSERT_INT(samples(dir), 2 * n + 1);
-		store = open_store(dir, &day, NULL);
+		store = stores_open(dir, &day, NULL);
 		run(store, 7 * HOUR_S, HOUR_S);
 		ASSERT_INT(store_stats(store).expired_total, 0);
 		ASSERT_INT(samples(dir), 2 * n + 1 + HOUR_S / WINDOW_S);
@@ -158,7 +134,7 @@ static void no_jump_loses_anything(void)
 static void a_long_window_is_a_window(void)
 {
 	const char *dir = fresh_dir("asleep");
-	struct store *store = open_store(dir, &two_hours, NULL);
+	struct store *store = stores_open(dir, &two_hours, NULL);
 	__s64 n = HOUR_S / WINDOW_S;
 
 	run(store, 0, HOUR_S);
@@ -166,7 +142,7 @@ static void a_long_window_is_a_window(void)
 		put(store, HOUR_S + i * DAY_S, DAY_S);
 	ASSERT_INT(samples(dir), n + 5);
 	store_close(store);
-	store = open_store(dir, &two_hours, NULL);
+	store = stores_open(dir, &two_hours, NULL);
 	ASSERT_INT(samples(dir), n + 5);
 	store_close(store);
 }
@@ -176,19 +152,19 @@ static void a_long_window_is_a_window(void)
 static void a_start_drops_nothing(void)
 {
 	const char *dir = fresh_dir("start");
-	struct store *store = open_store(dir, &two_hours, NULL);
+	struct store *store = stores_open(dir, &two_hours, NULL);
 	struct store_report report;
 
 	run(store, 0, HOUR_S);
 	store_close(store);
-	store = open_store(dir, &two_hours, &report);
+	store = stores_open(dir, &two_hours, &report);
 	CU_ASSERT(report.n_segments >= 1);
 	ASSERT_INT(samples(dir), HOUR_S / WINDOW_S);
 	run(store, 3 * DAY_S, 100 * 60);
 	ASSERT_INT(store_stats(store).expired_total, 0);
 	run(store, 3 * DAY_S + 2 * HOUR_S, HOUR_S);
 	CU_ASSERT(store_stats(store).expired_total >= 1);
-	CU_ASSERT(store_stats(store).oldest_ns >= T0 + 3 * DAY_S * NS_PER_S);
+	CU_ASSERT(store_stats(store).oldest_ns >= STORES_T0 + 3 * DAY_S * NS_PER_S);
 	store_close(store);
 }
 
@@ -224,11 +200,11 @@ static void foreign_segments_get_old(void)
 
 	ASSERT_INT(mkdir(dir, 0700), 0);
 	foreign_segment(dir, name, 100000);
-	store = open_store(dir, &two_hours, &report);
+	store = stores_open(dir, &two_hours, &report);
 	ASSERT_INT(report.foreign_segments, 1);
 	run(store, 0, 2 * HOUR_S - 60);
 	CU_ASSERT(is_there(dir, name) && store_stats(store).bytes > 100000);
-	ASSERT_INT(store_stats(store).oldest_ns, T0);
+	ASSERT_INT(store_stats(store).oldest_ns, STORES_T0);
 	run(store, 2 * HOUR_S - 60, 120);
 	CU_ASSERT(!is_there(dir, name));
 	ASSERT_INT(store_stats(store).expired_total, 1);
@@ -247,7 +223,7 @@ static void foreign_segments_count_by_size(void)
 	ASSERT_INT(mkdir(dir, 0700), 0);
 	foreign_segment(dir, "0000000000000003.seg", 40 << 20);
 	foreign_segment(dir, "0000000000000005.seg", 30 << 20);
-	store = open_store(dir, &small, &report);
+	store = stores_open(dir, &small, &report);
 	ASSERT_INT(report.foreign_segments, 2);
 	ASSERT_INT(report.n_segments, 1);
 	ASSERT_INT(store_stats(store).evicted_total, 1);
@@ -262,7 +238,7 @@ static void foreign_segments_count_by_size(void)
 static void a_segment_becomes_foreign(void)
 {
 	const char *dir = fresh_dir("becomes");
-	struct store *store = open_store(dir, &day, NULL);
+	struct store *store = stores_open(dir, &day, NULL);
 	struct store_report report;
 	char path[700];
 	FILE *f;
@@ -275,7 +251,7 @@ static void a_segment_becomes_foreign(void)
 	fputs("X", f);
 	fclose(f);
 	for (int i = 0; i < 2; i++) {
-		store = open_store(dir, &day, &report);
+		store = stores_open(dir, &day, &report);
 		ASSERT_INT(report.foreign_segments, 1);
 		CU_ASSERT(store_stats(store).n_segments >= 1 && store_stats(store).bytes > 0);
 		ASSERT_INT(store_stats(store).oldest_ns, 0);

@@ -18,6 +18,7 @@
 #include "profiler/profile.h"
 #include "profiler/store/store.h"
 #include "profiler/store/store_read.h"
+#include "tests/support/stores.h"
 #include "tests/unit/test.h"
 
 #define T0	 (1700000000 * NS_PER_S)
@@ -207,23 +208,11 @@ static void a_search_ends(void)
 
 #define N_WINDOWS 40
 
-static struct store *open_store(const char *dir, struct store_report *report)
-{
-	static const struct store_limits wide = {.retention_ns = ~0ull >> 2,
-						 .max_bytes = 1ull << 30};
-	struct store *store = NULL;
-	char error[512];
-
-	ASSERT_INT(store_open(dir, &wide, &store, report, error, sizeof(error)), 0);
-	CU_ASSERT_PTR_NOT_NULL_FATAL(store);
-	return store;
-}
-
 /* The same stack in each window: one dictionary, then windows and minutes. */
 static void put_windows(const char *dir)
 {
 	struct store_report report;
-	struct store *store = open_store(dir, &report);
+	struct store *store = stores_open(dir, NULL, &report);
 	struct dict_label_text label = {"service_name", "s"};
 
 	for (__u64 i = 0; i < N_WINDOWS; i++) {
@@ -299,22 +288,22 @@ static void a_head_and_the_index(void)
 	for (unsigned byte = 0; byte < BLOCK_HEAD; byte++) {
 		flip(fd, at + byte, 0x10);
 		ASSERT_INT(unlink(index), 0);
-		store_close(open_store(path, &report));
+		store_close(stores_open(path, NULL, &report));
 		if (byte < 4)
 			ASSERT_INT(report.dropped_blocks, 0);
 		CU_ASSERT(report.dropped_blocks <= 1 && report.dropped_bytes < 200);
 		CU_ASSERT(samples(path) >= N_WINDOWS - (report.dropped_blocks > 0));
 		ASSERT_INT(stat(segment, &after), 0);
 		ASSERT_INT(after.st_size, before.st_size);
-		store_close(open_store(path, &report));
+		store_close(stores_open(path, NULL, &report));
 		ASSERT_INT(report.recovered_blocks + report.dropped_blocks, 0);
 		flip(fd, at + byte, 0x10);
 	}
 	/* With the index: readers go by it. */
 	ASSERT_INT(unlink(index), 0);
-	store_close(open_store(path, &report));
+	store_close(stores_open(path, NULL, &report));
 	flip(fd, SEGMENT_FILE_HEAD, 1); /* the dictionary's magic */
-	store_close(open_store(path, &report));
+	store_close(stores_open(path, NULL, &report));
 	ASSERT_INT(samples(path), N_WINDOWS);
 	close(fd);
 	close(dir);

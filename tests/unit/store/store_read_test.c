@@ -14,62 +14,31 @@
 #include "profiler/profile.h"
 #include "profiler/store/index.h"
 #include "profiler/store/store.h"
+#include "tests/support/stores.h"
 #include "tests/unit/test.h"
 
-#define T0	   (1700000000 * NS_PER_S)
 #define N_WINDOWS  300
 #define N_READERS  2
 #define OF_WINDOW  10
 #define N_VARIANTS 9
 
-static const struct store_limits wide = {.retention_ns = ~0ull >> 2, .max_bytes = 1ull << 30};
 static atomic_bool ended;
-
-static struct profile *new_profile(void)
-{
-	struct profile *p = profile_new(NULL);
-
-	profile_add_type(p, "samples", "count");
-	profile_set_period(p, "cpu", "nanoseconds", 1);
-	p->name = profile_cstring(p, "cpu");
-	return p;
-}
-
-static struct store *open_store(const char *dir)
-{
-	struct store_report report;
-	struct store *store = NULL;
-	char error[512];
-
-	ASSERT_INT(store_open(dir, &wide, &store, &report, error, sizeof(error)), 0);
-	return store;
-}
 
 /* Takes the profile. */
 static int put(struct store *store, __u64 start_ns, struct profile *p)
 {
-	struct dict_label_text label = {"service_name", "s"};
-	struct facts facts = {
-		.start_ns = start_ns, .end_ns = start_ns + 15 * NS_PER_S, .samples = OF_WINDOW};
-	int err = store_begin(store, &facts);
-
-	if (!err)
-		err = store_add(store, &label, 1, p);
-	if (!err)
-		err = store_end(store);
-	profile_free(p);
-	return err;
+	return stores_put(store, "s", start_ns, start_ns + 15 * NS_PER_S, p);
 }
 
 static struct profile *numbered(unsigned i)
 {
-	struct profile *p = new_profile();
+	struct profile *p = stores_profile(1);
 	__u32 frame;
 	char name[32];
 
 	snprintf(name, sizeof(name), "function_%u", i % 50);
 	frame = profile_named_location(p, FRAME_NATIVE, name);
-	profile_add(p, profile_stack(p, &frame, 1), 0, (__s64[]){OF_WINDOW});
+	profile_add(p, profile_stack(p, &frame, 1), 0, (__s64[]){OF_WINDOW, OF_WINDOW});
 	return p;
 }
 
@@ -109,13 +78,13 @@ static void beside_the_writer(void)
 	unsigned failed = 0;
 
 	snprintf(dir, sizeof(dir), "%s/beside", test_dir());
-	store = open_store(dir);
-	CU_ASSERT_FATAL(store && !put(store, T0, numbered(0)));
+	store = stores_open(dir, NULL, NULL);
+	CU_ASSERT_FATAL(store && !put(store, STORES_T0, numbered(0)));
 	atomic_store(&ended, false);
 	for (int i = 0; i < N_READERS; i++)
 		CU_ASSERT_FATAL(!pthread_create(&threads[i], NULL, read_again_and_again, dir));
 	for (unsigned i = 1; i < N_WINDOWS; i++)
-		failed += put(store, T0 + i * 15 * NS_PER_S, numbered(i)) != 0;
+		failed += put(store, STORES_T0 + i * 15 * NS_PER_S, numbered(i)) != 0;
 	atomic_store(&ended, true);
 	for (int i = 0; i < N_READERS; i++) {
 		void *wrong;
@@ -136,16 +105,16 @@ static void the_index_is_replaced(void)
 
 	snprintf(dir, sizeof(dir), "%s/replaced", test_dir());
 	snprintf(index, sizeof(index), "%s/" STORE_INDEX_NAME, dir);
-	store = open_store(dir);
-	CU_ASSERT_FATAL(store && !put(store, T0, numbered(0)));
+	store = stores_open(dir, NULL, NULL);
+	CU_ASSERT_FATAL(store && !put(store, STORES_T0, numbered(0)));
 	reader = store_reader_new(dir);
 	ASSERT_INT(read_all(reader, &result), OF_WINDOW);
 	store_close(store);
 	ASSERT_INT(unlink(index), 0);
 	ASSERT_INT(read_all(reader, &result), ~0ull);
 	CU_ASSERT(strstr(store_reader_error(reader), dir) != NULL);
-	store = open_store(dir);
-	CU_ASSERT_FATAL(store && !put(store, T0 + 15 * NS_PER_S, numbered(1)));
+	store = stores_open(dir, NULL, NULL);
+	CU_ASSERT_FATAL(store && !put(store, STORES_T0 + 15 * NS_PER_S, numbered(1)));
 	ASSERT_INT(read_all(reader, &result), 2 * OF_WINDOW);
 	store_reader_free(reader);
 	store_close(store);
@@ -154,7 +123,7 @@ static void the_index_is_replaced(void)
 /* The same stack but for one thing. */
 static struct profile *variant(unsigned i)
 {
-	struct profile *p = new_profile();
+	struct profile *p = stores_profile(1);
 	struct profile_mapping m = {.start = 0x1000, .limit = 0x9000};
 	struct profile_function f = {.start_line = i == 1 ? 8 : 7};
 	struct profile_line lines[2] = {{.line = i == 2 ? 4 : 3}, {.line = 1}};
@@ -169,7 +138,7 @@ static struct profile *variant(unsigned i)
 	frames[0] = profile_location(p, i == 7 ? FRAME_JIT : FRAME_NATIVE, mapping, 0x1100, lines,
 				     i == 8 ? 2 : 1);
 	frames[1] = profile_named_location(p, FRAME_NATIVE, "main");
-	profile_add(p, profile_stack(p, frames, 2), 0, (__s64[]){1 + i});
+	profile_add(p, profile_stack(p, frames, 2), 0, (__s64[]){1 + i, 1 + i});
 	return p;
 }
 
@@ -184,10 +153,10 @@ static void stacks_stay_apart(void)
 	char dir[512];
 
 	snprintf(dir, sizeof(dir), "%s/apart", test_dir());
-	store = open_store(dir);
+	store = stores_open(dir, NULL, NULL);
 	/* In one segment, then all again in others, in another order. */
 	for (unsigned i = 0; i < 2 * N_VARIANTS; i++) {
-		__u64 at = T0 + (i < N_VARIANTS ? i * 15 : i * 3600) * NS_PER_S;
+		__u64 at = STORES_T0 + (i < N_VARIANTS ? i * 15 : i * 3600) * NS_PER_S;
 
 		ASSERT_INT(put(store, at, variant(i * 4 % N_VARIANTS)), 0);
 	}
@@ -217,9 +186,9 @@ static void a_late_spike_is_seen(void)
 	char dir[512];
 
 	snprintf(dir, sizeof(dir), "%s/spike", test_dir());
-	store = open_store(dir);
+	store = stores_open(dir, NULL, NULL);
 	for (unsigned hour = 0; hour < 12; hour++) {
-		struct profile *window = new_profile();
+		struct profile *window = stores_profile(1);
 		__u32 frames[3] = {0, profile_named_location(window, FRAME_NATIVE, "crowd"),
 				   profile_named_location(window, FRAME_NATIVE, "main")};
 		char name[32];
@@ -227,14 +196,15 @@ static void a_late_spike_is_seen(void)
 		for (unsigned i = 0; i < 3000; i++) {
 			snprintf(name, sizeof(name), "small_%u", n++);
 			frames[0] = profile_named_location(window, FRAME_NATIVE, name);
-			profile_add(window, profile_stack(window, frames, 3), 0, (__s64[]){1});
+			profile_add(window, profile_stack(window, frames, 3), 0, (__s64[]){1, 1});
 		}
 		if (hour == 9) {
 			frames[0] = profile_named_location(window, FRAME_NATIVE, "spike");
-			profile_add(window, profile_stack(window, frames, 3), 0, (__s64[]){9000});
+			profile_add(window, profile_stack(window, frames, 3), 0,
+				    (__s64[]){9000, 9000});
 		}
 		total += profile_total(window, 0);
-		ASSERT_INT(put(store, T0 + hour * 3600 * NS_PER_S, window), 0);
+		ASSERT_INT(put(store, STORES_T0 + hour * 3600 * NS_PER_S, window), 0);
 	}
 	store_close(store);
 	reader = store_reader_new(dir);

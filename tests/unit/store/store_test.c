@@ -21,9 +21,9 @@
 #include "profiler/profile.h"
 #include "profiler/store/index.h"
 #include "profiler/store/store_read.h"
+#include "tests/support/stores.h"
 #include "tests/unit/test.h"
 
-#define T0	  (1700000000 * NS_PER_S) /* 22:13:20: not the start of an hour or minute */
 #define PERIOD	  52631578
 #define N_LEAVES  40
 #define N_SERVICE 3
@@ -35,23 +35,11 @@ struct put {
 	__s64 samples;
 };
 static VEC(struct put) all;
-static const struct store_limits wide = {.retention_ns = ~0ull >> 2, .max_bytes = 1ull << 30};
 
 static unsigned next_random(unsigned *state)
 {
 	*state = *state * 1664525 + 1013904223;
 	return *state >> 8;
-}
-
-static struct profile *new_profile(void)
-{
-	struct profile *p = profile_new(NULL);
-
-	profile_add_type(p, "samples", "count");
-	p->default_type = profile_add_type(p, "cpu", "nanoseconds");
-	profile_set_period(p, "cpu", "nanoseconds", PERIOD);
-	p->name = profile_cstring(p, "cpu");
-	return p;
 }
 
 /* main;work;leaf_N, every third leaf with an inlined line, every fifth without a name. */
@@ -84,7 +72,7 @@ static int put_window(struct store *store, __u64 start_ns, __u64 end_ns, unsigne
 {
 	struct facts facts = {.start_ns = start_ns,
 			      .end_ns = end_ns,
-			      .start_mono_ns = start_ns - T0,
+			      .start_mono_ns = start_ns - STORES_T0,
 			      .samples = 100,
 			      .whole = 99,
 			      .lost = 1};
@@ -93,7 +81,7 @@ static int put_window(struct store *store, __u64 start_ns, __u64 end_ns, unsigne
 	for (unsigned service = 0; service < N_SERVICE && !err; service++) {
 		char name[16];
 		struct dict_label_text labels[] = {{"host", "h"}, {"service_name", name}};
-		struct profile *p = new_profile();
+		struct profile *p = stores_profile(PERIOD);
 
 		snprintf(name, sizeof(name), "s%u", service);
 		for (unsigned n = next_random(state) % 12; n-- > 0;) {
@@ -116,20 +104,6 @@ static int put_window(struct store *store, __u64 start_ns, __u64 end_ns, unsigne
 	return err ? err : store_end(store);
 }
 
-static struct store *open_store(const char *dir, const struct store_limits *limits,
-				struct store_report *report)
-{
-	struct store_report ignored;
-	struct store *store = NULL;
-	char error[512];
-	int err = store_open(dir, limits, &store, report ? report : &ignored, error, sizeof(error));
-
-	if (err)
-		printf("%s\n", error);
-	ASSERT_INT(err, 0);
-	return store;
-}
-
 static const char *fresh_dir(const char *name)
 {
 	static char dir[512];
@@ -139,14 +113,14 @@ static const char *fresh_dir(const char *name)
 	return dir;
 }
 
-/* Windows of 15 s on the grid from T0. */
+/* Windows of 15 s on the grid from STORES_T0. */
 static void fill(struct store *store, unsigned first, unsigned n)
 {
 	unsigned state = first + 1, failed = 0;
 
 	for (unsigned i = first; i < first + n; i++)
-		failed += put_window(store, T0 + i * 15 * NS_PER_S, T0 + (i + 1) * 15 * NS_PER_S,
-				     &state) != 0;
+		failed += put_window(store, STORES_T0 + i * 15 * NS_PER_S,
+				     STORES_T0 + (i + 1) * 15 * NS_PER_S, &state) != 0;
 	ASSERT_INT(failed, 0);
 }
 
@@ -246,24 +220,26 @@ static __u32 compare(const char *dir, __u64 from_ns, __u64 to_ns, struct want wa
 static void any_range(const char *dir, unsigned n_windows)
 {
 	unsigned state = 5;
-	__u64 end_ns = T0 + n_windows * 15 * NS_PER_S;
+	__u64 end_ns = STORES_T0 + n_windows * 15 * NS_PER_S;
 
 	for (int i = 0; i < 60; i++) {
-		__u64 a = T0 - NS_PER_S + next_random(&state) % (n_windows * 15 + 2) * NS_PER_S;
-		__u64 b = T0 - NS_PER_S + next_random(&state) % (n_windows * 15 + 2) * NS_PER_S;
+		__u64 a = STORES_T0 - NS_PER_S +
+			  next_random(&state) % (n_windows * 15 + 2) * NS_PER_S;
+		__u64 b = STORES_T0 - NS_PER_S +
+			  next_random(&state) % (n_windows * 15 + 2) * NS_PER_S;
 		struct want want = {(int)(next_random(&state) % (N_SERVICE + 1)) - 1,
 				    i % 3 ? -1 : 100 + (int)(next_random(&state) % 4)};
 
 		compare(dir, MIN(a, b), MAX(a, b), want, (enum store_group)(i % 4));
 	}
 	compare(dir, 0, ~0ull, (struct want){-1, -1}, STORE_GROUP_NONE);
-	compare(dir, T0, end_ns, (struct want){1, -1}, STORE_GROUP_PID);
+	compare(dir, STORES_T0, end_ns, (struct want){1, -1}, STORE_GROUP_PID);
 }
 
 static void ranges_and_sums(void)
 {
 	const char *dir = fresh_dir("ranges");
-	struct store *store = open_store(dir, &wide, NULL);
+	struct store *store = stores_open(dir, NULL, NULL);
 	__u32 blocks;
 
 	if (!store)
@@ -271,14 +247,14 @@ static void ranges_and_sums(void)
 	fill(store, 0, 800); /* 3 h 20 min */
 	any_range(dir, 800);
 	/* 22:13:20 to 01:33:20: three hours that are over, and 34 minutes. */
-	blocks =
-		compare(dir, T0, T0 + 800 * 15 * NS_PER_S, (struct want){-1, -1}, STORE_GROUP_NONE);
+	blocks = compare(dir, STORES_T0, STORES_T0 + 800 * 15 * NS_PER_S, (struct want){-1, -1},
+			 STORE_GROUP_NONE);
 	CU_ASSERT(blocks < 40);
 	ASSERT_INT(store_stats(store).n_segments, 4);
 	store_close(store);
 	any_range(dir, 800);
-	blocks =
-		compare(dir, T0, T0 + 800 * 15 * NS_PER_S, (struct want){-1, -1}, STORE_GROUP_NONE);
+	blocks = compare(dir, STORES_T0, STORES_T0 + 800 * 15 * NS_PER_S, (struct want){-1, -1},
+			 STORE_GROUP_NONE);
 	ASSERT_INT(blocks, 4); /* an hour each */
 }
 
@@ -288,7 +264,7 @@ static void restarts(void)
 	struct store_report report;
 
 	for (unsigned i = 0; i < 10; i++) {
-		struct store *store = open_store(dir, &wide, &report);
+		struct store *store = stores_open(dir, NULL, &report);
 
 		if (!store)
 			return;
@@ -303,7 +279,7 @@ static void restarts(void)
 static void every_group_is_kept_apart(void)
 {
 	const char *dir = fresh_dir("groups");
-	struct store *store = open_store(dir, &wide, NULL);
+	struct store *store = stores_open(dir, NULL, NULL);
 	struct store_result result;
 	struct profile *p;
 	__s64 by_pid[4] = {0}, wanted[4] = {0};
@@ -333,17 +309,10 @@ static void every_group_is_kept_apart(void)
 /* The rate of sampling changes in the middle of a minute: one series, one point a window. */
 static int put_rate(struct store *store, __u64 start_ns, __u64 period, __s64 samples)
 {
-	struct dict_label_text labels[] = {{"service_name", "s0"}};
-	struct facts facts = {.start_ns = start_ns, .end_ns = start_ns + 15 * NS_PER_S};
-	struct profile *p = new_profile();
-	int err = store_begin(store, &facts);
+	struct profile *p = stores_profile(period);
 
-	profile_set_period(p, "cpu", "nanoseconds", period);
 	profile_add(p, stack_of(p, 1), 0, (__s64[]){samples, samples * (__s64)period});
-	if (!err)
-		err = store_add(store, labels, 1, p);
-	profile_free(p);
-	return err ? err : store_end(store);
+	return stores_put(store, "s0", start_ns, start_ns + 15 * NS_PER_S, p);
 }
 
 static int sum_point(void *arg, const struct index_point *point)
@@ -359,7 +328,7 @@ static int sum_point(void *arg, const struct index_point *point)
 static void the_rate_changes(void)
 {
 	const char *dir = fresh_dir("rates");
-	struct store *store = open_store(dir, &wide, NULL);
+	struct store *store = stores_open(dir, NULL, NULL);
 	struct store_index *index;
 	struct store_report report;
 	char error[512], path[700];
@@ -368,12 +337,12 @@ static void the_rate_changes(void)
 	if (!store)
 		return;
 	for (__u64 i = 0; i < 12; i++)
-		ASSERT_INT(put_rate(store, T0 + i * 15 * NS_PER_S, i % 2 ? 20 : 10, 3), 0);
+		ASSERT_INT(put_rate(store, STORES_T0 + i * 15 * NS_PER_S, i % 2 ? 20 : 10, 3), 0);
 	ASSERT_INT(store_stats(store).windows_total, 12);
 	store_close(store);
 	snprintf(path, sizeof(path), "%s/" STORE_INDEX_NAME, dir);
 	ASSERT_INT(unlink(path), 0);
-	store = open_store(dir, &wide, &report);
+	store = stores_open(dir, NULL, &report);
 	ASSERT_INT(report.dropped_blocks, 0);
 	store_close(store);
 	ASSERT_INT(store_index_open(dir, false, &index, error, sizeof(error)), 0);
@@ -413,7 +382,7 @@ static void torn_ends(void)
 
 	snprintf(dir, sizeof(dir), "%s", fresh_dir("torn"));
 	snprintf(copy, sizeof(copy), "%s/torn-copy", test_dir());
-	store = open_store(dir, &wide, NULL);
+	store = stores_open(dir, NULL, NULL);
 	if (!store)
 		return;
 	fill(store, 0, 30);
@@ -431,13 +400,13 @@ static void torn_ends(void)
 		copy_store(dir, copy);
 		path_of(path, sizeof(path), copy, 1);
 		ASSERT_INT(truncate(path, cut), 0);
-		again = open_store(copy, &wide, &report);
+		again = stores_open(copy, NULL, &report);
 		if (!again)
 			break;
 		p = ask(copy, 0, ~0ull, (struct want){-1, -1}, STORE_GROUP_NONE, &result);
 		ASSERT_INT(result.skipped_blocks, 0);
 		vec_for_each (put, &all)
-			if (put->end_ns <= T0 + result.facts.windows * 15 * NS_PER_S) {
+			if (put->end_ns <= STORES_T0 + result.facts.windows * 15 * NS_PER_S) {
 				total += put->samples;
 				last = put->end_ns;
 			}
@@ -469,7 +438,7 @@ static void a_lost_index_is_made_again(void)
 	struct store *store;
 
 	snprintf(dir, sizeof(dir), "%s", fresh_dir("index"));
-	store = open_store(dir, &wide, NULL);
+	store = stores_open(dir, NULL, NULL);
 	if (!store)
 		return;
 	fill(store, 0, 300);
@@ -492,7 +461,7 @@ static void a_lost_index_is_made_again(void)
 			ASSERT_INT(truncate(path, 5000), 0);
 		if (way == 3)
 			drop_table(path);
-		store = open_store(copy, &wide, &report);
+		store = stores_open(copy, NULL, &report);
 		if (!store)
 			continue;
 		ASSERT_INT(report.index_made, way != 0);
@@ -515,7 +484,7 @@ static void damage_takes_only_what_it_hits(void)
 
 	snprintf(dir, sizeof(dir), "%s", fresh_dir("damage"));
 	snprintf(copy, sizeof(copy), "%s/damage-copy", test_dir());
-	store = open_store(dir, &wide, NULL);
+	store = stores_open(dir, NULL, NULL);
 	if (!store)
 		return;
 	fill(store, 0, 60);
@@ -541,7 +510,7 @@ static void damage_takes_only_what_it_hits(void)
 		fseek(f, at, SEEK_SET);
 		fputc((int)next_random(&state), f);
 		fclose(f);
-		store = open_store(copy, &wide, &report);
+		store = stores_open(copy, NULL, &report);
 		if (!store)
 			continue;
 		p = ask(copy, 0, ~0ull, (struct want){-1, -1}, STORE_GROUP_NONE, &result);
@@ -595,7 +564,7 @@ static void a_damaged_sum_loses_nothing(void)
 
 	snprintf(dir, sizeof(dir), "%s", fresh_dir("sum"));
 	snprintf(copy, sizeof(copy), "%s/sum-copy", test_dir());
-	store = open_store(dir, &wide, NULL);
+	store = stores_open(dir, NULL, NULL);
 	if (!store)
 		return;
 	fill(store, 0, 60);
@@ -603,7 +572,7 @@ static void a_damaged_sum_loses_nothing(void)
 	damage_block(copy, BLOCK_MINUTE, 5);
 	snprintf(path, sizeof(path), "%s/" STORE_INDEX_NAME, copy);
 	ASSERT_INT(unlink(path), 0);
-	again = open_store(copy, &wide, &report);
+	again = stores_open(copy, NULL, &report);
 	ASSERT_INT(report.dropped_blocks, 1);
 	compare(copy, 0, ~0ull, (struct want){-1, -1}, STORE_GROUP_NONE);
 	any_range(copy, 60);
@@ -618,7 +587,7 @@ static void damaged_sums_are_made_again(void)
 	struct store *store;
 
 	snprintf(dir, sizeof(dir), "%s", fresh_dir("sums"));
-	store = open_store(dir, &wide, NULL);
+	store = stores_open(dir, NULL, NULL);
 	if (!store)
 		return;
 	fill(store, 0, 300); /* an hour and some minutes */
@@ -636,31 +605,31 @@ static void clocks_jump(void)
 {
 	const char *dir = fresh_dir("clock");
 	static const __s64 shift_s[] = {0, -600, 86400, -3, 40};
-	struct store *store = open_store(dir, &wide, NULL);
+	struct store *store = stores_open(dir, NULL, NULL);
 	unsigned state = 3;
 
 	if (!store)
 		return;
 	for (unsigned i = 0; i < 100; i++) {
-		__u64 start = T0 + (i * 15 + (__u64)shift_s[i / 20]) * NS_PER_S;
+		__u64 start = STORES_T0 + (i * 15 + (__u64)shift_s[i / 20]) * NS_PER_S;
 
 		ASSERT_INT(put_window(store, start, start + 15 * NS_PER_S, &state), 0);
 	}
 	compare(dir, 0, ~0ull, (struct want){-1, -1}, STORE_GROUP_NONE);
-	compare(dir, T0 - 3600 * NS_PER_S, T0 + 7200 * NS_PER_S, (struct want){-1, -1},
-		STORE_GROUP_NONE);
+	compare(dir, STORES_T0 - 3600 * NS_PER_S, STORES_T0 + 7200 * NS_PER_S,
+		(struct want){-1, -1}, STORE_GROUP_NONE);
 	/* A night of suspend within a window: eight hours of it on the wall. */
-	ASSERT_INT(
-		put_window(store, T0 + 3000 * NS_PER_S, T0 + (3000 + 8 * 3600) * NS_PER_S, &state),
-		0);
-	ASSERT_INT(put_window(store, T0 + (3000 + 8 * 3600) * NS_PER_S,
-			      T0 + (3015 + 8 * 3600) * NS_PER_S, &state),
+	ASSERT_INT(put_window(store, STORES_T0 + 3000 * NS_PER_S,
+			      STORES_T0 + (3000 + 8 * 3600) * NS_PER_S, &state),
 		   0);
-	compare(dir, T0 + 7200 * NS_PER_S, T0 + 40000 * NS_PER_S, (struct want){-1, -1},
-		STORE_GROUP_NONE);
+	ASSERT_INT(put_window(store, STORES_T0 + (3000 + 8 * 3600) * NS_PER_S,
+			      STORES_T0 + (3015 + 8 * 3600) * NS_PER_S, &state),
+		   0);
+	compare(dir, STORES_T0 + 7200 * NS_PER_S, STORES_T0 + 40000 * NS_PER_S,
+		(struct want){-1, -1}, STORE_GROUP_NONE);
 	store_close(store);
 	compare(dir, 0, ~0ull, (struct want){-1, -1}, STORE_GROUP_NONE);
-	compare(dir, T0 + 86400 * NS_PER_S, ~0ull, (struct want){-1, -1}, STORE_GROUP_NONE);
+	compare(dir, STORES_T0 + 86400 * NS_PER_S, ~0ull, (struct want){-1, -1}, STORE_GROUP_NONE);
 }
 
 static void folders_that_cannot_be_used(void)
@@ -670,7 +639,8 @@ static void folders_that_cannot_be_used(void)
 	char error[512] = "", path[600];
 	FILE *f;
 
-	CU_ASSERT(store_open("/proc/nowhere", &wide, &store, &report, error, sizeof(error)) < 0);
+	CU_ASSERT(store_open("/proc/nowhere", &stores_wide, &store, &report, error, sizeof(error)) <
+		  0);
 	CU_ASSERT(strstr(error, "/proc/nowhere") != NULL);
 	/* A folder with somebody's own files in it: they stay. */
 	snprintf(path, sizeof(path), "%s/mine", test_dir());
@@ -681,7 +651,7 @@ static void folders_that_cannot_be_used(void)
 	fputs("something of somebody else, longer than the head of a segment", f);
 	fclose(f);
 	strrchr(path, '/')[0] = 0;
-	store = open_store(path, &wide, &report);
+	store = stores_open(path, NULL, &report);
 	ASSERT_INT(report.foreign_segments, 1);
 	ASSERT_INT(store_stats(store).oldest_ns, 0);
 	store_close(store);
