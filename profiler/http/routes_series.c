@@ -67,8 +67,25 @@ static void write_values(struct json *j, const double *values, size_t n)
 	json_end(j);
 }
 
+/* Whose a process or thread is; g NULL: of several. */
+static void write_owner(const struct waiting *w, struct json *j, const struct listed_group *g)
+{
+	bool by_tid = !strcmp(w->label, "tid");
+
+	if (!by_tid && strcmp(w->label, "pid"))
+		return;
+	json_str(j, "process", g ? g->process : "");
+	if (by_tid) {
+		json_u64(j, "pid", g ? g->pid : 0);
+		json_str(j, "comm", g ? g->comm : "");
+	}
+	json_str(j, "service_name", g ? g->service : "");
+	json_str(j, "container", g ? g->container : "");
+}
+
 /* The smallest in one. */
-static void write_rest(struct json *j, const struct listing *l, size_t first)
+static void write_rest(const struct waiting *w, struct json *j, const struct listing *l,
+		       size_t first)
 {
 	double *sum = calloc(l->n_steps + 1, sizeof(*sum)), total = 0;
 
@@ -83,6 +100,7 @@ static void write_rest(struct json *j, const struct listing *l, size_t first)
 	}
 	json_object(j, NULL);
 	json_str(j, "name", "other");
+	write_owner(w, j, NULL);
 	json_bool(j, "other", true);
 	json_u64(j, "total", (__u64)(total + 0.5));
 	write_values(j, sum, l->n_steps);
@@ -93,7 +111,6 @@ static void write_rest(struct json *j, const struct listing *l, size_t first)
 static void write_series(struct waiting *w, struct json *j, const struct listing *l)
 {
 	size_t n = MIN(l->groups.len, (size_t)w->limit);
-	bool by_pid = !strcmp(w->label, "pid");
 
 	json_u64(j, "from_ms", w->range.from_ns / NS_PER_MS);
 	json_u64(j, "to_ms", w->range.to_ns / NS_PER_MS);
@@ -112,8 +129,7 @@ static void write_series(struct waiting *w, struct json *j, const struct listing
 
 		json_object(j, NULL);
 		json_str(j, "name", g->name);
-		if (by_pid)
-			json_str(j, "process", g->process);
+		write_owner(w, j, g);
 		if (g->rest)
 			json_bool(j, "other", true);
 		json_u64(j, "total", (__u64)(g->total + 0.5));
@@ -121,7 +137,7 @@ static void write_series(struct waiting *w, struct json *j, const struct listing
 		json_end(j);
 	}
 	if (n < l->groups.len)
-		write_rest(j, l, n);
+		write_rest(w, j, l, n);
 	json_end(j);
 }
 

@@ -324,6 +324,8 @@ static void run(struct builder_job *builder_job, struct naming *naming UNUSED)
 	job->err = read_store(job);
 	if (!job->err)
 		job->err = read_recorder(job);
+	if (!job->err)
+		job->err = listing_end_threads(job);
 	if (listing_check(job)) { /* what was asked for may have gone unanswered */
 		job->err = listing_check(job);
 		*job->why = 0;
@@ -387,7 +389,7 @@ int listing_start(struct queries *queries, const struct listing_request *request
 	job->done = done;
 	job->arg = arg;
 	if (sums_init(&job->sums, &job->out, request) ||
-	    query_labels_init(&job->common, queries->agent)) {
+	    query_labels_init(&job->common, queries->agent) || listing_init_threads(job)) {
 		free_job(job);
 		return -ENOMEM;
 	}

@@ -32,10 +32,16 @@ struct listed_series {
 struct listed_group {
 	const char *name; /* the label's value, "" for none; of several labels: a JSON array */
 	const char *key;  /* the same as it is, UTF-8 or not */
-	char process[COMM_BYTES + 1]; /* of sums by thread: its first thread's comm */
-	size_t series;		      /* in the list: the first of this group */
-	bool rest;		      /* of groups beyond the bounds */
-	double *values;		      /* one a step */
+	size_t series;	  /* in the list: the first of this group */
+	bool rest;	  /* of groups beyond the bounds */
+	/* Of sums by pid or tid; else NULL, 0. "" where it is not known, or `rest`. Of several (an exec,
+	 * an id that was used again) the one that more than half of the value came from, if there is one. */
+	const char *service, *container;
+	const char
+		*process; /* comm of the main thread if that is in a group, else of one that is */
+	const char *comm; /* by tid: the thread's */
+	__u32 pid;	  /* by tid: its process */
+	double *values;	  /* one a step */
 	/* One a step, if asked for: for how long there was any of its series, added up. */
 	double *held_s;
 	double total;

@@ -132,7 +132,15 @@ def sums_by_thread(agent, shares, wide, everything):
     expect(abs(sum(s["total"] for s in found.values()) - everything * (10**9 // 99)) < 2.2e9, group, everything)
     only = lines("", match=f'{{{group}="{name}"}}')
     expect([s["values"] for s in only.values()] == [found[name]["values"]], group, only)
-  expect(lines("pid")[str(shares.pid)]["process"] == "shares", lines("pid"))
+  # It has ended, and the agent that saw it, too.
+  row = lines("pid")[str(shares.pid)]
+  expect((row["process"], row["service_name"], row["container"]) == ("shares", "shares", row["container"]), row)
+  row = lines("tid")[str(shares.pid)]
+  expect((row["process"], row["comm"], row["pid"], row["service_name"]) == ("shares", "shares", shares.pid, "shares"),
+         row)
+  few = ask(agent, "series", group="tid", limit=1, **wide).json["series"]
+  expect(few[-1]["other"] and few[-1]["service_name"] == few[-1]["container"] == "", few)
+  expect("service_name" not in lines("comm")["shares"], lines("comm"))
   expect(not lines("pid", match='{pid="1",comm="nobody"}'), "who?")
 
 
