@@ -108,6 +108,18 @@ static void write_rest(const struct waiting *w, struct json *j, const struct lis
 	free(sum);
 }
 
+static void write_gaps(struct json *j, const struct gaps *gaps)
+{
+	json_array(j, "gaps");
+	vec_for_each (gap, &gaps->found) {
+		json_array(j, NULL);
+		json_u64(j, NULL, gap->from_ns / NS_PER_MS);
+		json_u64(j, NULL, gap->to_ns / NS_PER_MS);
+		json_end(j);
+	}
+	json_end(j);
+}
+
 static void write_series(struct waiting *w, struct json *j, const struct listing *l)
 {
 	size_t n = MIN(l->groups.len, (size_t)w->limit);
@@ -123,6 +135,7 @@ static void write_series(struct waiting *w, struct json *j, const struct listing
 	json_u64(j, "samples", l->facts.samples);
 	json_u64(j, "whole", l->facts.whole);
 	json_u64(j, "lost", l->facts.lost);
+	write_gaps(j, &l->gaps);
 	json_array(j, "series");
 	for (size_t i = 0; i < n; i++) {
 		const struct listed_group *g = &l->groups.data[i];
@@ -291,8 +304,11 @@ static void handle_series(struct http_request *req)
 		free(w);
 		return;
 	}
-	request = (struct listing_request){
-		.kind = w->kind, .range = w->range, .step_ns = w->step_ns, .group = w->label};
+	request = (struct listing_request){.kind = w->kind,
+					   .range = w->range,
+					   .step_ns = w->step_ns,
+					   .group = w->label,
+					   .gaps = true};
 	start(req, w, &request);
 }
 HTTP_ROUTE(series, .method = "GET", .path = "/api/v1/series",

@@ -11,6 +11,7 @@
 
 #include "profiler/base/clock.h"
 #include "profiler/capture.h"
+#include "profiler/config_core.h"
 #include "profiler/profile.h"
 #include "profiler/query/listing_internal.h"
 #include "profiler/query/selector.h"
@@ -160,6 +161,21 @@ static int stored_point(void *arg, const struct index_point *point)
 	return listing_check(job);
 }
 
+static int stored_time(void *arg, __u64 start_ns, __u64 end_ns)
+{
+	struct listing_job *job = arg;
+
+	return gaps_cover(&job->out.gaps, start_ns, end_ns) ?: listing_check(job);
+}
+
+static int read_times(struct listing_job *job, struct store_index *index)
+{
+	const struct query_range *range = &job->q.range;
+
+	job->out.gaps.at_ns = MAX(range->from_ns, job->out.since_ns);
+	return store_index_times(index, range->from_ns, range->to_ns, stored_time, job);
+}
+
 static int read_store(struct listing_job *job)
 {
 	struct store_reader *reader = job->task.queries->reader;
@@ -179,6 +195,8 @@ static int read_store(struct listing_job *job)
 		err = store_index_facts(index, range->from_ns, range->to_ns, &job->out.facts);
 	if (!err)
 		err = store_index_since(index, &job->out.since_ns);
+	if (!err && job->q.gaps && job->out.since_ns)
+		err = read_times(job, index);
 	if (!err && job->q.step_ns && !job->by_thread)
 		err = store_index_points(
 			index, job->q.step_ns >= 60 * NS_PER_S ? BLOCK_MINUTE : BLOCK_WINDOW,
@@ -308,6 +326,22 @@ static int read_recorder(struct listing_job *job)
 	return err;
 }
 
+/* The recorder has the end of the range, or nothing has. */
+static int end_gaps(struct listing_job *job)
+{
+	const struct query_plan *plan = &job->plan;
+	struct gaps *gaps = &job->out.gaps;
+	__u64 end_ns = MIN(job->q.range.to_ns, clock_realtime_ns());
+	__u64 since_ns = plan->recorder ? recorder_stats(plan->recorder).since_ns + plan->boot_ns
+					: UINT64_MAX;
+	int err = 0;
+
+	if (gaps->at_ns) /* else nothing is stored */
+		err = gaps_cover(gaps, MIN(since_ns, end_ns), end_ns);
+	gaps_end(gaps);
+	return err;
+}
+
 static int by_total(const void *pa, const void *pb)
 {
 	const struct listed_group *a = pa, *b = pb;
@@ -326,6 +360,8 @@ static void run(struct builder_job *builder_job, struct naming *naming UNUSED)
 		job->err = read_recorder(job);
 	if (!job->err)
 		job->err = listing_end_threads(job);
+	if (!job->err)
+		job->err = end_gaps(job);
 	if (listing_check(job)) { /* what was asked for may have gone unanswered */
 		job->err = listing_check(job);
 		*job->why = 0;
@@ -342,6 +378,7 @@ static void free_job(struct listing_job *job)
 	query_labels_fini(&job->common);
 	vec_free(&job->out.series);
 	vec_free(&job->out.groups);
+	gaps_fini(&job->out.gaps);
 	vec_free(&job->group_of);
 	sums_fini(&job->sums);
 	listing_free_threads(job);
@@ -376,6 +413,8 @@ int listing_start(struct queries *queries, const struct listing_request *request
 		  listing_done *done, void *arg, struct listing_job **ret_job)
 {
 	const struct query_range *range = &request->range;
+	const struct profile_config *profile =
+		config_get(agent_config(queries->agent), &profile_section);
 	int err;
 	struct listing_job *job = query_task_new(queries, QUERY_TASK_LISTING, sizeof(*job), &err);
 
@@ -397,6 +436,7 @@ int listing_start(struct queries *queries, const struct listing_request *request
 			 (sums_by_thread(&job->sums) || selector_wants_thread(range->selector));
 	/* Steps shorter than what a window spreads its samples over want their times. */
 	job->plan = query_plan(queries, range, request->step_ns && request->step_ns < EXACT_NS);
+	job->out.gaps.min_ns = 2 * profile->window_ns;
 	query_task_add(&job->task);
 	*ret_job = job;
 	builder_submit(queries->reader_thread, &job->task.read);

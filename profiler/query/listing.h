@@ -13,6 +13,7 @@
 #include "profiler/agent.h"
 #include "profiler/base/arena.h"
 #include "profiler/base/vec.h"
+#include "profiler/query/gaps.h"
 #include "profiler/query/query.h"
 
 #define LISTING_MAX	   16
@@ -53,6 +54,7 @@ struct listing {
 	size_t n_steps;
 	struct facts facts; /* of the range: stored, of the host; recorded, of chosen threads */
 	__u64 since_ns;	    /* CLOCK_REALTIME: how far back there is anything; 0: nothing */
+	struct gaps gaps;   /* of the range, from since_ns until now; if asked for */
 	struct arena arena;
 };
 
@@ -69,6 +71,7 @@ struct listing_request {
 	size_t n_by;
 	bool samples; /* sum samples instead of the kind's value */
 	bool held;    /* held_s is wanted */
+	bool gaps;    /* so are they */
 };
 
 /* listing NULL: err says why there is none; else borrowed for the call. Agent thread, once, unless

@@ -63,6 +63,8 @@ static const char schema[] =
 	X(BLOCKS, "SELECT segment, at, level, start_ns, end_ns, samples, whole, lost FROM block"   \
 		  " WHERE level > 1 AND start_ns < ?2 AND end_ns > ?1"                             \
 		  " ORDER BY segment, level DESC, start_ns")                                       \
+	X(TIMES, "SELECT start_ns, end_ns FROM block WHERE level = 2 AND start_ns < ?2"            \
+		 " AND end_ns > ?1 ORDER BY start_ns")                                             \
 	X(EACH_SERIES,                                                                             \
 	  "SELECT id, kind, type, unit, labels FROM series WHERE id IN (SELECT series FROM seen"   \
 	  " WHERE segment IN (SELECT DISTINCT segment FROM block WHERE level = 2"                  \
@@ -466,6 +468,7 @@ struct visit {
 	union {
 		int (*segment)(void *arg, const struct index_segment *segment);
 		int (*block)(void *arg, const struct index_block *block);
+		int (*time)(void *arg, __u64 start_ns, __u64 end_ns);
 		int (*series)(void *arg, const struct index_series *series);
 		int (*point)(void *arg, const struct index_point *point);
 	};
@@ -515,6 +518,21 @@ int store_index_blocks(struct store_index *index, __u64 from_ns, __u64 to_ns,
 	struct visit v = {.block = visit, .arg = arg};
 
 	return each_row(index, for_times(index, STMT_BLOCKS, from_ns, to_ns), block_row, &v);
+}
+
+static int time_row(void *arg, sqlite3_stmt *st)
+{
+	const struct visit *v = arg;
+
+	return v->time(v->arg, column(st, 0), column(st, 1));
+}
+
+int store_index_times(struct store_index *index, __u64 from_ns, __u64 to_ns,
+		      int (*visit)(void *arg, __u64 start_ns, __u64 end_ns), void *arg)
+{
+	struct visit v = {.time = visit, .arg = arg};
+
+	return each_row(index, for_times(index, STMT_TIMES, from_ns, to_ns), time_row, &v);
 }
 
 static int series_row(void *arg, sqlite3_stmt *st)

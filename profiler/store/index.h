@@ -84,6 +84,10 @@ MUST_CHECK int store_index_blocks(struct store_index *index, __u64 from_ns, __u6
 				  int (*visit)(void *arg, const struct index_block *block),
 				  void *arg);
 
+/* From when to when the windows that overlap the time last, by start. */
+MUST_CHECK int store_index_times(struct store_index *index, __u64 from_ns, __u64 to_ns,
+				 int (*visit)(void *arg, __u64 start_ns, __u64 end_ns), void *arg);
+
 struct index_series {
 	__s64 id;
 	const char *kind, *type, *unit, *labels; /* borrowed for the call */

@@ -144,6 +144,28 @@ def sums_by_thread(agent, shares, wide, everything):
   expect(not lines("pid", match='{pid="1",comm="nobody"}'), "who?")
 
 
+@case("time without an agent is told apart from time without samples")
+def gaps(t):
+  begin = time.time()
+  agent = ready_agent(t, "profile.window=1s")
+  stored(agent, 3)
+  running = ask(agent, "series", **{"from": begin - 600}).json
+  expect(running["gaps"] == [], running["gaps"])  # nothing is known of what was before
+  agent.process.send_signal(signal.SIGTERM)
+  expect(agent.process.wait(20) == 0, agent.log)
+  stopped = time.time()
+  time.sleep(4)
+  started = time.time()
+  again = ready_agent(t, "profile.window=1s", f"agent.state_dir={t.path(f'state-{agent.port}')}")
+  stored(again, 3)
+  for query in ({"from": begin - 600, "step": "60s"}, {"from": begin, "step": "1s", "match": '{pid="0"}'}):
+    found = ask(again, "series", **query).json["gaps"]
+    expect(len(found) == 1, found)
+    expect(abs(found[0][0] / 1000 - stopped) < 2 and -0.1 < found[0][1] / 1000 - started < 3, found, stopped, started)
+  expect(ask(again, "series", **{"from": stopped + 1, "to": stopped + 3.5}).json["gaps"], "none within it")
+  expect(ask(again, "series", **{"from": started + 3}).json["gaps"] == [], "one behind it")
+
+
 @case("two ranges side by side are their whole, wherever the recorder's part begins")
 def neighbours(t):
   agent = ready_agent(t, "profile.window=4s")
