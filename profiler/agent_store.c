@@ -305,8 +305,14 @@ struct agent_store_stats agent_store_stats(struct agent_store *store)
 
 	pthread_mutex_lock(&store->lock);
 	stats = store->stats;
+	stats.limits = store->limits;
 	pthread_mutex_unlock(&store->lock);
 	return stats;
+}
+
+bool agent_store_ok(struct agent_store *store, char reason[PART_REASON_MAX])
+{
+	return part_state(&store->part, reason) != PART_DEGRADED;
 }
 
 __u64 agent_store_edge(struct agent_store *store, __u64 at_ns)

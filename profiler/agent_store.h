@@ -41,7 +41,8 @@ void agent_store_add(struct agent_store *store, const struct series *series,
 void agent_store_end(struct agent_store *store, bool complete);
 
 struct agent_store_stats {
-	struct store_stats store;
+	struct store_stats store;   /* as it was when a window was stored last */
+	struct store_limits limits; /* as configured */
 	bool open;
 	__u64 failed_total;  /* windows that were not kept, for whatever reason */
 	__u64 damaged_total; /* blocks that openings dropped */
@@ -50,6 +51,8 @@ struct agent_store_stats {
 };
 /* Any thread. */
 struct agent_store_stats agent_store_stats(struct agent_store *store);
+/* Whether windows are kept, and why not; also while they are, what the last opening had to drop. */
+bool agent_store_ok(struct agent_store *store, char reason[PART_REASON_MAX]);
 /* CLOCK_MONOTONIC: where the last stored window that ends by at_ns does, among the last ones (they
  * reach back farther than the flight recorder); 0: none. Any thread. */
 __u64 agent_store_edge(struct agent_store *store, __u64 at_ns);

@@ -83,6 +83,17 @@ void part_set_state(struct part *part, enum part_state state, const char *fmt, .
 	pthread_mutex_unlock(&part->parts->lock);
 }
 
+enum part_state part_state(struct part *part, char reason[PART_REASON_MAX])
+{
+	enum part_state state;
+
+	pthread_mutex_lock(&part->parts->lock);
+	state = part->state;
+	memcpy(reason, part->reason, PART_REASON_MAX);
+	pthread_mutex_unlock(&part->parts->lock);
+	return state;
+}
+
 static void add_reasons(const struct parts *parts, const char *name, bool waiting, struct json *j)
 {
 	json_array(j, name);

@@ -50,6 +50,9 @@ void parts_del(struct part *part);
 /* fmt (may be NULL for OK) says why, in words for the user: what is wrong, what to do. */
 void part_set_state(struct part *part, enum part_state state, const char *fmt, ...) PRINTF(3, 4);
 
+/* As it is now. Any thread. */
+enum part_state part_state(struct part *part, char reason[PART_REASON_MAX]);
+
 /* True when every required part is OK or DEGRADED. With details, appends the JSON object
  * {"status","waiting":[{"part","reason"}],"degraded":[...]}, else only {"status"}. */
 bool parts_ready(struct parts *parts, bool details, struct buf *out);

@@ -5,6 +5,7 @@
 
 #include "bpf/reason.h"
 #include "profiler/agent.h"
+#include "profiler/agent_store.h"
 #include "profiler/base/clock.h"
 #include "profiler/base/json.h"
 #include "profiler/budget.h"
@@ -137,6 +138,30 @@ static void put_windows(struct json *j, struct agent *agent)
 	json_end(j);
 }
 
+static void put_store(struct json *j, struct agent *agent)
+{
+	struct agent_store *store = agent_store(agent);
+	struct agent_store_stats s = {0};
+	char reason[PART_REASON_MAX] =
+		"store.enabled is false, only the last minutes are kept: set it to true and start "
+		"the agent again";
+	bool ok = false;
+
+	if (store) {
+		s = agent_store_stats(store);
+		ok = agent_store_ok(store, reason);
+	}
+	json_object(j, "store");
+	json_bool(j, "enabled", store);
+	json_bool(j, "ok", ok);
+	json_str(j, "reason", reason);
+	json_u64(j, "since_ms", s.store.oldest_ns / NS_PER_MS);
+	json_u64(j, "bytes", s.store.bytes);
+	json_u64(j, "max_bytes", s.limits.max_bytes);
+	json_u64(j, "retention_s", s.limits.retention_ns / NS_PER_S);
+	json_end(j);
+}
+
 static void put_symbols(struct json *j, struct agent *agent)
 {
 	struct builder_stats s = builder_stats(agent_builder(agent));
@@ -202,6 +227,7 @@ static void handle_status(struct http_request *req)
 	parts_json(req->parts, &j);
 	put_sampling(&j, agent);
 	put_windows(&j, agent);
+	put_store(&j, agent);
 	put_symbols(&j, agent);
 	put_budget(&j, agent);
 	json_end(&j);

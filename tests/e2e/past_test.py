@@ -318,6 +318,10 @@ def without_store(t):
   stacks = folded(agent, **{"from": begin, "to": end, "match": f'{{pid="{shares.pid}"}}'})
   expect(abs(count(stacks) - 99 * shares.used_s) < 0.15 * 99 * shares.used_s + 15, count(stacks))
   expect(agent.metric("bianque_store_bytes") is None, "there is a store")
+  store = agent.get("/api/v1/status").json["store"]
+  expect("set it to true" in store.pop("reason"), store)
+  expect(store == {"enabled": False, "ok": False, "since_ms": 0, "bytes": 0, "max_bytes": 0, "retention_s": 0}, store)
+  expect("store" not in agent.get("/readyz").text, "what was switched off is no fault", agent.get("/readyz").text)
 
 
 if __name__ == "__main__":

@@ -228,11 +228,17 @@ def unwritable(t):
   start_shares(t)
   wait_for("the reason", lambda: "Read-only" in agent.log, 10)
   wait_for("/readyz", lambda: "not kept" in agent.get("/readyz").text, 5)
+  store = agent.get("/api/v1/status").json["store"]
+  expect(store["enabled"] and not store["ok"] and "Read-only" in store["reason"], store)
+  expect((store["since_ms"], store["max_bytes"], store["retention_s"]) == (0, 2 << 30, 86400), store)
   sampling_goes_on(agent)
   expect(total(agent) > 0, "the recorder answers nothing")
   t.run("nsenter", "-m", "-t", str(agent.process.pid), "mount", "-o", "remount,rw", f"{folder}/store")
   wait_for("windows", lambda: windows(agent) > 1, 30)
   wait_for("/readyz", lambda: "not kept" not in agent.get("/readyz").text, 5)
+  store = agent.get("/api/v1/status").json["store"]
+  expect(store["ok"] and not store["reason"] and store["bytes"] > 0, store)
+  expect(0 <= time.time() - store["since_ms"] / 1000 < 120, store, time.time())
 
 
 def filled_store(t):

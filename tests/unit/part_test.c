@@ -31,6 +31,7 @@ static void readiness(void)
 	struct part sink = {.name = "pyroscope"};
 	struct parts parts;
 	struct buf out = {0};
+	char reason[PART_REASON_MAX];
 
 	parts_init(&parts);
 	ASSERT_INT(parts_add(&parts, &sampling), 0);
@@ -47,6 +48,8 @@ static void readiness(void)
 	buf_reset(&out);
 	CU_ASSERT(parts_ready(&parts, false, &out));
 	ASSERT_STR(out.data, "{\"status\":\"degraded\"}");
+	ASSERT_INT(part_state(&sink, reason), PART_DEGRADED);
+	ASSERT_STR(reason, "the server sleeps");
 	part_set_state(&sink, PART_OFF, NULL);
 	buf_reset(&out);
 	CU_ASSERT(parts_ready(&parts, false, &out));
