@@ -82,6 +82,12 @@ REGISTRY(http_routes, const struct http_route);
  * client accepts gzip. */
 void http_reply(struct http_request *req, unsigned status, const char *content_type,
 		struct buf *body);
+/* Whether the client takes an answer of this type compressed. Who makes a large one in another thread
+ * compresses it there, and gives it to http_reply_packed. */
+bool http_takes_gzip(struct http_request *req, const char *content_type);
+/* The body is gzip if http_takes_gzip. */
+void http_reply_packed(struct http_request *req, unsigned status, const char *content_type,
+		       struct buf *body);
 /* Of a HEAD: what a GET would answer, but for Content-Length, which nobody knows before the work. */
 void http_reply_head(struct http_request *req, const char *content_type);
 void http_reply_text(struct http_request *req, unsigned status, const char *fmt, ...) PRINTF(3, 4);

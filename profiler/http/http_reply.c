@@ -59,6 +59,12 @@ static bool is_text(const char *content_type)
 	return false;
 }
 
+bool http_takes_gzip(struct http_request *req, const char *content_type)
+{
+	return is_text(content_type) &&
+	       http_accepts_gzip(http_request_header(req, "Accept-Encoding"));
+}
+
 /* The gzip form of data into out. 0 or -errno. */
 static int compress_body(const void *data, size_t len, struct buf *out)
 {
@@ -154,8 +160,7 @@ static bool pack(struct http_request *req, const char *content_type, struct buf 
 {
 	struct buf packed = {0};
 
-	if (!is_text(content_type) || body->len < GZIP_MIN_BYTES ||
-	    !http_accepts_gzip(http_request_header(req, "Accept-Encoding")))
+	if (body->len < GZIP_MIN_BYTES || !http_takes_gzip(req, content_type))
 		return false;
 	if (compress_body(body->data, body->len, &packed)) {
 		buf_fini(&packed);
@@ -225,34 +230,44 @@ static void refuse_body(struct http_request *req, struct buf *body)
 		   ex->server->unsent_bytes >> 20);
 }
 
-void http_reply(struct http_request *req, unsigned status, const char *content_type,
-		struct buf *body)
+/* The body is taken. */
+static void reply(struct http_request *req, unsigned status, const char *content_type,
+		  struct buf *body, bool gzip)
 {
 	struct http_exchange *ex = http_exchange_of(req);
 	struct MHD_Response *response;
-	struct buf out = *body;
-	size_t bytes;
-	bool gzip;
+	size_t bytes = body->len;
 
-	*body = (struct buf){0};
-	if (out.err) {
-		buf_fini(&out);
+	if (body->err) {
+		buf_fini(body);
 		http_error(req, 500, "out_of_memory", "the answer does not fit into memory");
 		return;
 	}
-	gzip = pack(req, content_type, &out);
-	bytes = out.len;
 	if (bytes >= HTTP_SMALL_BODY && ex->server->unsent_bytes + bytes > HTTP_MAX_UNSENT) {
-		refuse_body(req, &out);
+		refuse_body(req, body);
 		return;
 	}
-	response = hold_body(ex->server, &out);
+	response = hold_body(ex->server, body);
 	if (response) {
 		if (gzip)
 			add_header(response, "Content-Encoding", "gzip");
 		add_body_headers(response, content_type);
 	}
 	finish(ex, status, content_type, response, bytes);
+}
+
+void http_reply(struct http_request *req, unsigned status, const char *content_type,
+		struct buf *body)
+{
+	bool gzip = !body->err && pack(req, content_type, body);
+
+	reply(req, status, content_type, body, gzip);
+}
+
+void http_reply_packed(struct http_request *req, unsigned status, const char *content_type,
+		       struct buf *body)
+{
+	reply(req, status, content_type, body, http_takes_gzip(req, content_type));
 }
 
 void http_reply_text(struct http_request *req, unsigned status, const char *fmt, ...)

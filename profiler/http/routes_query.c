@@ -54,7 +54,7 @@ static void answer(void *arg, int err, const char *why, struct buf *body)
 	if (err)
 		query_args_fail(w->req, err, "profile", why);
 	else
-		http_reply(w->req, 200, w->format->content_type, body);
+		http_reply_packed(w->req, 200, w->format->content_type, body);
 	free(w);
 }
 
@@ -129,6 +129,7 @@ static void handle_profile(struct http_request *req)
 		query_args_refuse(req, -ENOMEM, "profiles", QUERY_MAX);
 		return;
 	}
+	request.gzip = http_takes_gzip(req, request.format->content_type);
 	*w = (struct waiting){.req = req, .format = request.format};
 	err = query_start(agent_queries(req->agent), &request, answer, w, &w->query);
 	if (err) {

@@ -25,9 +25,19 @@ static const struct {
 #undef X
 };
 
+bool connect_takes_gzip(struct http_request *req, bool json)
+{
+	return http_takes_gzip(req, json ? JSON_TYPE : PROTO_TYPE);
+}
+
 void connect_reply(struct http_request *req, bool json, struct buf *body)
 {
 	http_reply(req, 200, json ? JSON_TYPE : PROTO_TYPE, body);
+}
+
+void connect_reply_packed(struct http_request *req, bool json, struct buf *body)
+{
+	http_reply_packed(req, 200, json ? JSON_TYPE : PROTO_TYPE, body);
 }
 
 void connect_error(struct http_request *req, enum connect_code code, const char *fmt, ...)

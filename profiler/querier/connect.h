@@ -4,7 +4,7 @@
  * errors are {"code","message"} with the status that belongs to the code.
  * (connectrpc.com/docs/protocol, "Unary-Request"; what servers of Pyroscope answer to the headers.)
  *
- * Answers are compressed by http_reply when the client accepts gzip.
+ * Answers are compressed when the client accepts gzip.
  */
 #pragma once
 
@@ -47,7 +47,10 @@ MUST_CHECK int connect_decode(const ProtobufCMessageDescriptor *descriptor, bool
 /* Append a message to out, as protobuf or JSON; failures are out->err. */
 void connect_encode(const ProtobufCMessage *message, bool json, struct buf *out);
 
-/* One of these answers. body: taken. */
+/* Whether the client takes a compressed answer: see http_takes_gzip. */
+bool connect_takes_gzip(struct http_request *req, bool json);
+/* One of these answers. body: taken; packed: gzip if connect_takes_gzip. */
 void connect_reply(struct http_request *req, bool json, struct buf *body);
+void connect_reply_packed(struct http_request *req, bool json, struct buf *body);
 void connect_error(struct http_request *req, enum connect_code code, const char *fmt, ...)
 	PRINTF(3, 4);

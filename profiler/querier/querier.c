@@ -23,9 +23,9 @@ static void call_free(struct call *call)
 	free(call);
 }
 
-void call_reply_body(struct call *call, struct buf *body)
+void call_reply_packed(struct call *call, struct buf *body)
 {
-	connect_reply(call->req, call->json, body);
+	connect_reply_packed(call->req, call->json, body);
 	call_free(call);
 }
 
@@ -34,7 +34,8 @@ void call_reply(struct call *call, const ProtobufCMessage *message)
 	struct buf body = {.limit = QUERY_BODY_BYTES};
 
 	connect_encode(message, call->json, &body);
-	call_reply_body(call, &body);
+	connect_reply(call->req, call->json, &body);
+	call_free(call);
 }
 
 void call_error(struct call *call, enum connect_code code, const char *fmt, ...)

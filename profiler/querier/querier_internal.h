@@ -41,7 +41,7 @@ extern const struct method querier_profile_methods[], querier_list_methods[]; /*
 
 /* Answer and end. */
 void call_reply(struct call *call, const ProtobufCMessage *message);
-void call_reply_body(struct call *call, struct buf *body);
+void call_reply_packed(struct call *call, struct buf *body);
 void call_error(struct call *call, enum connect_code code, const char *fmt, ...) PRINTF(3, 4);
 /* An error of query.h or listing.h: what could not be made, and why. */
 void call_failed(struct call *call, int err, const char *what, const char *why);

@@ -169,7 +169,7 @@ static void answer(void *arg, int err, const char *why, struct buf *body)
 	if (err)
 		call_failed(call, err, "profiles", why);
 	else
-		call_reply_body(call, body);
+		call_reply_packed(call, body);
 }
 
 /* The selections are taken. right NULL: no comparison. */
@@ -180,6 +180,7 @@ static void start(struct call *call, enum answer what, __s64 max_nodes,
 	struct encoder *e = calloc(1, sizeof(*e));
 	struct query_request request = {.kind = left->type->kind,
 					.range = left->range,
+					.gzip = connect_takes_gzip(call->req, call->json),
 					.encode = encode,
 					.encode_arg = e,
 					.encode_free = encoder_free};

@@ -19,6 +19,8 @@
 #include "profiler/query/query_internal.h"
 #include "profiler/query/selector.h"
 
+#define GZIP_LEVEL 1 /* the fast one: somebody waits */
+
 struct query {
 	struct query_task task;
 	struct builder_job name; /* before the task's reading */
@@ -236,7 +238,7 @@ static void describe(struct side *side)
 	}
 }
 
-static void encode(struct query *query)
+static int write_profile(struct query *query, struct sink *to)
 {
 	static const enum export_group groups[] = {
 		[STORE_GROUP_NONE] = EXPORT_GROUP_NONE,
@@ -245,24 +247,46 @@ static void encode(struct query *query)
 		[STORE_GROUP_TID] = EXPORT_GROUP_TID,
 	};
 	struct export_options options = EXPORT_OPTIONS_DEFAULT;
-	struct sink_buf sink;
+	struct buf whole = {.limit = QUERY_BODY_BYTES};
+	int err;
+
+	if (!query->q.encode) {
+		options.host = agent_host(query->task.queries->agent);
+		options.string_labels = true;
+		options.group = groups[query->q.group];
+		options.max_nodes = query->q.max_nodes;
+		return query->q.format->write(query->sides[0].profile, &options, to);
+	}
+	err = query->q.encode(query->q.encode_arg, query->sides[0].profile, &whole) ?: whole.err;
+	if (!err)
+		sink_add(to, whole.data, whole.len);
+	buf_fini(&whole);
+	return err;
+}
+
+/* Compressed here if it is to be, since the agent's thread has others to serve meanwhile. */
+static int encode(struct query *query)
+{
+	struct sink_gzip gzip;
+	struct sink_buf body;
+	int err = 0;
 
 	query->body.limit = QUERY_BODY_BYTES;
-	if (query->q.encode) {
-		query->err =
-			query->q.encode(query->q.encode_arg, query->sides[0].profile, &query->body);
-		if (!query->err)
-			query->err = query->body.err;
-		return;
+	sink_buf_init(&body, &query->body);
+	if (!query->q.gzip) {
+		err = write_profile(query, &body.sink);
+		return err ? err : sink_finish(&body.sink);
 	}
-	options.host = agent_host(query->task.queries->agent);
-	options.string_labels = true;
-	options.group = groups[query->q.group];
-	options.max_nodes = query->q.max_nodes;
-	sink_buf_init(&sink, &query->body);
-	query->err = query->q.format->write(query->sides[0].profile, &options, &sink.sink);
-	if (!query->err)
-		query->err = sink_finish(&sink.sink);
+	err = sink_gzip_init(&gzip, &body.sink, GZIP_LEVEL);
+	if (err)
+		return err;
+	err = write_profile(query, &gzip.sink);
+	if (!err)
+		err = sink_finish(&gzip.sink);
+	if (!err)
+		err = sink_finish(&body.sink);
+	sink_gzip_fini(&gzip);
+	return err;
 }
 
 /* The baseline's stacks need a place beside the profile's own. */
@@ -290,7 +314,7 @@ static void run_reading(struct builder_job *job, struct naming *naming UNUSED)
 	if (!query->err && query->n_sides > 1)
 		query->err = join_base(query->sides[0].profile, query->sides[1].profile);
 	if (!query->err && !atomic_load(&query->task.read.cancelled))
-		encode(query);
+		query->err = encode(query);
 }
 
 /* ---- the agent's thread ---------------------------------------------------------------------- */

@@ -10,7 +10,7 @@
  * Work goes through two threads: the builder names the recorder's part, the reader merges the
  * store's and encodes. Bounded: QUERY_MAX at a time, QUERY_PROFILE_BYTES a profile (stacks that do
  * not fit become `[profile full]`, said in a comment; of each hour the largest go in first),
- * QUERY_BODY_BYTES an answer, QUERY_MAX_S of work in a thread.
+ * QUERY_BODY_BYTES an answer as it is sent, QUERY_MAX_S of work in a thread.
  *
  * Owner: the agent thread.
  */
@@ -54,6 +54,7 @@ struct query_request {
 	const struct export_format *format;
 	__u32 max_nodes;   /* 0: the format's own bound */
 	const char *title; /* static; NULL: the kind */
+	bool gzip;	   /* the answer is wanted compressed */
 	/* Instead of a format: writes the answer, in the reader's thread. The profile is the query's,
 	 * but nobody needs it afterwards. 0 or -errno. */
 	int (*encode)(void *arg, struct profile *profile, struct buf *out);

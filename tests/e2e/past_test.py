@@ -5,6 +5,7 @@ each other, against profiles taken at the same time, and across a restart. past_
 runs the cases whose names hold a word; ends with `N passed, N failed, N skipped`.
 """
 
+import gzip
 import json
 import os
 import signal
@@ -73,6 +74,18 @@ def from_recorder(t):
            for i in range(int(end - begin) + 1)]
   expect(sum(parts) == total and max(parts) <= 110, parts, total)
   expect(not folded(agent, **{"from": begin, "to": end, "match": '{pid="1",comm="nobody"}'}), "who?")
+  compressed(agent, begin, end)
+
+
+def compressed(agent, begin, end):
+  """Answers are the same compressed; pprof is so already."""
+  for name in ("json", "html", "folded", "pprof"):
+    path = f"/api/v1/profile?from={begin}&to={end}&format={name}"
+    plain, packed = agent.get(path), agent.get(path, headers={"Accept-Encoding": "gzip"})
+    expect(plain.headers["Content-Encoding"] is None, name, plain.headers)
+    expect(packed.headers["Content-Encoding"] == (None if name == "pprof" else "gzip"), name, packed.headers)
+    body = packed.body if name == "pprof" else gzip.decompress(packed.body)
+    expect(body == plain.body and (name == "pprof" or len(packed.body) < len(plain.body)), name, len(packed.body))
 
 
 @case("the store: what was seen is there after a restart; the parts add up to the whole")

@@ -129,6 +129,16 @@ static void handle_large(struct http_request *req)
 }
 HTTP_ROUTE(test_large, .method = "GET", .path = "/test/large", .handle = handle_large);
 
+/* Made elsewhere, compressed if the client takes that. */
+static void handle_packed(struct http_request *req)
+{
+	struct buf body = {0};
+
+	buf_str(&body, http_takes_gzip(req, "application/json") ? "gzip" : "plain");
+	http_reply_packed(req, 200, "application/json", &body);
+}
+HTTP_ROUTE(test_packed, .method = "GET", .path = "/test/packed", .handle = handle_packed);
+
 static const struct http_file page = {
 	.content_type = "text/html", .data = "<p>hi", .size = 5, .gzip = "packed", .gzip_size = 6};
 static void handle_file(struct http_request *req)
@@ -507,6 +517,12 @@ static void negotiation(void)
 	plain[z.total_out] = 0;
 	inflateEnd(&z);
 	CU_ASSERT_PTR_NOT_NULL(strstr((char *)plain, "\nprocess_resident_memory_bytes "));
+	answer = ask("GET", "/test/packed", "Accept-Encoding: gzip\r\n");
+	expect(answer, 200, "Content-Encoding: gzip\r\n");
+	expect(answer, 200, "\r\n\r\ngzip");
+	answer = ask("GET", "/test/packed", "Accept-Encoding: gzip;q=0\r\n");
+	expect(answer, 200, "\r\n\r\nplain");
+	CU_ASSERT_PTR_NULL(strstr(answer, "Content-Encoding"));
 	expect(ask("GET", "/debug/state", ""), 200, "\"table\":\"connections\"");
 	expect(ask("GET", "/ready", ""), 200, "ready\n");
 	stop();
