@@ -9,6 +9,7 @@
 #include <zlib.h>
 
 #include "profiler/base/buf.h"
+#include "profiler/base/cursor.h"
 #include "profiler/base/json.h"
 #include "profiler/http/http.h"
 #include "profiler/querier/message_json.h"
@@ -135,6 +136,69 @@ static int decompress(const struct buf *body, struct buf *out)
 	return err;
 }
 
+/* Step over a field's value, into *ret_sub when it is one with a length. */
+static void skip_value(struct cursor *in, unsigned wire_type, struct cursor *ret_sub)
+{
+	*ret_sub = cursor_of(NULL, 0);
+	if (wire_type == PROTOBUF_C_WIRE_TYPE_VARINT)
+		cursor_uleb(in);
+	else if (wire_type == PROTOBUF_C_WIRE_TYPE_64BIT)
+		cursor_skip(in, 8);
+	else if (wire_type == PROTOBUF_C_WIRE_TYPE_32BIT)
+		cursor_skip(in, 4);
+	else if (wire_type == PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED)
+		*ret_sub = cursor_sub(in, cursor_uleb(in));
+	else
+		cursor_fail(in);
+}
+
+/* An embedded message that is given again is merged with the first: protobuf-c copies its lists, which
+ * grow, each time, so that a body of 240 kB took 0.4 s. Nobody writes one twice. 0, or -EINVAL: it is
+ * no message, or *ret_twice is the field. (No message of a request holds one of its own type.) */
+static int check_once(const ProtobufCMessageDescriptor *d, struct cursor in, const char **ret_twice)
+{
+	__u64 seen = 0;
+
+	BUG_ON(d->n_fields > 64);
+	while (cursor_left(&in)) {
+		__u64 tag = cursor_uleb(&in), bit;
+		const ProtobufCFieldDescriptor *f =
+			protobuf_c_message_descriptor_get_field(d, (unsigned)(tag >> 3));
+		struct cursor sub;
+
+		skip_value(&in, tag & 7, &sub);
+		if (!f || f->type != PROTOBUF_C_TYPE_MESSAGE)
+			continue;
+		bit = 1ull << (f - d->fields);
+		if (f->label != PROTOBUF_C_LABEL_REPEATED && (seen & bit)) {
+			*ret_twice = f->name;
+			return -EINVAL;
+		}
+		seen |= bit;
+		if (check_once(f->descriptor, sub, ret_twice))
+			return -EINVAL;
+	}
+	return in.bad ? -EINVAL : 0;
+}
+
+static int read_proto(const ProtobufCMessageDescriptor *descriptor, const struct buf *body,
+		      ProtobufCMessage **ret_message, char *error, size_t size)
+{
+	const char *twice = NULL;
+
+	*ret_message = NULL;
+	if (!check_once(descriptor, cursor_of(body->data, body->len), &twice))
+		*ret_message = protobuf_c_message_unpack(descriptor, NULL, body->len,
+							 (const uint8_t *)body->data);
+	if (*ret_message)
+		return 0;
+	if (twice)
+		snprintf(error, size, "'%s' is there more than once", twice);
+	else
+		snprintf(error, size, "the body is no %s", descriptor->short_name);
+	return -EINVAL;
+}
+
 int connect_decode(const ProtobufCMessageDescriptor *descriptor, bool json, bool gzip,
 		   const struct buf *body, ProtobufCMessage **ret_message, enum connect_code *code,
 		   char *error, size_t size)
@@ -152,16 +216,9 @@ int connect_decode(const ProtobufCMessageDescriptor *descriptor, bool json, bool
 		buf_fini(&plain);
 		return err == -ENOMEM ? err : -EINVAL;
 	}
-	if (json) {
-		err = message_read_json(descriptor, text->len ? text->data : "", text->len,
-					ret_message, error, size);
-	} else {
-		*ret_message = protobuf_c_message_unpack(descriptor, NULL, text->len,
-							 (const uint8_t *)text->data);
-		err = *ret_message ? 0 : -EINVAL;
-		if (err)
-			snprintf(error, size, "the body is no %s", descriptor->short_name);
-	}
+	err = json ? message_read_json(descriptor, text->len ? text->data : "", text->len,
+				       ret_message, error, size)
+		   : read_proto(descriptor, text, ret_message, error, size);
 	buf_fini(&plain);
 	return err;
 }

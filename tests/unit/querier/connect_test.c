@@ -8,6 +8,7 @@
 #include <zlib.h>
 
 #include "profiler/base/buf.h"
+#include "profiler/base/clock.h"
 #include "profiler/querier/querier.pb-c.h"
 #include "tests/unit/test.h"
 
@@ -180,6 +181,64 @@ static void damaged_bodies(void)
 	buf_fini(&wild);
 }
 
+/* The largest body of one thing again and again: what it takes to decode is printed. */
+static void decode_many(const void *thing, size_t len, bool json, int want, const char *what)
+{
+	struct buf body = {0};
+	Querier__SelectSeriesRequest *q;
+	enum connect_code code;
+	__u64 start_ns;
+
+	buf_str(&body, json ? "{\"groupBy\":[\"\"" : "");
+	while (body.len + len + 2 <= CONNECT_MAX_REQUEST)
+		buf_add(&body, thing, len);
+	buf_str(&body, json ? "]}" : "");
+	start_ns = clock_thread_cpu_ns();
+	ASSERT_INT(decode(&body, json, false, &q, &code), want);
+	if (!want)
+		protobuf_c_message_free_unpacked(&q->base, NULL);
+	printf("  %zu bytes of %s: %.1f ms\n", body.len, what,
+	       (double)(clock_thread_cpu_ns() - start_ns) / 1e6);
+	buf_fini(&body);
+}
+
+/* The one that would take time by the square of its size is refused. */
+static void large_bodies(void)
+{
+	decode_many("\x42\x02\x0a\x00", 4, false, -EINVAL, "embedded messages");
+	decode_many("\x12\x00", 2, false, 0, "one text");
+	decode_many("\x2a\x01x", 3, false, 0, "a list");
+	decode_many("\xf8\x07\x00", 3, false, 0, "unknown fields");
+	decode_many(",\"\"", 3, true, 0, "a list in JSON");
+}
+
+static void twice(void)
+{
+	static const struct {
+		const char *body;
+		size_t len;
+		int err;
+	} rows[] = {
+		{"\x42\x02\x0a\x00\x12\x00", 6, 0},
+		{"\x42\x00\x12\x00\x42\x00", 6, -EINVAL},
+		{"\x42\x04\x0a\x00\x0a\x00", 6, 0}, /* a list may */
+		{"\x42\x80\x80\x80\x80\x00\x42\x00", 8, -EINVAL},
+		{"\x43\x44", 2, -EINVAL}, /* a group */
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		Querier__SelectSeriesRequest *q;
+		enum connect_code code;
+		struct buf body = {0};
+
+		buf_add(&body, rows[i].body, rows[i].len);
+		ASSERT_INT(decode(&body, false, false, &q, &code), rows[i].err);
+		if (!rows[i].err)
+			protobuf_c_message_free_unpacked(&q->base, NULL);
+		buf_fini(&body);
+	}
+}
+
 static void answers(void)
 {
 	Querier__Point zero = QUERIER__POINT__INIT, full = QUERIER__POINT__INIT, odd = zero;
@@ -207,4 +266,5 @@ static void answers(void)
 
 SUITE(querier_connect, {"all forms of a request are one", all_forms_are_one},
       {"what JSON may say", what_json_may_say}, {"damaged bodies", damaged_bodies},
+      {"large bodies", large_bodies}, {"a message given twice", twice},
       {"answers as JSON", answers});
