@@ -54,7 +54,7 @@ struct http_request {
 	const char *rest;  /* of a prefix route: what follows the prefix */
 	const void *query; /* the route's struct; NULL without query rows */
 	struct buf body;   /* of POST and PUT; empty otherwise */
-	bool head;	   /* HEAD: the body is not sent, so do not work for it: http_reply_head */
+	bool head;	   /* HEAD: the body is not sent, so do not work for it */
 	bool trusted;	   /* the token was given, or none is configured */
 	struct agent *agent;
 	struct parts *parts;
@@ -106,10 +106,12 @@ struct http_file {
 };
 void http_reply_file(struct http_request *req, const struct http_file *file);
 
-/* Answer later, not for a HEAD (http_reply_head). Until then cancel(arg) may run once, when the client
- * goes away or the server stops; afterwards req is gone and must not be answered. After an answer
- * cancel does not run. */
-void http_suspend(struct http_request *req, void (*cancel)(void *arg), void *arg);
+/* Answer later, as content_type unless something fails (NULL: the route is no GET). Until then
+ * cancel(arg) may run once, when the client goes away or the server stops; afterwards req is gone and
+ * must not be answered. After an answer cancel does not run. A HEAD is answered at once: its cancel
+ * runs within this call, so that what a handler has begun ends. */
+void http_suspend(struct http_request *req, const char *content_type, void (*cancel)(void *arg),
+		  void *arg);
 
 /* The value of a request header, or NULL. */
 const char *http_request_header(struct http_request *req, const char *name);

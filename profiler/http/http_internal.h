@@ -16,7 +16,7 @@
 #include "profiler/secret.h"
 
 #define HTTP_MAX_ROUTES 128
-#define HTTP_N_CODES	13 /* the statuses counted apart, and the rest */
+#define HTTP_N_CODES	16 /* the statuses counted apart, and the rest */
 
 #define HTTP_REFUSALS(X)                                                                           \
 	X(HOST, "host")                                                                            \

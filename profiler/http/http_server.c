@@ -46,8 +46,8 @@ static const char *const refusal_names[] = {
 #undef X
 };
 
-static const unsigned codes[HTTP_N_CODES - 1] = {200, 304, 400, 401, 403, 404,
-						 405, 413, 422, 429, 500, 503};
+static const unsigned codes[HTTP_N_CODES - 1] = {200, 304, 400, 401, 403, 404, 405, 413,
+						 415, 422, 429, 500, 501, 503, 504};
 
 METRIC(http_requests, COUNTER, "bianque_http_requests_total", NULL, "Requests answered");
 METRIC(http_refused, COUNTER, "bianque_http_refused_total", NULL,
@@ -253,11 +253,17 @@ static void on_client_gone(void *arg, __u32 events UNUSED)
 	cancel(arg);
 }
 
-void http_suspend(struct http_request *req, void (*cancel_fn)(void *arg), void *arg)
+void http_suspend(struct http_request *req, const char *content_type, void (*cancel_fn)(void *arg),
+		  void *arg)
 {
 	struct http_exchange *ex = http_exchange_of(req);
 
 	BUG_ON(ex->stage != HTTP_HANDLING);
+	if (req->head) {
+		cancel_fn(arg);
+		http_reply_head(req, content_type);
+		return;
+	}
 	ex->stage = HTTP_SUSPENDED;
 	ex->cancel = cancel_fn;
 	ex->cancel_arg = arg;

@@ -103,11 +103,6 @@ static void handle_heatmap(struct http_request *req)
 	}
 	if (!query_args_range(req, &q->range, &kind, &range))
 		return;
-	if (req->head) {
-		selector_free(range.selector);
-		http_reply_head(req, "application/json");
-		return;
-	}
 	w = calloc(1, sizeof(*w));
 	if (!w) {
 		selector_free(range.selector);
@@ -121,7 +116,7 @@ static void handle_heatmap(struct http_request *req)
 		refuse(req, err);
 		return;
 	}
-	http_suspend(req, client_gone, w);
+	http_suspend(req, "application/json", client_gone, w);
 }
 HTTP_ROUTE(heatmap, .method = "GET", .path = "/api/v1/heatmap",
 	   .help = "samples by second and fraction: from=, to=, match=, step=20ms",

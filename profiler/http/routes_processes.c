@@ -262,10 +262,6 @@ static void start(struct http_request *req, void (*put)(struct listing *listing,
 		http_error(req, 503, "not_sampling", "sampling is off; /readyz says why");
 		return;
 	}
-	if (req->head) {
-		http_reply_head(req, "application/json");
-		return;
-	}
 	if (n_listings == LISTINGS_MAX) {
 		http_error(req, 429, "too_many",
 			   "%d lists of processes are being made already; try again when one is",
@@ -286,7 +282,7 @@ static void start(struct http_request *req, void (*put)(struct listing *listing,
 	listing->job.urgent = true;
 	n_listings++;
 	router_visit(engine_router(engine), copy_processes, listing);
-	http_suspend(req, client_gone, listing);
+	http_suspend(req, "application/json", client_gone, listing);
 	builder_submit(agent_lister(req->agent), &listing->job);
 }
 static void handle_processes(struct http_request *req)

@@ -237,7 +237,7 @@ static void handle_profile(struct http_request *req)
 	}
 	w->req = req;
 	w->format = request.format;
-	http_suspend(req, client_gone, w);
+	http_suspend(req, request.format->content_type, client_gone, w);
 }
 HTTP_ROUTE(profile, .method = "GET", .path = "/debug/pprof/profile",
 	   .help = "CPU profile of the next seconds, for go tool pprof", .query = profile_rows,

@@ -116,12 +116,6 @@ static void handle_profile(struct http_request *req)
 		selector_free(request.range.selector);
 		return;
 	}
-	if (req->head) {
-		selector_free(request.range.selector);
-		selector_free(request.base.selector);
-		http_reply_head(req, request.format->content_type);
-		return;
-	}
 	w = calloc(1, sizeof(*w));
 	if (!w) {
 		selector_free(request.range.selector);
@@ -137,7 +131,7 @@ static void handle_profile(struct http_request *req)
 		query_args_refuse(req, err, "profiles", QUERY_MAX);
 		return;
 	}
-	http_suspend(req, client_gone, w);
+	http_suspend(req, request.format->content_type, client_gone, w);
 }
 HTTP_ROUTE(query_profile, .method = "GET", .path = "/api/v1/profile",
 	   .help = "a profile of the past: from=, to=, match={...}, format=", .query = profile_rows,

@@ -244,17 +244,10 @@ static void client_gone(void *arg)
 static void start(struct http_request *req, struct waiting *w,
 		  const struct listing_request *request)
 {
-	int err;
+	int err = listing_start(agent_queries(req->agent), request, answer, w, &w->job);
 
-	if (req->head) {
-		selector_free(request->range.selector);
-		free(w);
-		http_reply_head(req, "application/json");
-		return;
-	}
-	err = listing_start(agent_queries(req->agent), request, answer, w, &w->job);
 	if (!err) {
-		http_suspend(req, client_gone, w);
+		http_suspend(req, "application/json", client_gone, w);
 		return;
 	}
 	free(w);

@@ -84,7 +84,7 @@ static void client_gone(void *arg)
 
 void call_suspend(struct call *call)
 {
-	http_suspend(call->req, client_gone, call);
+	http_suspend(call->req, NULL, client_gone, call);
 }
 
 /* ---- what requests have in common ------------------------------------------------------------ */

@@ -320,6 +320,11 @@ def bad_questions(t):
     reply = ask(agent, path, **query)
     expect(reply.status == status and word in reply.text, path, query, reply.status, reply.text)
     expect(reply.json["error"]["code"] and reply.json["error"]["message"], reply.text)
+  for path, status in (("profile", 200), ("profile?format=html", 200), ("series", 200), ("heatmap", 200), ("kinds", 200),
+                       ("processes", 200), ("profile?from=x", 400)):
+    reply, head = (agent.get(f"/api/v1/{path}", method=method) for method in ("GET", "HEAD"))
+    expect(head.status == reply.status == status and not head.body, path, head.status, head.body[:100])
+    expect(head.headers["Content-Type"] == reply.headers["Content-Type"], path, head.headers)
   for query in ({"from": 1, "to": 2}, {"from": "2100-01-01T00:00:00Z", "to": "2101-01-01T00:00:00Z"}):
     expect(ask(agent, "profile", **query).json["samples"] == 0, query)
     expect(ask(agent, "labels", **query).json == {"labels": []}, query)

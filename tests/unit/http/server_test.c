@@ -66,16 +66,12 @@ static void handle_wait(struct http_request *req)
 	const struct wait_query *q = req->query;
 	struct waiter *w;
 
-	if (req->head) {
-		http_reply_head(req, "application/json");
-		return;
-	}
 	w = calloc(1, sizeof(*w));
 	w->req = req;
 	w->timer = (struct loop_timer){.fn = finish_wait, .arg = w};
 	n_waiting++;
-	http_suspend(req, cancel_wait, w);
 	loop_timer_set(loop, &w->timer, clock_monotonic_ns() + q->ms * NS_PER_MS);
+	http_suspend(req, "application/json", cancel_wait, w);
 }
 HTTP_ROUTE(test_wait, .method = "GET", .path = "/test/wait", .query = wait_rows,
 	   .query_size = sizeof(struct wait_query), .handle = handle_wait);
@@ -102,10 +98,17 @@ HTTP_ROUTE(test_rest, .method = "GET", .path = "/test/rest/*", .handle = handle_
 /* Suspends and answers before it returns. */
 static void handle_both(struct http_request *req)
 {
-	http_suspend(req, cancel_wait, NULL);
+	http_suspend(req, "text/plain", cancel_wait, NULL);
 	http_reply_text(req, 200, "both");
 }
 HTTP_ROUTE(test_both, .method = "GET", .path = "/test/both", .handle = handle_both);
+
+/* Answers with the status that it is asked for. */
+static void handle_status_of(struct http_request *req)
+{
+	http_reply_text(req, (unsigned)atoi(req->rest), "said\n");
+}
+HTTP_ROUTE(test_status, .method = "GET", .path = "/test/status/*", .handle = handle_status_of);
 
 static void handle_big(struct http_request *req)
 {
@@ -305,6 +308,7 @@ static void heads(void)
 	CU_ASSERT(strstr(answer, "Content-Length:") > strstr(answer, "\r\n\r\n"));
 	ASSERT_STR(strrchr(answer, '\n'), "\n2");
 	ASSERT_INT(n_waiting, 0);
+	ASSERT_INT(n_cancelled, 1); /* what the handler had begun */
 	expect(ask("HEAD", "/test/wait?ms=x", ""), 400, "Content-Length: ");
 	stop();
 }
@@ -486,6 +490,31 @@ static void rebinding(void)
 	expect(read_all(send_text("GET /version HTTP/1.0\r\n\r\n"), NULL), 200, "bianque");
 	expect(ask("GET", "/metrics", ""), 200,
 	       "\nbianque_http_refused_total{reason=\"host\"} 1\n");
+	stop();
+}
+
+/* Each status has a code of its own, but those that nothing here answers with. */
+static void codes(void)
+{
+	static const struct {
+		const char *path, *code;
+		unsigned status;
+	} rows[] = {{"/test/status/504", "504", 504},
+		    {"/test/status/501", "501", 501},
+		    {"/test/status/415", "415", 415},
+		    {"/test/status/418", "other", 418}};
+
+	start("");
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char line[200];
+
+		expect(ask("GET", rows[i].path, ""), rows[i].status, "said");
+		snprintf(line, sizeof(line),
+			 "\nbianque_http_requests_total{code=\"%s\",method=\"GET\","
+			 "route=\"/test/status/*\"} 1\n",
+			 rows[i].code);
+		expect(ask("GET", "/metrics", ""), 200, line);
+	}
 	stop();
 }
 
@@ -721,7 +750,7 @@ static void live_promtool(void)
 SUITE(http_server, {"routes", routes}, {"heads", heads}, {"bodies", bodies},
       {"log levels", log_levels}, {"suspension", suspension},
       {"clients that go away", clients_that_go_away}, {"pipelined", pipelined}, {"tokens", tokens},
-      {"rebinding", rebinding}, {"negotiation", negotiation}, {"files", files},
+      {"rebinding", rebinding}, {"codes", codes}, {"negotiation", negotiation}, {"files", files},
       {"too much", too_much}, {"slow clients", slow_clients},
       {"readers that do not read", readers_that_do_not_read}, {"crowd", crowd}, {"reload", reload},
       {"promtool", live_promtool});
