@@ -267,6 +267,12 @@ def comparison(t):
   query = {"from": begin, "to": end, "base_from": begin, "base_to": end}
   same = ask(agent, "profile", **query).json["nodes"]
   expect(same["self"] == same["base_self"] and same["total"] == same["base_total"], "not equal")
+  small = ask(agent, "profile", max_nodes=20, **query).json["nodes"]
+  rows = list(zip(small["self"], small["total"], small["base_self"], small["flags"]))
+  others = [row for row in rows if row[3] & 1]
+  expect(others and all(own == total == base for own, total, base, _ in others), others)
+  expect(sum(own for own, *_ in rows) == small["total"][0] == same["total"][0] >= sum(own for own, *_ in others) > 0,
+         others, small["total"][0], same["total"][0])
   stop(shares)
   stopped = time.time()
   time.sleep(3)
