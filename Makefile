@@ -428,7 +428,7 @@ asan test-asan:
 
 # Suites in which threads meet. What TSan cannot see: the kernel's side of rings, segments and the
 # `known` map, and what libbpf, libmicrohttpd and libcurl, which are not built with it, do to memory.
-TSAN_SUITES ?= engine identity http loop part push push_config push_run recorder router sampler \
+TSAN_SUITES ?= engine identity http loop part push push_config push_run recorder ring router sampler \
 	selector store store_read
 tsan:
 	$(Q)$(MAKE) B=$(B)/tsan SAN=thread $(B)/tsan/unit

@@ -153,7 +153,8 @@ static struct process *sampled_process(struct resolver *r, const struct rec *hea
 	}
 	image = process->image;
 	if (head->flags & REC_F_KTHREAD) {
-		image->kernel_thread = true;
+		if (!image->kernel_thread) /* others read it once they have the first sample */
+			image->kernel_thread = true;
 		process->maps_known = true;
 	}
 	if (!image->comm[0])

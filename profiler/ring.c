@@ -16,7 +16,7 @@ struct ring {
 	const __u64 *producer;
 	const __u8 *data; /* mapped twice in a row, so a record never wraps for us */
 	size_t size;
-	__u64 pos;	/* of the next record */
+	__u64 pos;	/* of the next record; others may look: ring_fill */
 	__u64 next_pos; /* behind the record shown by peek */
 	__u64 bad_total;
 };
@@ -53,6 +53,11 @@ fail:
 	return err;
 }
 
+static void step_over(struct ring *ring)
+{
+	__atomic_store_n(&ring->pos, ring->next_pos, __ATOMIC_RELEASE);
+}
+
 const struct rec *ring_peek(struct ring *ring)
 {
 	__u64 end = __atomic_load_n(ring->producer, __ATOMIC_ACQUIRE);
@@ -76,14 +81,14 @@ const struct rec *ring_peek(struct ring *ring)
 				return rec;
 			ring->bad_total++;
 		}
-		ring->pos = ring->next_pos;
+		step_over(ring);
 	}
 	return NULL;
 }
 
 void ring_pop(struct ring *ring)
 {
-	ring->pos = ring->next_pos;
+	step_over(ring);
 }
 
 void ring_release(struct ring *ring)
@@ -93,7 +98,11 @@ void ring_release(struct ring *ring)
 
 size_t ring_fill(const struct ring *ring)
 {
-	return (size_t)(__atomic_load_n(ring->producer, __ATOMIC_ACQUIRE) - ring->pos);
+	/* Our own place first: the kernel's is never before it, whatever happens between. */
+	__u64 pos = __atomic_load_n(&ring->pos, __ATOMIC_ACQUIRE);
+	__u64 end = __atomic_load_n(ring->producer, __ATOMIC_ACQUIRE);
+
+	return (size_t)MIN(end - pos, (__u64)ring->size);
 }
 
 size_t ring_size(const struct ring *ring)

@@ -8,7 +8,7 @@
  * mapped twice; a record is u32 length with a busy and a discard bit, u32, payload, 8-aligned. perf
  * ring: include/uapi/linux/perf_event.h, struct perf_event_mmap_page; a record may wrap.
  *
- * Thread: the router's.
+ * Thread: the router's, but for what says so.
  */
 #pragma once
 
@@ -30,7 +30,7 @@ const struct rec *ring_peek(struct ring *ring);
 void ring_pop(struct ring *ring);
 /* Give the space of popped records back to the kernel. */
 void ring_release(struct ring *ring);
-/* Bytes waiting, and the size, for /debug/state. */
+/* Bytes waiting, and the size, for /debug/state: from any thread. */
 size_t ring_fill(const struct ring *ring);
 size_t ring_size(const struct ring *ring);
 __u64 ring_bad_total(const struct ring *ring);

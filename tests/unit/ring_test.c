@@ -3,6 +3,8 @@
 #include "profiler/ring.h"
 
 #include <linux/bpf.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -52,6 +54,48 @@ static void order_and_wrap(void)
 	}
 	ASSERT_INT(wrong, 0);
 	ASSERT_INT(ring_bad_total(ring), 0);
+	ring_close(ring);
+	fake_ring_close(&fake);
+}
+
+struct looker {
+	const struct ring *ring;
+	atomic_bool over;
+	size_t most;
+	__u64 looks;
+};
+
+static void *look(void *arg)
+{
+	struct looker *l = arg;
+
+	do {
+		l->most = MAX(l->most, ring_fill(l->ring));
+		l->looks++;
+	} while (!atomic_load(&l->over));
+	return NULL;
+}
+
+/* How full it is may be asked for while records come and go. */
+static void fill_from_another_thread(void)
+{
+	struct fake_ring fake;
+	struct looker looker = {0};
+	struct ring *ring;
+	pthread_t thread;
+
+	setup(&fake, &ring);
+	looker.ring = ring;
+	CU_ASSERT_FATAL(!pthread_create(&thread, NULL, look, &looker));
+	for (__u32 i = 0; i < 300000; i++) {
+		put(&fake, i + 1, sizeof(struct rec), 0);
+		CU_ASSERT_FATAL(ring_peek(ring) != NULL);
+		ring_pop(ring);
+		ring_release(ring);
+	}
+	atomic_store(&looker.over, true);
+	pthread_join(thread, NULL);
+	CU_ASSERT(looker.looks > 0 && looker.most <= BYTES);
 	ring_close(ring);
 	fake_ring_close(&fake);
 }
@@ -215,6 +259,7 @@ static void perf_damaged(void)
 }
 
 SUITE(ring, {"order and wrap", order_and_wrap},
+      {"fill from another thread", fill_from_another_thread},
       {"space comes back by release", space_comes_back_by_release},
       {"busy and discarded", busy_and_discarded},
       {"impossible records are counted", impossible_records_are_counted},
