@@ -280,8 +280,8 @@ static int set_up(struct store_index *index)
 		err = look_over(index);
 	if (!err && index->write)
 		err = migrate(index, version);
-	else if (!err && version != SCHEMA_VERSION)
-		err = -EPROTO;
+	else if (!err && version != SCHEMA_VERSION) /* older: its writer has yet to make it */
+		err = version > SCHEMA_VERSION ? -EPROTO : -ENOENT;
 	/* What has other tables is none of ours. */
 	for (int i = 0; i < STMT_COUNT && !err && index->write; i++)
 		if (!statement(index, (enum statement)i))

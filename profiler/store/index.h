@@ -30,7 +30,7 @@ struct store_index;
 
 /* Open the index in the folder. write: made when it is missing, brought to this version when it is
  * older, looked over for damage. 0; -EBADMSG: damaged, or no index; -EPROTO: of a newer version;
- * -EROFS, -EACCES, -ENOSPC, -ENOMEM or -EIO; error says why. */
+ * -ENOENT: there is none, or (for a reader) its writer has yet to make or to migrate it; -EROFS, -EACCES, -ENOSPC, -ENOMEM or -EIO; error says why. */
 MUST_CHECK int store_index_open(const char *dir, bool write, struct store_index **ret_index,
 				char *error, size_t size);
 void store_index_close(struct store_index *index);
@@ -92,7 +92,7 @@ struct index_series {
 	__s64 id;
 	const char *kind, *type, *unit, *labels; /* borrowed for the call */
 };
-/* Series of the segments that overlap the time. */
+/* Series of the segments that overlap the time, by id. */
 MUST_CHECK int store_index_each_series(struct store_index *index, __u64 from_ns, __u64 to_ns,
 				       int (*visit)(void *arg, const struct index_series *series),
 				       void *arg);

@@ -3,11 +3,13 @@
  * also when the index is set aside under it; and stacks that differ in anything stay apart. */
 #include "profiler/store/store_read.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "profiler/base/clock.h"
@@ -225,7 +227,31 @@ static void a_late_spike_is_seen(void)
 	profile_free(p);
 }
 
+/* Between the file's making and that of its tables there is no store yet, rather than a strange one. */
+static void before_the_index_is_made(void)
+{
+	struct store_choice choice = {.kind = "cpu", .to_ns = ~0ull};
+	struct store_result result;
+	struct store_reader *reader;
+	struct profile *p = new_profile();
+	char dir[256], path[300];
+	FILE *f;
+
+	snprintf(dir, sizeof(dir), "%s/early", test_dir());
+	CU_ASSERT_FATAL(!mkdir(dir, 0700));
+	snprintf(path, sizeof(path), "%s/" STORE_INDEX_NAME, dir);
+	f = fopen(path, "w"); /* as sqlite begins */
+	CU_ASSERT_FATAL(f && !fclose(f));
+	reader = store_reader_new(dir);
+	ASSERT_INT(store_read_profile(reader, &choice, p, &result), -ENOENT);
+	store_close(open_store(dir));
+	ASSERT_INT(store_read_profile(reader, &choice, p, &result), 0);
+	store_reader_free(reader);
+	profile_free(p);
+}
+
 SUITE_TIMEOUT(store_read, 120, {"beside the writer", beside_the_writer},
 	      {"the index is replaced", the_index_is_replaced},
+	      {"before the index is made", before_the_index_is_made},
 	      {"stacks that differ stay apart", stacks_stay_apart},
 	      {"a late spike is seen", a_late_spike_is_seen});
