@@ -137,11 +137,26 @@ static int stored_series(void *arg, const struct index_series *series)
 		err = keep_series(job, &s, &group);
 	if (err)
 		return err;
-	while (job->group_of.len <= (size_t)series->id)
-		if (vec_push(&job->group_of, -1))
-			return -ENOMEM;
-	job->group_of.data[series->id] = group;
+	if (vec_push(&job->group_of, (struct series_group){series->id, group}))
+		return -ENOMEM;
 	return listing_check(job);
+}
+
+static int by_id(const void *pa, const void *pb)
+{
+	const struct series_group *a = pa, *b = pb;
+
+	return a->id < b->id ? -1 : a->id > b->id;
+}
+
+/* What the index says of ids is no reason for a table as long as the largest of them. */
+static __s64 group_of_id(const struct listing_job *job, __s64 id)
+{
+	struct series_group key = {.id = id}, *found = NULL;
+
+	if (job->group_of.len)
+		found = bsearch(&key, job->group_of.data, job->group_of.len, sizeof(key), by_id);
+	return found ? found->group : -1;
 }
 
 /* ---- sums by time ---------------------------------------------------------------------------- */
@@ -149,8 +164,7 @@ static int stored_series(void *arg, const struct index_series *series)
 static int stored_point(void *arg, const struct index_point *point)
 {
 	struct listing_job *job = arg;
-	__s64 group =
-		(__u64)point->series < job->group_of.len ? job->group_of.data[point->series] : -1;
+	__s64 group = group_of_id(job, point->series);
 	__u64 end_ns = MIN(point->end_ns, job->plan.store_to_ns);
 
 	/* What the recorder takes over at the edge is counted there. */

@@ -32,7 +32,10 @@ struct listing_job {
 	struct listing out;
 	struct arena scratch; /* of the series at hand */
 	struct sums sums;
-	VEC(__s64) group_of; /* by the index's id of a series: its group; -1: not wanted */
+	VEC(struct series_group {
+		__s64 id, group; /* the index's; -1: not wanted */
+	})
+	group_of; /* by id */
 	struct thread_groups {
 		VEC(struct thread_group) known; /* of the segment at hand */
 		struct hmap index;

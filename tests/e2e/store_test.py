@@ -15,6 +15,7 @@ import os
 import random
 import re
 import socket
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -290,6 +291,24 @@ def damaged_segment(t):
   parts = {part["name"]: part for part in agent.get("/api/v1/status").json["parts"]}
   expect(parts["store"]["state"] == "ok" and "1 blocks" in parts["store"]["reason"], parts["store"])
   expect(0 < total(agent) < wanted + agent.metric("bianque_profile_samples_total", kind="cpu"), agent.log)
+
+
+@case("an index whose numbers are huge: sums all the same, and no table as long as they are")
+def huge_ids(t):
+  agent, folder, _ = filled_store(t)
+  query = f"/api/v1/series?from=now-1h&to={time.time():.3f}&step=1m"
+  index = sqlite3.connect(f"{folder}/index.sqlite")
+  with index:
+    index.execute("UPDATE series SET id = id + (1 << 60)")
+    for table in ("seen", "point"):
+      index.execute(f"UPDATE {table} SET series = series + (1 << 60)")
+  index.close()
+  # The bound is this machine's, should there be such a table.
+  again = Agent(t, *FAST, f"agent.state_dir={t.path(f'state-{agent.port}')}", prefix=["prlimit", "--as=4294967296"])
+  again.ready()
+  reply = again.get(query)
+  expect(reply.status == 200 and "shares" in [s["name"] for s in reply.json["series"]], reply.status, reply.text[:300])
+  expect(rss_kib(again) < (96 << 10), rss_kib(again))
 
 
 # ---- callers that mean ill -----------------------------------------------------------------------
