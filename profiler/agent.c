@@ -33,12 +33,13 @@
 #include "profiler/recorder.h"
 #include "profiler/window.h"
 
-#define RETRY_NS	(60 * NS_PER_S) /* until sampling is tried again */
-#define TICK_NS		NS_PER_S
-#define STOP_WINDOWS_NS (700 * NS_PER_MS) /* SIGTERM flushes within a second */
-#define STOP_PUSH_NS	(200 * NS_PER_MS)
-#define ERROR_BYTES	512
-#define NAMES_SHARE	4 /* names and JITs' maps: that part of the memory budget */
+#define RETRY_NS	 (60 * NS_PER_S) /* until sampling is tried again */
+#define TICK_NS		 NS_PER_S
+#define STOP_WINDOWS_NS	 (700 * NS_PER_MS) /* SIGTERM flushes within a second */
+#define STOP_PUSH_NS	 (200 * NS_PER_MS)
+#define ERROR_BYTES	 512
+#define HEAP_LARGE_BYTES (256 << 10)
+#define NAMES_SHARE	 4 /* names and JITs' maps: that part of the memory budget */
 
 const struct config *agent_config(const struct agent *agent)
 {
@@ -605,6 +606,16 @@ static void stop(struct agent *agent)
 	free(agent);
 }
 
+/* Large blocks have mappings of their own, which go back to the system when they are freed, and the
+ * free end of a thread's arena is small. Both are set for good: else glibc raises them to tens of MiB
+ * once a large block was freed (malloc.c, "dynamic mmap threshold"), for each of the threads, and
+ * malloc_trim leaves the ends of other threads' arenas as they are. */
+static void keep_heap_small(void)
+{
+	mallopt(M_MMAP_THRESHOLD, HEAP_LARGE_BYTES);
+	mallopt(M_TRIM_THRESHOLD, HEAP_LARGE_BYTES);
+}
+
 int agent_run(const struct config_source *source)
 {
 	struct agent *agent = calloc(1, sizeof(*agent));
@@ -613,6 +624,7 @@ int agent_run(const struct config_source *source)
 
 	if (!agent)
 		return 1;
+	keep_heap_small();
 	agent->source = source;
 	agent->signal_fd = agent->lock_fd = -1;
 	agent->start_ns = clock_monotonic_ns();

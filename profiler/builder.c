@@ -3,6 +3,7 @@
 #include "profiler/builder.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -214,7 +215,9 @@ static void *run(void *arg)
 	b->credit_ns = BURST_NS;
 	b->credit_at_ns = clock_monotonic_ns();
 	while ((job = next_job(b))) {
-		set_nice(b, job->urgent || atomic_load(&b->hurried) ? 0 : BUILDER_NICE);
+		bool urgent = job->urgent;
+
+		set_nice(b, urgent || atomic_load(&b->hurried) ? 0 : BUILDER_NICE);
 		if (job->run && !atomic_load(&job->cancelled))
 			job->run(job, b->naming);
 		if (b->naming)
@@ -222,6 +225,9 @@ static void *run(void *arg)
 		finish(b, job);
 		if (b->naming)
 			say_lacking(b);
+		/* Behind each window: what answers left between blocks that stay goes back. */
+		if (b->naming && !urgent)
+			malloc_trim(0);
 	}
 	return NULL;
 }
