@@ -55,7 +55,20 @@ void query_task_remove(struct query_task *task)
 
 void query_task_begin(struct query_task *task)
 {
-	task->deadline_ns = clock_monotonic_ns() + QUERY_MAX_S * NS_PER_S;
+	__u64 now_ns = clock_monotonic_ns();
+
+	task->soonest_ns = now_ns + QUERY_MAX_S * NS_PER_S;
+	task->deadline_ns = now_ns + QUERY_WALL_S * NS_PER_S;
+	task->cpu_end_ns = clock_thread_cpu_ns() + QUERY_MAX_S * NS_PER_S;
+}
+
+/* Without a system call as long as that time cannot have been worked. */
+static bool is_over(const struct query_task *task)
+{
+	__u64 now_ns = clock_monotonic_ns();
+
+	return now_ns > task->soonest_ns &&
+	       (now_ns > task->deadline_ns || clock_thread_cpu_ns() > task->cpu_end_ns);
 }
 
 int query_task_check(const struct query_task *task, const struct selector *selector)
@@ -64,15 +77,15 @@ int query_task_check(const struct query_task *task, const struct selector *selec
 		return -ECANCELED;
 	if (selector_error(selector))
 		return selector_error(selector);
-	return clock_monotonic_ns() > task->deadline_ns ? -ETIMEDOUT : 0;
+	return is_over(task) ? -ETIMEDOUT : 0;
 }
 
 const char *query_error_text(int err)
 {
 	switch (err) {
 	case -ETIMEDOUT:
-		return "it took longer than " TEXT(QUERY_MAX_S) " s: ask for a shorter range "
-								"or a simpler match";
+		return "it took longer than " TEXT(QUERY_MAX_S) " s of CPU time, or " TEXT(
+			QUERY_WALL_S) " s in all: ask for a shorter range or a simpler match";
 	case -EINVAL:
 		return "a regular expression of the match is too complex: write it without "
 		       "repeats within repeats";

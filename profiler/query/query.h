@@ -10,7 +10,7 @@
  * Work goes through two threads: the builder names the recorder's part, the reader merges the
  * store's and encodes. Bounded: QUERY_MAX at a time, QUERY_PROFILE_BYTES a profile (stacks that do
  * not fit become `[profile full]`, said in a comment; of each hour the largest go in first),
- * QUERY_BODY_BYTES an answer as it is sent, QUERY_MAX_S of work in a thread.
+ * QUERY_BODY_BYTES an answer as it is sent, QUERY_MAX_S of CPU time in a thread.
  *
  * Owner: the agent thread.
  */
@@ -26,7 +26,8 @@
 #define QUERY_MAX	    16
 #define QUERY_PROFILE_BYTES ((size_t)28 << 20)
 #define QUERY_BODY_BYTES    ((size_t)64 << 20)
-#define QUERY_MAX_S	    20 /* each thread works so long on an answer at most */
+#define QUERY_MAX_S	    20 /* of CPU time: each thread works so long on an answer at most */
+#define QUERY_WALL_S	    60 /* of time: a busy host leaves it less than a CPU */
 
 struct agent;
 struct queries; /* those of an agent */
@@ -65,8 +66,8 @@ struct query_request {
 };
 
 /* Errors of all answers about the past that its caller brought about: -ETIMEDOUT, it took longer than
- * QUERY_MAX_S; -EINVAL, an expression of its selector needs too many steps (selector_error). What they
- * and others mean; static. */
+ * QUERY_MAX_S or QUERY_WALL_S; -EINVAL, an expression of its selector needs too many steps
+ * (selector_error). What they and others mean; static. */
 const char *query_error_text(int err);
 
 /* body: the answer, the callee's to take or leave; err: why there is none, -EFBIG when it is larger

@@ -26,7 +26,9 @@ struct query_task {
 	enum query_task_kind kind;
 	struct builder_job read;		 /* in the reader's thread, the last one */
 	void (*cancel)(struct query_task *task); /* nobody waits for it any more */
-	__u64 deadline_ns;			 /* CLOCK_MONOTONIC; of the thread that has it */
+	/* Of the thread that has it: CLOCK_MONOTONIC, before the first nothing is over, after the last all
+	 * is; and its CPU time. */
+	__u64 soonest_ns, deadline_ns, cpu_end_ns;
 };
 
 struct queries {
@@ -44,7 +46,7 @@ void *query_task_new(struct queries *queries, enum query_task_kind kind, size_t 
 void query_task_add(struct query_task *task);
 void query_task_remove(struct query_task *task);
 
-/* A thread begins with it: from now on it has QUERY_MAX_S. */
+/* A thread begins with it: from now on it has QUERY_MAX_S of CPU time, within QUERY_WALL_S. */
 void query_task_begin(struct query_task *task);
 /* 0, or why work on it ends: -ECANCELED, -ETIMEDOUT or the selector's error. */
 MUST_CHECK int query_task_check(const struct query_task *task, const struct selector *selector);

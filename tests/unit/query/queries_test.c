@@ -123,7 +123,12 @@ static void ends_of_work(void)
 	query_task_begin(&task);
 	ASSERT_INT(ends_with("{comm=~\"a.*\"}", ""), 0);
 	ASSERT_INT(ends_with("{comm!~\"(a*)*(a*)*(a*)*(a*)*[bc]\"}", "too complex"), -EINVAL);
-	task.deadline_ns = clock_monotonic_ns() - 1;
+	task.soonest_ns = clock_monotonic_ns() - 1; /* time that others had is no work */
+	ASSERT_INT(ends_with("{comm=~\"a.*\"}", ""), 0);
+	task.cpu_end_ns = clock_thread_cpu_ns() - 1;
+	ASSERT_INT(ends_with("{comm=~\"a.*\"}", "it took longer than"), -ETIMEDOUT);
+	query_task_begin(&task);
+	task.soonest_ns = task.deadline_ns = clock_monotonic_ns() - 1;
 	ASSERT_INT(ends_with("{comm=~\"a.*\"}", "it took longer than"), -ETIMEDOUT);
 	query_task_begin(&task);
 	atomic_store(&task.read.cancelled, true);
