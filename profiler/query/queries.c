@@ -30,7 +30,11 @@ void *query_task_new(struct queries *queries, enum query_task_kind kind, size_t 
 
 	*ret_err = task ? 0 : room ? -ENOMEM : -EBUSY;
 	if (task)
-		*task = (struct query_task){.queries = queries, .kind = kind};
+		*task = (struct query_task){
+			.queries = queries,
+			.kind = kind,
+			.deadline_ns = clock_monotonic_ns() + QUERY_WALL_S * NS_PER_S,
+		};
 	return task;
 }
 
@@ -55,10 +59,7 @@ void query_task_remove(struct query_task *task)
 
 void query_task_begin(struct query_task *task)
 {
-	__u64 now_ns = clock_monotonic_ns();
-
-	task->soonest_ns = now_ns + QUERY_MAX_S * NS_PER_S;
-	task->deadline_ns = now_ns + QUERY_WALL_S * NS_PER_S;
+	task->soonest_ns = clock_monotonic_ns() + QUERY_MAX_S * NS_PER_S;
 	task->cpu_end_ns = clock_thread_cpu_ns() + QUERY_MAX_S * NS_PER_S;
 }
 
@@ -67,8 +68,8 @@ static bool is_over(const struct query_task *task)
 {
 	__u64 now_ns = clock_monotonic_ns();
 
-	return now_ns > task->soonest_ns &&
-	       (now_ns > task->deadline_ns || clock_thread_cpu_ns() > task->cpu_end_ns);
+	return now_ns > task->deadline_ns ||
+	       (now_ns > task->soonest_ns && clock_thread_cpu_ns() > task->cpu_end_ns);
 }
 
 int query_task_check(const struct query_task *task, const struct selector *selector)

@@ -27,7 +27,7 @@
 #define QUERY_PROFILE_BYTES ((size_t)28 << 20)
 #define QUERY_BODY_BYTES    ((size_t)64 << 20)
 #define QUERY_MAX_S	    20 /* of CPU time: each thread works so long on an answer at most */
-#define QUERY_WALL_S	    60 /* of time: a busy host leaves it less than a CPU */
+#define QUERY_WALL_S	    60 /* of time, waiting for others included */
 
 struct agent;
 struct queries; /* those of an agent */

@@ -26,9 +26,9 @@ struct query_task {
 	enum query_task_kind kind;
 	struct builder_job read;		 /* in the reader's thread, the last one */
 	void (*cancel)(struct query_task *task); /* nobody waits for it any more */
-	/* Of the thread that has it: CLOCK_MONOTONIC, before the first nothing is over, after the last all
-	 * is; and its CPU time. */
-	__u64 soonest_ns, deadline_ns, cpu_end_ns;
+	__u64 deadline_ns; /* CLOCK_MONOTONIC: others that are before it count, too */
+	/* Of the thread that has it: its CPU time, which cannot be worked before the other. */
+	__u64 cpu_end_ns, soonest_ns;
 };
 
 struct queries {
@@ -46,7 +46,7 @@ void *query_task_new(struct queries *queries, enum query_task_kind kind, size_t 
 void query_task_add(struct query_task *task);
 void query_task_remove(struct query_task *task);
 
-/* A thread begins with it: from now on it has QUERY_MAX_S of CPU time, within QUERY_WALL_S. */
+/* A thread begins with it: from now on it has QUERY_MAX_S of CPU time. */
 void query_task_begin(struct query_task *task);
 /* 0, or why work on it ends: -ECANCELED, -ETIMEDOUT or the selector's error. */
 MUST_CHECK int query_task_check(const struct query_task *task, const struct selector *selector);

@@ -66,6 +66,7 @@ static __u64 captured_ns(__u64 from_ns, __u64 to_ns, unsigned hz, __u64 samples)
 	__u64 ns;
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(recording);
+	task.deadline_ns = UINT64_MAX;
 	query_task_begin(&task);
 	capture = query_capture(&task, recording, NULL, from_ns, to_ns);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(capture);
@@ -120,6 +121,7 @@ static void ends_of_work(void)
 {
 	setup();
 	busy_second(1, 997);
+	task.deadline_ns = UINT64_MAX;
 	query_task_begin(&task);
 	ASSERT_INT(ends_with("{comm=~\"a.*\"}", ""), 0);
 	ASSERT_INT(ends_with("{comm!~\"(a*)*(a*)*(a*)*(a*)*[bc]\"}", "too complex"), -EINVAL);
@@ -128,8 +130,9 @@ static void ends_of_work(void)
 	task.cpu_end_ns = clock_thread_cpu_ns() - 1;
 	ASSERT_INT(ends_with("{comm=~\"a.*\"}", "it took longer than"), -ETIMEDOUT);
 	query_task_begin(&task);
-	task.soonest_ns = task.deadline_ns = clock_monotonic_ns() - 1;
+	task.deadline_ns = clock_monotonic_ns() - 1;
 	ASSERT_INT(ends_with("{comm=~\"a.*\"}", "it took longer than"), -ETIMEDOUT);
+	task.deadline_ns = UINT64_MAX;
 	query_task_begin(&task);
 	atomic_store(&task.read.cancelled, true);
 	ASSERT_INT(ends_with("{comm=~\"a.*\"}", ""), -ECANCELED);
