@@ -50,6 +50,7 @@ static struct listing_job *ask(const char *dir, const char *group)
 		.group = group,
 	};
 	job->plan.store_to_ns = end_ns;
+	job->task.deadline_ns = UINT64_MAX;
 	query_task_begin(&job->task);
 	ASSERT_INT(sums_init(&job->sums, &job->out, &job->q), 0);
 	ASSERT_INT(listing_init_threads(job), 0);

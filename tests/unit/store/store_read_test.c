@@ -233,7 +233,7 @@ static void before_the_index_is_made(void)
 	struct store_choice choice = {.kind = "cpu", .to_ns = ~0ull};
 	struct store_result result;
 	struct store_reader *reader;
-	struct profile *p = new_profile();
+	struct profile *p = profile_new(NULL);
 	char dir[256], path[300];
 	FILE *f;
 
@@ -244,7 +244,7 @@ static void before_the_index_is_made(void)
 	CU_ASSERT_FATAL(f && !fclose(f));
 	reader = store_reader_new(dir);
 	ASSERT_INT(store_read_profile(reader, &choice, p, &result), -ENOENT);
-	store_close(open_store(dir));
+	store_close(stores_open(dir, NULL, NULL));
 	ASSERT_INT(store_read_profile(reader, &choice, p, &result), 0);
 	store_reader_free(reader);
 	profile_free(p);
