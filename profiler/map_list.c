@@ -153,12 +153,18 @@ int map_list_add(struct map_list *list, const struct mapping *mapping)
 	return err ? err : 1;
 }
 
-void map_list_count_waiting(struct map_list *list)
+static __u32 count_waiting(const struct map_list *list)
 {
-	list->waiting = 0;
+	__u32 waiting = 0;
+
 	for (size_t i = 0; i < list->n; i++)
-		list->waiting +=
-			list->maps[i].object && list->maps[i].object->state <= OBJECT_LOADING;
+		waiting += list->maps[i].object && list->maps[i].object->state <= OBJECT_LOADING;
+	return waiting;
+}
+
+bool map_list_has_news(const struct map_list *list)
+{
+	return list->waiting && count_waiting(list) < list->waiting;
 }
 
 /* ---- publishing ------------------------------------------------------------------------------ */
@@ -268,7 +274,7 @@ int map_list_publish(struct map_list *list, struct segments *segments)
 		segments_release(segments, &list->blob);
 		list->blob = blob;
 		list->n_published = (__u32)pieces.len;
-		map_list_count_waiting(list);
+		list->waiting = count_waiting(list);
 	}
 	vec_free(&pieces);
 	return err;

@@ -18,8 +18,8 @@ void map_list_free(struct map_list *list, struct segments *segments);
  * 0: it said nothing new, -ENOMEM. */
 MUST_CHECK int map_list_add(struct map_list *list, const struct mapping *mapping);
 const struct mapping *map_list_find(const struct map_list *list, __u64 addr);
-/* Count the mappings whose object is being loaded into list->waiting. */
-void map_list_count_waiting(struct map_list *list);
+/* Whether an object that the list waited for when it was compiled is there now. */
+bool map_list_has_news(const struct map_list *list);
 
 /* Compile into a new blob and give the old one back; the kernel side learns of it elsewhere. 0,
  * -ENOSPC when segments are full (the old blob stays), -ENOMEM. */

@@ -560,14 +560,10 @@ static void mark_waiting(struct process_table *table)
 {
 	vec_for_each (slot, &table->slots) {
 		struct map_list *list = *slot ? (*slot)->maps : NULL;
-		__u32 waited = list ? list->waiting : 0;
 
-		if (!waited)
-			continue; /* one that is listed may have been compiled before the answer */
-		map_list_count_waiting(list);
-		if (list->waiting < waited)
+		/* one that is listed may have been compiled before the answer */
+		if (list && map_list_has_news(list))
 			mark_dirty(table, list);
-		list->waiting = waited; /* until it is published */
 	}
 }
 

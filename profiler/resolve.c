@@ -358,8 +358,8 @@ static void retry_pending(struct resolver *r, __u64 now_ns, bool give_up)
 			if (process && process->image == p.image && process->maps_known)
 				maps = process->maps;
 		}
-		if (maps && maps->waiting)
-			maps->dirty = true; /* an object that it waited for may be there */
+		if (maps && map_list_has_news(maps))
+			maps->dirty = true;
 		done = (maps || last) && try_copy(r, p.copy, p.image, maps, last);
 		if (done)
 			pending_free(r, &p);

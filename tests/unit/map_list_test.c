@@ -215,6 +215,26 @@ static void parts(void)
 	teardown();
 }
 
+/* A list whose object is still being read has no news until it is there. */
+static void news(void)
+{
+	struct map_list *list = map_list_new();
+	struct mapping m = {.start = BASE, .end = BASE + PAGE};
+
+	setup();
+	m.object = file(1);
+	ASSERT_INT(map_list_add(list, &m), 1);
+	CU_ASSERT(!map_list_has_news(list));
+	ASSERT_INT(map_list_publish(list, segments), 0);
+	CU_ASSERT(!map_list_has_news(list));
+	set_image(m.object, OBJECT_NO_ROWS, NULL, 0, NULL, 0);
+	CU_ASSERT(map_list_has_news(list));
+	ASSERT_INT(map_list_publish(list, segments), 0);
+	CU_ASSERT(!map_list_has_news(list));
+	map_list_free(list, segments);
+	teardown();
+}
+
 /* More than a set holds: cut, said so, and the space for it comes back. */
 static void too_many(void)
 {
@@ -238,4 +258,4 @@ static void too_many(void)
 }
 
 SUITE(map_list, {"overlaps", overlaps}, {"nothing new", nothing_new}, {"kinds", kinds},
-      {"parts", parts}, {"too many", too_many});
+      {"parts", parts}, {"news", news}, {"too many", too_many});
