@@ -204,7 +204,7 @@ export class Timeline {
     const shade = (...args) => this.shade(context, theme, ...args);
     if (doc.since_ms > doc.from_ms)
       shade(doc.from_ms, doc.since_ms, 0.07, 'nothing kept from before here');
-    for (const [from, to] of doc.gaps ?? []) shade(from, to, 0.2, 'no agent');
+    for (const [from, to] of doc.gaps ?? []) shade(from, to, 0.2, 'nothing recorded');
   }
 
   paintBars(context, y) {
@@ -254,7 +254,7 @@ export class Timeline {
   // What is said of a step: its cores, unless there was nobody to count them at `at`.
   sumText(step, at) {
     const gap = this.doc.gaps?.some(([from, to]) => from <= at && at < to);
-    return gap ? 'no agent: nothing was recorded' : `${this.stack.sums[step].toFixed(2)} cores`;
+    return gap ? 'nothing was recorded: no agent ran' : `${this.stack.sums[step].toFixed(2)} cores`;
   }
 
   at(event) {

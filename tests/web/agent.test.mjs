@@ -305,7 +305,7 @@ page(
       assert.match(text, part);
     assert.ok(!text.includes('elsewhere'), 'of what is chosen');
     await p.keyboard.press('Escape');
-    assert.equal(await p.locator('.dialog').count(), 0);
+    await p.locator('.dialog').waitFor({state: 'detached'});
     await foot.locator('button', {hasText: '5 lost'}).press('Enter');
     const top = await p.locator('.dialog [data-part=lost]').boundingBox(),
       box = await p.locator('.dialog .scrolled').boundingBox();
@@ -346,7 +346,7 @@ page(
       });
     assert.ok(gap > 30 && other === 0, `grey: ${gap}, elsewhere ${other}`);
     await p.mouse.move(box.x + box.width * 0.35, box.y + 40);
-    assert.match(await p.locator('.line .tip').innerText(), /no agent: nothing was recorded/);
+    assert.match(await p.locator('.line .tip').innerText(), /nothing was recorded: no agent ran/);
     await p.mouse.move(box.x + box.width * 0.8, box.y + 40);
     assert.match(await p.locator('.line .tip').innerText(), /cores/);
     const [[from, to]] = agent.gaps;
