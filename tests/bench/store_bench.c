@@ -22,6 +22,7 @@
 #include "profiler/store/store.h"
 #include "profiler/store/store_read.h"
 #include "tests/support/profiles.h"
+#include "tests/support/stores.h"
 
 #define WINDOW_NS  (15 * NS_PER_S)
 #define SAMPLES	   570
@@ -80,14 +81,10 @@ static __u32 copy_stack(struct profile *to, const struct profile *from, __u32 st
 static struct profile *draw(const struct profile *all, unsigned service)
 {
 	unsigned n = SAMPLES / N_SERVICES, n_stacks = (unsigned)all->stacks.len;
-	struct profile *p = profile_new(NULL);
+	struct profile *p = stores_profile(PERIOD);
 
 	if (!p)
 		return NULL;
-	profile_add_type(p, "samples", "count");
-	p->default_type = profile_add_type(p, "cpu", "nanoseconds");
-	profile_set_period(p, "cpu", "nanoseconds", PERIOD);
-	p->name = profile_cstring(p, "cpu");
 	for (unsigned i = 0; i < n; i++) {
 		double u = (next_random() & 0xffff) / 65536.0;
 		unsigned stack = 1 + (unsigned)(pow(u, 4) * (n_stacks - 1));
